@@ -1,0 +1,2 @@
+//! The bus.
+#![forbid(unsafe_code)]

@@ -1,0 +1,1 @@
+//! The native module `ipmb._core`.

@@ -1,0 +1,1 @@
+//! All the unsafe code of the bus.
