@@ -1,0 +1,81 @@
+# Everything a developer types. Each target makes what it needs first: a virtual environment in .venv with the
+# versions of requirements/dev.txt, and a release build of the native module. A second run starts at once.
+
+PYTHON ?=
+export PATH := $(PATH):$(HOME)/.cargo/bin
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMPS := .build
+NATIVE := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock pyproject.toml
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test test-rust test-python lint format types loom bench lock clean
+
+help: ## what can be made
+	@echo "ipmb: an inter-process message bus. make ..."
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
+
+demo: $(STAMPS)/native ## watch two processes talk, and go on talking when one is killed
+	@$(BIN)/python -m ipmb demo
+
+test: lint types test-rust loom test-python ## everything: lint, types, Rust tests, loom, Python tests
+
+test-rust: $(STAMPS)/tools ## the tests of the crates
+	cargo test --locked --quiet --workspace
+
+test-python: $(STAMPS)/native ## the tests of the package
+	$(BIN)/python -m pytest
+
+lint: $(STAMPS)/venv ## format and lint of both languages, nothing is changed
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	cargo fmt --all --check
+	cargo clippy --locked --quiet --workspace --all-targets -- --deny warnings
+
+format: $(STAMPS)/venv ## format and fix what can be fixed
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+	cargo fmt --all
+
+types: $(STAMPS)/native ## mypy --strict, and the stubs against the native module
+	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest ipmb --mypy-config-file pyproject.toml --ignore-disjoint-bases
+
+loom: $(STAMPS)/tools ## the model checker over the ring
+	RUSTFLAGS="--cfg loom" cargo test --locked --quiet --release -p ipmb-transport --test loom --target-dir target/loom
+
+bench: $(STAMPS)/native ## side by side with pyzmq and multiprocessing.Pipe
+	$(BIN)/python -m benches
+
+lock: $(STAMPS)/tools ## resolve requirements/dev.in into requirements/dev.txt
+	rm -rf $(STAMPS)/lock
+	"$$(tools/need.sh)" -m venv $(STAMPS)/lock
+	$(STAMPS)/lock/bin/pip install --quiet -r requirements/dev.in
+	sed -n '/^# Exact/p' requirements/dev.txt > $(STAMPS)/dev.txt
+	$(STAMPS)/lock/bin/pip freeze >> $(STAMPS)/dev.txt
+	mv $(STAMPS)/dev.txt requirements/dev.txt
+
+clean: ## remove everything that was built
+	rm -rf $(VENV) $(STAMPS) target python/ipmb/_core*.so .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find python tests benches tools -name __pycache__ -prune -exec rm -rf {} +
+
+# Stamps: a file that is newer than what it was made from.
+
+$(STAMPS)/tools: tools/need.sh
+	@PYTHON='$(PYTHON)' tools/need.sh > /dev/null
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/venv: requirements/dev.txt $(STAMPS)/tools
+	@echo "making $(VENV) from requirements/dev.txt"
+	@rm -rf $(VENV)
+	@"$$(PYTHON='$(PYTHON)' tools/need.sh)" -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet -r requirements/dev.txt
+	@touch $@
+
+$(STAMPS)/native: $(NATIVE) $(STAMPS)/venv
+	@echo "building the native module (a few minutes the first time)"
+	@$(BIN)/maturin develop --release --locked --quiet
+	@touch $@
