@@ -1,0 +1,1 @@
+"""Every documented bound: accepted at the bound, refused one past it."""

@@ -1,0 +1,1 @@
+"""Runs the guarantees and the faults once more without root's privileges."""

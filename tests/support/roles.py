@@ -1,0 +1,260 @@
+"""What a child can be asked to do with the bus, one function for each thing.
+
+A child may hold several endpoints, each under a name of its own; most hold one. Values that cross the pipe
+are plain literals, so a received message becomes a tuple of its parts, and big payloads their length and
+checksum.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import threading
+import time
+import zlib
+from typing import TYPE_CHECKING, Any
+
+import ipmb
+from tests.support import runner
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+#: The endpoints of this process, by the name the test gave them.
+ends: dict[str, ipmb.Endpoint] = {}
+
+MAIN = "main"
+
+
+def pattern(seed: int, size: int) -> bytes:
+    """Bytes that only this seed gives: both sides can make them, so content need not cross the pipe."""
+    return random.Random(seed).randbytes(size)
+
+
+def join(
+    bus: str,
+    label: Iterable[str] = (),
+    *,
+    name: str = MAIN,
+    token: str = "",
+    affinity: bool = True,
+    timeout: float | None = 10.0,
+) -> tuple[Any, bool]:
+    """Join and return (id, whether it is controller)."""
+    end = ipmb.join(bus, tuple(label), token=token, controller_affinity=affinity, timeout=timeout)
+    ends[name] = end
+    return end.id, end.is_controller
+
+
+def leave(name: str = MAIN) -> None:
+    ends.pop(name).close()
+
+
+def close_half(which: str, name: str = MAIN) -> None:
+    getattr(ends[name], which).close()
+
+
+def is_controller(name: str = MAIN) -> bool:
+    return ends[name].is_controller
+
+
+def peers(name: str = MAIN) -> list[tuple[Any, tuple[str, ...], int]]:
+    """Everyone else on the bus as (id, sorted label, pid)."""
+    return [(peer.id, tuple(sorted(peer.label)), peer.pid) for peer in ends[name].peers()]
+
+
+def stats(name: str = MAIN) -> dict[str, Any]:
+    found = ends[name].stats()
+    fields = "sent received skipped dropped expired redelivered waiting bytes_sent bytes_received"
+    values = {field: getattr(found, field) for field in fields.split()}
+    values["dropped_by_reason"] = {str(reason): count for reason, count in found.dropped_by_reason.items()}
+    return values
+
+
+def selector(to: str, mode: str, ttl: float | None) -> ipmb.Selector:
+    make = ipmb.Selector.unicast if mode == "unicast" else ipmb.Selector.multicast
+    return make(ipmb.LabelOp.parse(to), ttl=ttl)
+
+
+def send(
+    to: str,
+    payload: Any,
+    *,
+    name: str = MAIN,
+    mode: str = "unicast",
+    ttl: float | None = 0,
+    timeout: float | None = 5.0,
+    overflow: str = "block",
+) -> int:
+    message = ipmb.Message(selector(to, mode, ttl), payload)
+    return ends[name].sender.send(message, timeout=timeout, overflow=overflow)
+
+
+def send_pattern(to: str, seed: int, size: int, *, name: str = MAIN, **options: Any) -> int:
+    return send(to, pattern(seed, size), name=name, **options)
+
+
+def send_numbers(
+    to: str,
+    first: int,
+    count: int,
+    *,
+    name: str = MAIN,
+    size: int = 8,
+    mode: str = "unicast",
+    ttl: float | None = 0,
+    timeout: float | None = 5.0,
+    overflow: str = "block",
+) -> list[int]:
+    """Send ``count`` messages that carry their number, of ``size`` bytes each; what each send returned."""
+    where = selector(to, mode, ttl)
+    sender = ends[name].sender
+    return [
+        sender.send(
+            ipmb.Message(where, number.to_bytes(8, "little").ljust(size, b".")),
+            timeout=timeout,
+            overflow=overflow,
+        )
+        for number in range(first, first + count)
+    ]
+
+
+def send_until_error(
+    to: str, size: int, *, name: str = MAIN, limit: int = 1_000_000, **options: Any
+) -> tuple[int, str]:
+    """Send numbered messages until one fails; (how many went, the name of the exception)."""
+    for number in range(limit):
+        try:
+            send_numbers(to, number, 1, name=name, size=size, **options)
+        except ipmb.SendError as error:
+            return number, type(error).__name__
+    return limit, ""
+
+
+def send_and_die(to: str, first: int, count: int, size: int = 8, **options: Any) -> None:
+    """Send, and be killed by nobody's mercy right after the last send has returned."""
+    join_results = send_numbers(to, first, count, size=size, **options)
+    runner.event("sent", join_results)
+    os.kill(os.getpid(), 9)
+
+
+def plain(value: Any) -> Any:
+    return bytes(value) if isinstance(value, memoryview) else value
+
+
+def describe(message: ipmb.Message) -> tuple[Any, Any, tuple[str, ...], int, bool]:
+    """(payload, sender's id, sender's sorted label, sender's pid, whether redelivered)."""
+    sender = message.sender
+    return (
+        plain(message.payload),
+        sender.id,
+        tuple(sorted(sender.label)),
+        sender.pid,
+        message.redelivered,
+    )
+
+
+def recv(timeout: float | None = 5.0, *, name: str = MAIN) -> Any:
+    return describe(ends[name].receiver.recv(timeout))
+
+
+def recv_sum(timeout: float | None = 5.0, *, name: str = MAIN) -> tuple[int, int]:
+    """Receive a big payload: (length, crc32)."""
+    payload = plain(ends[name].receiver.recv(timeout).payload)
+    return len(payload), zlib.crc32(payload)
+
+
+def recv_numbers(count: int, timeout: float = 5.0, *, name: str = MAIN) -> list[tuple[int, bool]]:
+    """Up to ``count`` numbered messages, each within ``timeout``: (number, redelivered)."""
+    found = []
+    receiver = ends[name].receiver
+    for _ in range(count):
+        try:
+            message = receiver.recv(timeout)
+        except ipmb.RecvTimeout:
+            break
+        found.append((int.from_bytes(message.payload[:8], "little"), message.redelivered))
+    return found
+
+
+def recv_all(quiet: float = 0.3, *, name: str = MAIN) -> list[Any]:
+    """Receive whatever comes until nothing has come for ``quiet`` seconds; the payloads."""
+    found = []
+    while True:
+        try:
+            found.append(plain(ends[name].receiver.recv(quiet).payload))
+        except ipmb.RecvTimeout:
+            return found
+
+
+def echo(*, name: str = MAIN) -> int:
+    """Send every message back to its sender's first label until the next call comes; how many there were."""
+    sender, receiver = ends[name]
+    count = 0
+    while not runner.called_again():
+        try:
+            message = receiver.recv(0.05)
+        except ipmb.RecvTimeout:
+            continue
+        sender.send(next(iter(message.sender.label)), message.payload, timeout=5.0)
+        count += 1
+    return count
+
+
+def ping(to: str, rounds: int, *, name: str = MAIN, seconds: float | None = None) -> list[float]:
+    """Round trips to an :func:`echo`, in seconds, checked one by one; for ``seconds`` when that is given."""
+    sender, receiver = ends[name]
+    times = []
+    begin = time.perf_counter()
+    number = 0
+    while number < rounds or seconds is not None:
+        if seconds is not None and time.perf_counter() - begin > seconds:
+            break
+        start = time.perf_counter()
+        assert sender.send(to, number, timeout=5.0) == 1
+        answer = receiver.recv(5.0).payload
+        times.append(time.perf_counter() - start)
+        assert answer == number, f"{answer} instead of {number}"
+        number += 1
+    return times
+
+
+def ping_until_called(to: str, *, name: str = MAIN) -> tuple[int, float, float]:
+    """Round trips until the next call comes: (how many, the longest in seconds, the median)."""
+    times: list[float] = []
+    runner.event("talking")
+    while not runner.called_again():
+        times += ping(to, 1, name=name)
+    return len(times), max(times), sorted(times)[len(times) // 2]
+
+
+def recv_while_counting(seconds: float, *, name: str = MAIN) -> int:
+    """Wait in ``recv`` in one thread, count in another: how far it came shows whether the interpreter was
+    free.
+    """
+    return _count_during(lambda: _swallow(lambda: ends[name].receiver.recv(seconds)))
+
+
+def send_while_counting(to: str, size: int, seconds: float, *, name: str = MAIN) -> int:
+    """The same with a ``send`` that waits for room."""
+    return _count_during(lambda: _swallow(lambda: ends[name].sender.send(to, bytes(size), timeout=seconds)))
+
+
+def _swallow(call: Any) -> None:
+    with contextlib.suppress(TimeoutError):
+        call()
+
+
+def _count_during(call: Any) -> int:
+    thread = threading.Thread(target=call)
+    thread.start()
+    count = 0
+    while thread.is_alive():
+        count += 1
+    return count
+
+
+def exit_now(code: int = 0) -> None:
+    """End without any clean-up of Python's."""
+    os._exit(code)

@@ -1,0 +1,155 @@
+"""Counts the system calls a child makes between two marks.
+
+"No system call" is a promise about the kernel's work, so the kernel must do the counting. strace and perf are
+not everywhere; ptrace is, and for one's own children it needs no privilege. The child brackets what is to be
+counted with a system call that nothing else makes (getppid); the tracer, which is the test itself, stops it
+at every call in between and notes the number.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import struct
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tests.support.wait import BOUND, NeverError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PTRACE_CONT = 7
+PTRACE_DETACH = 17
+PTRACE_SYSCALL = 24
+PTRACE_SEIZE = 0x4206
+PTRACE_INTERRUPT = 0x4207
+PTRACE_GET_SYSCALL_INFO = 0x420E
+PTRACE_O_TRACESYSGOOD = 1
+PTRACE_EVENT_STOP = 128
+SYSCALL_INFO_ENTRY = 1
+WALL = 0x40000000
+SYSCALL_STOP = signal.SIGTRAP | 0x80
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+_libc.ptrace.restype = ctypes.c_long
+
+
+def mark() -> None:
+    """What the child calls before and after the part to be counted."""
+    os.getppid()
+
+
+@dataclass
+class Counted:
+    """The system calls between one pair of marks, by number and in order."""
+
+    numbers: list[int] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __str__(self) -> str:
+        return f"{len(self)} system calls: {self.numbers}"
+
+
+def _ptrace(request: int, tid: int, address: int = 0, data: int = 0) -> int:
+    result = int(_libc.ptrace(request, tid, address, data))
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"ptrace request {request:#x}: {os.strerror(number)}")
+    return result
+
+
+def _learn_mark() -> int:
+    """The number of getppid, from the kernel's own report of a child that calls nothing else for long."""
+    child = os.fork()
+    if child == 0:
+        while True:
+            os.getppid()
+    try:
+        _ptrace(PTRACE_SEIZE, child, 0, PTRACE_O_TRACESYSGOOD)
+        _ptrace(PTRACE_INTERRUPT, child)
+        seen: list[int] = []
+        while len(seen) < 20 or len(set(seen[-20:])) > 1:
+            _, status = os.waitpid(child, WALL)
+            number = _entered(child) if os.WSTOPSIG(status) == SYSCALL_STOP else None
+            if number is not None:
+                seen.append(number)
+            _ptrace(PTRACE_SYSCALL, child)
+        return seen[-1]
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, WALL)
+
+
+def _entered(tid: int) -> int | None:
+    """The number of the call that ``tid`` is about to make, or None when it comes back from one."""
+    info = ctypes.create_string_buffer(88)
+    _ptrace(PTRACE_GET_SYSCALL_INFO, tid, len(info), ctypes.addressof(info))
+    if info.raw[0] != SYSCALL_INFO_ENTRY:
+        return None
+    return int(struct.unpack_from("=Q", info.raw, 24)[0])
+
+
+class Tracer:
+    """Follows one thread of a child; to be used by the thread that made it, as ptrace demands."""
+
+    def __init__(self, tid: int) -> None:
+        self._mark = _learn_mark()
+        self._tid = tid
+
+    def count(self, start: Callable[[], object], pairs: int = 1, bound: float = BOUND) -> list[Counted]:
+        """Attach, call ``start`` (which makes the child work), and count between ``pairs`` pairs of marks."""
+        _ptrace(PTRACE_SEIZE, self._tid, 0, PTRACE_O_TRACESYSGOOD)
+        try:
+            _ptrace(PTRACE_INTERRUPT, self._tid)
+            self._next_stop(time.monotonic() + bound)
+            _ptrace(PTRACE_SYSCALL, self._tid)
+            start()
+            return self._follow(pairs, time.monotonic() + bound)
+        finally:
+            self._detach()
+
+    def _follow(self, pairs: int, deadline: float) -> list[Counted]:
+        """Leaves the thread stopped just after the last mark was entered."""
+        done: list[Counted] = []
+        current: Counted | None = None
+        while True:
+            status = self._next_stop(deadline)
+            stop = os.WSTOPSIG(status)
+            number = _entered(self._tid) if stop == SYSCALL_STOP else None
+            if number == self._mark:
+                if current is None:
+                    current = Counted()
+                else:
+                    done.append(current)
+                    current = None
+                    if len(done) == pairs:
+                        return done
+            elif number is not None and current is not None:
+                current.numbers.append(number)
+            passed_on = 0 if stop == SYSCALL_STOP or status >> 16 == PTRACE_EVENT_STOP else stop
+            _ptrace(PTRACE_SYSCALL, self._tid, 0, passed_on)
+
+    def _next_stop(self, deadline: float) -> int:
+        while True:
+            tid, status = os.waitpid(self._tid, WALL | os.WNOHANG)
+            if tid:
+                assert os.WIFSTOPPED(status), f"the traced thread ended with status {status:#x}"
+                return status
+            if time.monotonic() > deadline:
+                raise NeverError(f"thread {self._tid} did not reach the next mark")
+            time.sleep(0)
+
+    def _detach(self) -> None:
+        """Let the thread go on untraced; it must be stopped for that."""
+        try:
+            _ptrace(PTRACE_DETACH, self._tid)
+        except ProcessLookupError:  # it runs: a failure is under way, stop it first
+            _ptrace(PTRACE_INTERRUPT, self._tid)
+            self._next_stop(time.monotonic() + BOUND)
+            _ptrace(PTRACE_DETACH, self._tid)
