@@ -1,0 +1,346 @@
+//! The controller: admits joiners, keeps the directory, tells watchers. A pure state machine.
+//!
+//! `(state, event, now) -> actions`: it has no clock, no socket and no randomness of its own. The reactor feeds it events
+//! and carries its actions out in order; the simulator does the same with a made-up world. What must hold:
+//!
+//! * One event commits at most once, and the commit comes before the welcome it is for: when `join` returns, every sender
+//!   that looks at the directory sees the new endpoint. Nudges come last, after the joiner has its answer.
+//! * The kernel's word on a peer's user comes before anything it says is looked at, and its token before anything is changed.
+//! * A connection that does not join in time goes; so do the oldest of too many. A frame out of place ends its connection.
+//! * Whoever departs becomes a tombstone and its parking memory is adopted, exactly once.
+//! * Nothing happens on a bus where nothing happens: [`Controller::deadline`] is set only while strangers have not joined
+//!   or somebody has not registered again after a takeover. Old tombstones go with the next commit.
+
+mod lobby;
+mod roll;
+
+use std::collections::BTreeMap;
+
+use crate::directory::{Departure, Entry, Snapshot, word};
+use crate::identity::EndpointId;
+use crate::limits;
+use crate::proof::{self, Challenge, Key};
+use crate::wire::{ClientFrame, JoinRequest, PROTOCOL_VERSION, Refusal, ServerFrame};
+use lobby::{Lobby, Phase, Stranger};
+use roll::Roll;
+
+/// A connection to the controller; the reactor's number for it, never used again for another one.
+pub type ConnId = u64;
+
+/// Who is admitted.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// What a joiner has to prove that it knows.
+    pub key: Key,
+    /// Users that may join: the controller's own, root, and whom an option adds.
+    pub allowed_uids: Vec<u32>,
+}
+
+/// What has happened.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// Somebody has connected; user and process as the kernel tells them, the nonce fresh from the kernel too.
+    Accepted {
+        /// The new connection.
+        conn: ConnId,
+        /// User of the peer.
+        uid: u32,
+        /// Process of the peer.
+        pid: u32,
+        /// What the peer's proof will have to cover.
+        nonce: Challenge,
+    },
+    /// A frame has come.
+    Frame {
+        /// The connection it came on.
+        conn: ConnId,
+        /// What it says.
+        frame: ClientFrame,
+    },
+    /// A packet has come that is no frame of ours, or lacks the descriptors it needs.
+    Unreadable {
+        /// The connection it came on.
+        conn: ConnId,
+        /// Its version when that is another one.
+        version: Option<u16>,
+    },
+    /// The other side of a connection has gone.
+    Closed {
+        /// The connection.
+        conn: ConnId,
+    },
+    /// The answer to [`Action::Probe`].
+    Probed {
+        /// The endpoint that was looked for.
+        id: EndpointId,
+        /// Whether anybody answers under its name; a refused connection is the only no.
+        alive: bool,
+    },
+    /// The time of [`Controller::deadline`] has come. Harmless at any other time.
+    Tick,
+}
+
+/// What has to be done, in the order given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Send a frame without descriptors.
+    Send {
+        /// To whom.
+        conn: ConnId,
+        /// What.
+        frame: ServerFrame,
+    },
+    /// Send a welcome with its descriptors.
+    Welcome {
+        /// To whom.
+        conn: ConnId,
+        /// The welcome.
+        frame: ServerFrame,
+        /// Whether the listening socket and the controller's parking memory come along.
+        affinity: bool,
+    },
+    /// Close a connection. No event for it is expected any more, and late ones are ignored.
+    Close {
+        /// Which.
+        conn: ConnId,
+    },
+    /// Publish [`Controller::snapshot`] now.
+    Commit,
+    /// Find out whether anybody listens under the name of the endpoint, and answer with [`Event::Probed`].
+    Probe {
+        /// Whom to look for.
+        id: EndpointId,
+    },
+    /// The endpoint has departed: take over what waits in its parking memory.
+    Adopt {
+        /// Who has departed.
+        id: EndpointId,
+        /// The connection its parking memory came on, unless it never registered with this controller.
+        conn: Option<ConnId>,
+    },
+}
+
+/// The state of one controller.
+#[derive(Debug)]
+pub struct Controller {
+    policy: Policy,
+    lobby: Lobby,
+    /// Connections that have joined.
+    members: BTreeMap<ConnId, EndpointId>,
+    roll: Roll,
+    /// The highest time seen: what is measured from it never runs backwards.
+    now: u64,
+    /// Whether this event has changed what the directory says.
+    changed: bool,
+}
+
+impl Controller {
+    /// Starts a controller of the given term, in the process of endpoint `me`, from the last committed directory if this is
+    /// a takeover. Its first [`snapshot`](Self::snapshot), at epoch 1, is what the directory is created with.
+    pub fn new(policy: Policy, term: u32, me: EndpointId, seed: Option<Snapshot>, now: u64) -> Self {
+        let roll = Roll::new(term, me, seed, now);
+        Self { policy, lobby: Lobby::default(), members: BTreeMap::new(), roll, now, changed: false }
+    }
+
+    /// Takes one event in and appends what has to be done.
+    pub fn handle(&mut self, now: u64, event: Event, out: &mut Vec<Action>) {
+        self.now = self.now.max(now);
+        let first = out.len();
+        self.changed = false;
+        let mut joined = None;
+        match event {
+            Event::Accepted { conn, uid, pid, nonce } => self.accepted(conn, uid, pid, nonce, out),
+            Event::Frame { conn, frame } => joined = self.frame(conn, frame, out),
+            Event::Unreadable { conn, version: Some(_) } => {
+                self.refuse(conn, Refusal::Version { ours: PROTOCOL_VERSION }, out);
+            }
+            Event::Unreadable { conn, version: None } => self.refuse(conn, Refusal::Malformed, out),
+            Event::Closed { conn } => self.forget(conn, Departure::Died, out),
+            Event::Probed { id, alive: false } if self.roll.is_unconfirmed(id) => {
+                self.depart(id, Departure::Vanished, out);
+            }
+            // One that lives is looked at again at the time that was set when the look was ordered.
+            Event::Probed { .. } | Event::Tick => {}
+        }
+        self.run_timers(out);
+        self.publish(first, joined, out);
+    }
+
+    /// When [`Event::Tick`] is wanted, if at all.
+    pub fn deadline(&self) -> Option<u64> {
+        [self.lobby.deadline(), self.roll.deadline()].into_iter().flatten().min()
+    }
+
+    /// The directory as it has to be published.
+    pub fn snapshot(&self) -> Snapshot {
+        self.roll.snapshot()
+    }
+
+    /// Term and epoch of the directory as one number.
+    pub fn word(&self) -> u64 {
+        word(self.roll.term, self.roll.epoch)
+    }
+
+    /// The term, which a joiner that has seen a later one may have raised.
+    pub fn term(&self) -> u32 {
+        self.roll.term
+    }
+
+    /// The endpoint that has joined on a connection.
+    pub fn member(&self, conn: ConnId) -> Option<EndpointId> {
+        self.members.get(&conn).copied()
+    }
+
+    /// How many connections have not joined yet.
+    pub fn pending(&self) -> usize {
+        self.lobby.len()
+    }
+
+    fn accepted(&mut self, conn: ConnId, uid: u32, pid: u32, nonce: Challenge, out: &mut Vec<Action>) {
+        // A number that comes again means that we missed the end of the first connection.
+        self.forget(conn, Departure::Died, out);
+        if !self.policy.allowed_uids.contains(&uid) {
+            out.push(Action::Send { conn, frame: ServerFrame::Refused(Refusal::Permission) });
+            out.push(Action::Close { conn });
+            return;
+        }
+        if self.lobby.len() == limits::PENDING_JOINS
+            && let Some(oldest) = self.lobby.remove_oldest()
+        {
+            out.push(Action::Close { conn: oldest });
+        }
+        let deadline = self.now.saturating_add(limits::HANDSHAKE_MILLIS * 1_000_000);
+        self.lobby.insert(conn, Stranger { uid, pid, nonce, deadline, phase: Phase::Silent });
+    }
+
+    /// The connection that has joined, with what its welcome needs, if this frame was the one.
+    fn frame(&mut self, conn: ConnId, frame: ClientFrame, out: &mut Vec<Action>) -> Option<Joined> {
+        if let Some(stranger) = self.lobby.get_mut(conn) {
+            match (stranger.phase, frame) {
+                (Phase::Silent, ClientFrame::Hello { id, nonce }) if id != 0 => {
+                    stranger.phase = Phase::Challenged { id, nonce };
+                    let nonce = stranger.nonce;
+                    out.push(Action::Send { conn, frame: ServerFrame::Challenge { nonce } });
+                }
+                (Phase::Challenged { id, nonce }, ClientFrame::Join(request)) => {
+                    let stranger = stranger.clone();
+                    match self.join(conn, &stranger, id, nonce, request, out) {
+                        Ok(joined) => return Some(joined),
+                        Err(refusal) => self.refuse(conn, refusal, out),
+                    }
+                }
+                _ => self.refuse(conn, Refusal::Malformed, out),
+            }
+        } else if let Some(&id) = self.members.get(&conn) {
+            match frame {
+                ClientFrame::Leave => {
+                    self.depart(id, Departure::Left, out);
+                    out.push(Action::Close { conn });
+                }
+                ClientFrame::Receiving(receiving) => self.changed |= self.roll.set_receiving(id, receiving),
+                ClientFrame::Watch(watching) => self.roll.set_watching(id, watching),
+                ClientFrame::Seen { term, epoch } => self.roll.seen(id, word(term, epoch)),
+                ClientFrame::Hello { .. } | ClientFrame::Join(_) => self.refuse(conn, Refusal::Malformed, out),
+            }
+        }
+        None
+    }
+
+    fn join(
+        &mut self,
+        conn: ConnId,
+        stranger: &Stranger,
+        id: EndpointId,
+        nonce: Challenge,
+        request: JoinRequest,
+        out: &mut Vec<Action>,
+    ) -> Result<Joined, Refusal> {
+        let expected = proof::joiner_proof(&self.policy.key, &nonce, &stranger.nonce, id);
+        if !proof::verify(&expected, &request.proof) {
+            return Err(Refusal::Token);
+        }
+        if request.last_term >= self.roll.term.saturating_add(limits::TERM_LEAP) {
+            return Err(Refusal::Malformed);
+        }
+        if self.roll.owner(id).is_some_and(|owner| owner != (stranger.pid, stranger.uid)) {
+            return Err(Refusal::IdInUse);
+        }
+        if !self.roll.has_room(id, &request.label) {
+            return Err(Refusal::Full);
+        }
+        self.changed |= self.roll.raise_term(request.last_term);
+        let JoinRequest { label, nonce: entry_nonce, affinity, receiving, .. } = request;
+        let entry = Entry { id, pid: stranger.pid, uid: stranger.uid, nonce: entry_nonce, label, receiving };
+        let (changed, replaced) = self.roll.admit(entry, conn);
+        self.changed |= changed;
+        if let Some(old) = replaced {
+            self.members.remove(&old);
+            out.push(Action::Close { conn: old });
+        }
+        self.lobby.remove(conn);
+        self.members.insert(conn, id);
+        let proof = proof::controller_proof(&self.policy.key, &nonce, &stranger.nonce, id);
+        Ok(Joined { conn, id, proof, affinity })
+    }
+
+    /// Tells a connection why it ends, and ends it.
+    fn refuse(&mut self, conn: ConnId, refusal: Refusal, out: &mut Vec<Action>) {
+        if !self.lobby.contains(conn) && !self.members.contains_key(&conn) {
+            return;
+        }
+        out.push(Action::Send { conn, frame: ServerFrame::Refused(refusal) });
+        self.forget(conn, Departure::Expelled, out);
+        out.push(Action::Close { conn });
+    }
+
+    /// Drops a connection, and with it the endpoint that has joined on it.
+    fn forget(&mut self, conn: ConnId, reason: Departure, out: &mut Vec<Action>) {
+        self.lobby.remove(conn);
+        if let Some(&id) = self.members.get(&conn) {
+            self.depart(id, reason, out);
+        }
+    }
+
+    fn depart(&mut self, id: EndpointId, reason: Departure, out: &mut Vec<Action>) {
+        if let Some(conn) = self.roll.depart(id, reason, self.now) {
+            if let Some(conn) = conn {
+                self.members.remove(&conn);
+            }
+            self.changed = true;
+            out.push(Action::Adopt { id, conn });
+        }
+    }
+
+    fn run_timers(&mut self, out: &mut Vec<Action>) {
+        while let Some(conn) = self.lobby.remove_expired(self.now) {
+            out.push(Action::Close { conn });
+        }
+        self.roll.due_probes(self.now, |id| out.push(Action::Probe { id }));
+    }
+
+    /// Puts commit and welcome before everything else this event has caused, and nudges after it.
+    fn publish(&mut self, first: usize, joined: Option<Joined>, out: &mut Vec<Action>) {
+        let mut place = first;
+        if self.changed {
+            self.roll.commit(self.now);
+            out.insert(place, Action::Commit);
+            place += 1;
+        }
+        if let Some(Joined { conn, id, proof, affinity }) = joined {
+            // The welcome tells the word, so it counts as having been told of every change up to here.
+            self.roll.seen(id, self.word());
+            let Roll { term, epoch, controller, .. } = self.roll;
+            let frame = ServerFrame::Welcome { term, epoch, proof, controller };
+            out.insert(place, Action::Welcome { conn, frame, affinity });
+        }
+        self.roll.due_nudges(|conn| out.push(Action::Send { conn, frame: ServerFrame::Nudge }));
+    }
+}
+
+/// What the welcome of a new member needs.
+struct Joined {
+    conn: ConnId,
+    id: EndpointId,
+    proof: proof::Proof,
+    affinity: bool,
+}

@@ -1,0 +1,205 @@
+//! Who is on the bus and who was: the controller's own form of the directory.
+//!
+//! It differs from a snapshot by what is nobody else's business: on which connection a member sits, what it has been told,
+//! and when to look for one that has not registered again. It also keeps account of bytes, so that what is admitted always
+//! fits a copy of the directory.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::ConnId;
+use crate::directory::{Departure, Entry, HALF_BYTES, Snapshot, Tombstone, entry_bound, tombstone_bound, word};
+use crate::identity::EndpointId;
+use crate::label::Label;
+use crate::limits;
+
+const MILLI: u64 = 1_000_000;
+
+/// One endpoint on the bus.
+#[derive(Debug)]
+struct Member {
+    entry: Entry,
+    /// None: it was on the bus before a takeover and has not registered again.
+    conn: Option<ConnId>,
+    /// What it has been told of or says it has read.
+    seen: u64,
+    watching: bool,
+    /// It has a nudge it has not answered.
+    nudged: bool,
+}
+
+/// Members, tombstones and the number of the directory.
+#[derive(Debug)]
+pub(super) struct Roll {
+    pub(super) term: u32,
+    pub(super) epoch: u32,
+    pub(super) controller: EndpointId,
+    members: BTreeMap<EndpointId, Member>,
+    /// When to look for each member without a connection.
+    probes: BTreeMap<EndpointId, u64>,
+    tombstones: VecDeque<Tombstone>,
+    member_bytes: usize,
+    tombstone_bytes: usize,
+}
+
+impl Roll {
+    pub(super) fn new(term: u32, controller: EndpointId, seed: Option<Snapshot>, now: u64) -> Self {
+        let mut roll = Self {
+            term: term.max(1),
+            epoch: 1,
+            controller,
+            members: BTreeMap::new(),
+            probes: BTreeMap::new(),
+            tombstones: VecDeque::new(),
+            member_bytes: 0,
+            tombstone_bytes: 0,
+        };
+        let Some(seed) = seed else { return roll };
+        roll.term = roll.term.max(seed.term.saturating_add(1));
+        for mut tombstone in seed.tombstones {
+            // One from the future would never go.
+            tombstone.departed = tombstone.departed.min(now);
+            roll.bury(tombstone);
+        }
+        for entry in seed.entries {
+            roll.member_bytes += entry_bound(&entry.label);
+            roll.probes.insert(entry.id, now.saturating_add(limits::TAKEOVER_GRACE_MILLIS * MILLI));
+            let member = Member { conn: None, seen: 0, watching: false, nudged: false, entry };
+            roll.members.insert(member.entry.id, member);
+        }
+        roll
+    }
+
+    /// Process and user of the endpoint, living or departed.
+    pub(super) fn owner(&self, id: EndpointId) -> Option<(u32, u32)> {
+        let living = self.members.get(&id).map(|member| (member.entry.pid, member.entry.uid));
+        living.or_else(|| self.tombstones.iter().find(|dead| dead.id == id).map(|dead| (dead.pid, dead.uid)))
+    }
+
+    /// Whether the endpoint can be admitted with this label, in place of its present entry if it has one.
+    pub(super) fn has_room(&self, id: EndpointId, label: &Label) -> bool {
+        let present = self.members.get(&id).map(|member| entry_bound(&member.entry.label));
+        let count = self.members.len() + usize::from(present.is_none());
+        let bytes = self.member_bytes - present.unwrap_or(0) + entry_bound(label);
+        count <= limits::MEMBERS && bytes <= HALF_BYTES
+    }
+
+    /// Makes the term later than one that somebody has seen. Whether it has changed.
+    pub(super) fn raise_term(&mut self, seen: u32) -> bool {
+        let raised = seen >= self.term;
+        if raised {
+            self.term = seen.saturating_add(1);
+        }
+        raised
+    }
+
+    /// Adds an endpoint or confirms one. Whether the directory has changed, and the connection it had before.
+    pub(super) fn admit(&mut self, entry: Entry, conn: ConnId) -> (bool, Option<ConnId>) {
+        let id = entry.id;
+        self.probes.remove(&id);
+        if let Some(place) = self.tombstones.iter().position(|dead| dead.id == id) {
+            self.exhume(place);
+        }
+        self.member_bytes += entry_bound(&entry.label);
+        let member = Member { conn: Some(conn), seen: 0, watching: false, nudged: false, entry };
+        let Some(old) = self.members.insert(id, member) else { return (true, None) };
+        self.member_bytes -= entry_bound(&old.entry.label);
+        (self.members[&id].entry != old.entry, old.conn)
+    }
+
+    /// Turns an endpoint into a tombstone. Its connection, unless it was not on the bus.
+    pub(super) fn depart(&mut self, id: EndpointId, reason: Departure, now: u64) -> Option<Option<ConnId>> {
+        let Member { entry, conn, .. } = self.members.remove(&id)?;
+        self.probes.remove(&id);
+        self.member_bytes -= entry_bound(&entry.label);
+        let Entry { pid, uid, label, .. } = entry;
+        self.bury(Tombstone { id, pid, uid, label, departed: now, reason });
+        Some(conn)
+    }
+
+    fn bury(&mut self, tombstone: Tombstone) {
+        self.tombstone_bytes += tombstone_bound(&tombstone.label);
+        self.tombstones.push_back(tombstone);
+        while self.tombstones.len() > limits::TOMBSTONES || self.tombstone_bytes > HALF_BYTES {
+            self.exhume(0);
+        }
+    }
+
+    fn exhume(&mut self, place: usize) {
+        if let Some(tombstone) = self.tombstones.remove(place) {
+            self.tombstone_bytes -= tombstone_bound(&tombstone.label);
+        }
+    }
+
+    pub(super) fn is_unconfirmed(&self, id: EndpointId) -> bool {
+        self.probes.contains_key(&id)
+    }
+
+    /// Whether the directory has changed.
+    pub(super) fn set_receiving(&mut self, id: EndpointId, receiving: bool) -> bool {
+        self.members.get_mut(&id).is_some_and(|member| std::mem::replace(&mut member.entry.receiving, receiving) != receiving)
+    }
+
+    pub(super) fn set_watching(&mut self, id: EndpointId, watching: bool) {
+        if let Some(member) = self.members.get_mut(&id) {
+            member.watching = watching;
+        }
+    }
+
+    /// The member has read the directory up to here; one that claims more than there is only fools itself until the next
+    /// commit.
+    pub(super) fn seen(&mut self, id: EndpointId, seen: u64) {
+        let word = word(self.term, self.epoch);
+        if let Some(member) = self.members.get_mut(&id) {
+            member.seen = member.seen.max(seen.min(word));
+            member.nudged = false;
+        }
+    }
+
+    /// Names the members that watch, are behind, and have no nudge under way, and takes it that they get one.
+    pub(super) fn due_nudges(&mut self, mut nudge: impl FnMut(ConnId)) {
+        let word = word(self.term, self.epoch);
+        for member in self.members.values_mut() {
+            if let Some(conn) = member.conn
+                && member.watching
+                && !member.nudged
+                && member.seen < word
+            {
+                member.nudged = true;
+                nudge(conn);
+            }
+        }
+    }
+
+    /// Names the members to look for now, and sets the time of the next look.
+    pub(super) fn due_probes(&mut self, now: u64, mut probe: impl FnMut(EndpointId)) {
+        for (id, due) in self.probes.iter_mut().filter(|(_, due)| **due <= now) {
+            *due = now.saturating_add(limits::PROBE_MILLIS * MILLI);
+            probe(*id);
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Option<u64> {
+        self.probes.values().min().copied()
+    }
+
+    /// Moves on to the next epoch, and forgets the departed whose time is over.
+    pub(super) fn commit(&mut self, now: u64) {
+        let keep = limits::TOMBSTONE_SECONDS * 1000 * MILLI;
+        while self.tombstones.front().is_some_and(|oldest| now.saturating_sub(oldest.departed) > keep) {
+            self.exhume(0);
+        }
+        let (epoch, overflow) = self.epoch.overflowing_add(1);
+        self.epoch = epoch;
+        self.term = self.term.saturating_add(u32::from(overflow));
+    }
+
+    pub(super) fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            term: self.term,
+            epoch: self.epoch,
+            controller: self.controller,
+            entries: self.members.values().map(|member| member.entry.clone()).collect(),
+            tombstones: self.tombstones.iter().cloned().collect(),
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! The directory: who is on the bus, as the controller publishes it and everybody reads it.
+//!
+//! [`Snapshot`] is the content and its encoding; the memory it is published in is in [`memory`]'s writer and reader. The
+//! two are apart because the controller, a pure state machine, speaks of snapshots only.
+
+//mod memory;
+mod snapshot;
+
+//pub use memory::{DirectoryError, DirectoryFull, DirectoryReader, DirectoryWriter};
+pub use snapshot::{Departure, Entry, Snapshot, SnapshotError, Tombstone, word};
+pub(crate) use snapshot::{entry_bound, HALF_BYTES, tombstone_bound};

@@ -1,0 +1,173 @@
+//! The content of the directory at one epoch, and its bytes.
+//!
+//! A snapshot is read by processes that do not trust the one who wrote it. Decoding therefore bounds everything: counts
+//! before anything is collected, labels through their constructor, ids that must be there and be unique. The controller has
+//! to know beforehand whether a snapshot will fit, so the living and the departed each have half of a copy, and an upper
+//! bound of what one entry takes is computed here, next to the encoding it is about.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize};
+
+use crate::identity::EndpointId;
+use crate::label::Label;
+use crate::limits;
+use crate::proof::Nonce;
+
+/// One endpoint on the bus.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Its id.
+    pub id: EndpointId,
+    /// Its process, as the kernel told the controller.
+    pub pid: u32,
+    /// Its user, as the kernel told the controller.
+    pub uid: u32,
+    /// What the proof of a channel to it has to cover.
+    pub nonce: Nonce,
+    /// Its label.
+    pub label: Label,
+    /// Whether its receiver is open; a closed one is no match.
+    pub receiving: bool,
+}
+
+/// Why an endpoint is no longer on the bus.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Departure {
+    /// It said so.
+    Left,
+    /// Its connection ended without a word: its process died, or forgot the endpoint.
+    Died,
+    /// It said something that makes no sense and lost its connection for it.
+    Expelled,
+    /// It did not register again after a takeover, and nobody answers under its name.
+    Vanished,
+}
+
+/// One endpoint that is no longer on the bus.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tombstone {
+    /// Its id.
+    pub id: EndpointId,
+    /// Its process.
+    pub pid: u32,
+    /// Its user.
+    pub uid: u32,
+    /// Its label.
+    pub label: Label,
+    /// When it went, in nanoseconds of the machine's monotonic clock.
+    pub departed: u64,
+    /// Why it went.
+    pub reason: Departure,
+}
+
+/// The directory at one epoch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Rises with each takeover.
+    pub term: u32,
+    /// Rises with each commit.
+    pub epoch: u32,
+    /// The endpoint whose process plays controller.
+    pub controller: EndpointId,
+    /// Who is on the bus, by rising id.
+    #[serde(deserialize_with = "at_most::<_, _, { limits::MEMBERS }>")]
+    pub entries: Vec<Entry>,
+    /// Who was, by the order in which they went.
+    #[serde(deserialize_with = "at_most::<_, _, { limits::TOMBSTONES }>")]
+    pub tombstones: Vec<Tombstone>,
+}
+
+/// Why bytes are no snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the directory is malformed")]
+pub struct SnapshotError;
+
+/// Term and epoch as one number that rises with each commit.
+pub fn word(term: u32, epoch: u32) -> u64 {
+    u64::from(term) << 32 | u64::from(epoch)
+}
+
+/// Half of a copy, less what the head of a snapshot takes: what the living, or the departed, may take together.
+pub(crate) const HALF_BYTES: usize = limits::DIRECTORY_BYTES / 2 - 64;
+
+/// An upper bound for the bytes of an entry: numbers take at most 10, 5 and 5 bytes.
+pub(crate) fn entry_bound(label: &Label) -> usize {
+    10 + 5 + 5 + 16 + 1 + label.encoded_bound()
+}
+
+/// An upper bound for the bytes of a tombstone: numbers take at most 10, 5, 5 and 10 bytes.
+pub(crate) fn tombstone_bound(label: &Label) -> usize {
+    10 + 5 + 5 + 10 + 1 + label.encoded_bound()
+}
+
+impl Snapshot {
+    /// Term and epoch as one number that rises with each commit.
+    pub fn word(&self) -> u64 {
+        word(self.term, self.epoch)
+    }
+
+    /// The entry of an endpoint on the bus.
+    pub fn entry(&self, id: EndpointId) -> Option<&Entry> {
+        self.entries.binary_search_by_key(&id, |entry| entry.id).ok().map(|place| &self.entries[place])
+    }
+
+    /// The tombstone of an endpoint that was on the bus.
+    pub fn tombstone(&self, id: EndpointId) -> Option<&Tombstone> {
+        self.tombstones.iter().find(|tombstone| tombstone.id == id)
+    }
+
+    /// The bytes that [`decode`](Self::decode) takes.
+    pub fn encode(&self) -> Vec<u8> {
+        // Plain data written to growing memory has no way to fail.
+        postcard::to_allocvec(self).unwrap_or_default()
+    }
+
+    /// Reads a snapshot that another process encoded. Nothing in the bytes is believed.
+    ///
+    /// # Errors
+    /// When the bytes are not exactly one snapshot within the bounds, with unique ids, none of them 0.
+    pub fn decode(bytes: &[u8]) -> Result<Self, SnapshotError> {
+        if bytes.len() > limits::DIRECTORY_BYTES {
+            return Err(SnapshotError);
+        }
+        let (snapshot, rest): (Snapshot, _) = postcard::take_from_bytes(bytes).map_err(|_| SnapshotError)?;
+        let sorted = snapshot.entries.is_sorted_by(|left, right| left.id < right.id);
+        let mut seen: HashSet<EndpointId> = snapshot.tombstones.iter().map(|tombstone| tombstone.id).collect();
+        let unique = seen.len() == snapshot.tombstones.len() && snapshot.entries.iter().all(|entry| seen.insert(entry.id));
+        if rest.is_empty() && sorted && unique && !seen.contains(&0) { Ok(snapshot) } else { Err(SnapshotError) }
+    }
+}
+
+/// Decodes a sequence of at most `MAX` elements, whatever length it claims.
+fn at_most<'de, D, T, const MAX: usize>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    struct Bounded<T, const MAX: usize>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>, const MAX: usize> Visitor<'de> for Bounded<T, MAX> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(out, "at most {MAX} elements")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Vec<T>, A::Error> {
+            let mut elements = Vec::new();
+            while let Some(element) = sequence.next_element()? {
+                if elements.len() == MAX {
+                    return Err(A::Error::custom("too many elements"));
+                }
+                elements.push(element);
+            }
+            Ok(elements)
+        }
+    }
+
+    deserializer.deserialize_seq(Bounded::<T, MAX>(PhantomData))
+}

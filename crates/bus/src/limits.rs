@@ -1,0 +1,106 @@
+//! Every bound of the bus, written once, with the reason for its value.
+//!
+//! A bound that is written twice drifts, and one without a reason cannot be changed. So nothing else in the workspace
+//! holds such a number: `tools/limits.py` makes `docs/limits.md` from this file, and a test compares the two.
+//! One item has one line: `pub const NAME: type = value;`, with the reason above it as its doc comment, opening with the
+//! unit in brackets.
+
+/// [bytes] Longest identifier of a bus. A name people type; the socket's own name is a hash of it, so no system limit shows.
+pub const IDENTIFIER_BYTES: usize = 255;
+
+/// [bytes] Longest label element. Its length fits one byte in an encoded expression.
+pub const LABEL_ELEMENT_BYTES: usize = 255;
+
+/// [elements] Most elements of one label. Matching looks each leaf up, and the directory carries every label.
+pub const LABEL_ELEMENTS: usize = 64;
+
+/// [bytes] All elements of one label together. With 4096 members the directory stays within its memory.
+pub const LABEL_BYTES: usize = 4096;
+
+/// [levels] Deepest nesting of a label expression. Keeps every recursion over it within a few kilobytes of stack.
+pub const LABEL_OP_DEPTH: usize = 64;
+
+/// [nodes] Most operators and leaves of a label expression. Each match walks them all, for each endpoint.
+pub const LABEL_OP_NODES: usize = 256;
+
+/// [bytes] Longest encoded label expression. A selector travels in records, which must fit the smallest ring.
+pub const LABEL_OP_BYTES: usize = 4096;
+
+/// [bytes] Longest encoded selector: the expression, one byte of mode and eight of ttl.
+pub const SELECTOR_BYTES: usize = LABEL_OP_BYTES + 9;
+
+/// [bytes] Longest token. It is only ever hashed; the bound stops mistakes such as passing a file.
+pub const TOKEN_BYTES: usize = 1024;
+
+/// [endpoints] Most members of one bus. A full mesh at this size needs more descriptors than a process may have.
+pub const MEMBERS: usize = 4096;
+
+/// [entries] Most departed members the directory remembers. One for each member that can have gone at once.
+pub const TOMBSTONES: usize = 4096;
+
+/// [seconds] How long a departed member is remembered at the least, so that a stopped receiver still admits what it left.
+pub const TOMBSTONE_SECONDS: u64 = 60;
+
+/// [bytes] One copy of the directory. Half for the living, half for the departed: 2 KiB for each of 4096.
+pub const DIRECTORY_BYTES: usize = 16 << 20;
+
+/// [terms] How far ahead of the controller a joiner may claim to have seen. More takeovers than this nobody misses; a liar
+/// cannot use the term up.
+pub const TERM_LEAP: u32 = 1 << 16;
+
+/// [connections] Most strangers that have connected and not joined yet. The oldest goes first, so liars keep no friend out.
+pub const PENDING_JOINS: usize = 128;
+
+/// [milliseconds] How long a stranger has to join. Enough for a loaded machine, little enough for one who waits behind.
+pub const HANDSHAKE_MILLIS: u64 = 1000;
+
+/// [milliseconds] How long members have to register again after a takeover before somebody looks whether they live.
+pub const TAKEOVER_GRACE_MILLIS: u64 = 100;
+
+/// [milliseconds] Time between two looks at a member that lives and has not registered again, e.g. a stopped process.
+pub const PROBE_MILLIS: u64 = 1000;
+
+/// [channels] Most channels somebody has opened and not proved yet, for each receiver. The oldest goes first.
+pub const PENDING_CHANNELS: usize = 128;
+
+/// [connections] Queue of a listening socket. The kernel cuts it to its own bound; a full queue is an ordinary wait.
+pub const LISTEN_BACKLOG: i32 = 4096;
+
+/// [bytes] Size of a new ring. Every page of a ring becomes resident in its first lap, so it starts small.
+pub const RING_BYTES: usize = 64 << 10;
+
+/// [bytes] Size a ring may grow to. It holds a burst of a millisecond and still fits a level 2 cache.
+pub const RING_BYTES_MAX: usize = 1 << 20;
+
+/// [bytes] Longest body of a record in the smallest ring: a quarter, so that several messages are always under way.
+pub const RECORD_BYTES: usize = RING_BYTES / 4;
+
+/// [bytes] Largest payload: a length is 32 bits wide in a record.
+pub const PAYLOAD_BYTES: u64 = u32::MAX as u64;
+
+/// [bytes] Memory in which messages of one sender wait for a match. The controller maps it for every member.
+pub const PARKED_BYTES: usize = 4 << 20;
+
+/// [messages] Most messages of one sender that wait for a match.
+pub const PARKED_MESSAGES: usize = 4096;
+
+/// [descriptors] Most descriptors of one message. The kernel passes no more in one packet (SCM_MAX_FD).
+pub const OBJECTS_PER_MESSAGE: usize = 253;
+
+/// [descriptors] Most descriptors a sender keeps unreceived at one receiver. One full message is always possible.
+pub const DESCRIPTORS_IN_FLIGHT_PER_PEER: usize = 253;
+
+/// [fraction] A sender's share of its descriptor limit for descriptors in flight to all receivers is one in this many.
+pub const DESCRIPTORS_IN_FLIGHT_SHARE: u64 = 4;
+
+/// [routes] Most selectors a sender keeps resolved. The least used go first.
+pub const ROUTES: usize = 1024;
+
+/// [bytes] Largest control packet. The longest label with its frame fits twice; more is a stranger's.
+pub const PACKET_BYTES: usize = 16 << 10;
+
+/// [bytes] Largest packet between the two ends of a channel. Its frames have no label and fit several times.
+pub const PEER_PACKET_BYTES: usize = 256;
+
+/// [entries] Delivered parked messages a receiver remembers, so that it drops a second copy.
+pub const DEDUP_ENTRIES: usize = 65536;
