@@ -1,1 +1,36 @@
-//! All the unsafe code of the bus.
+//! All the unsafe code of the bus, and no notion of a bus.
+//!
+//! Read it from the floor upwards; each module uses only those above it in this list.
+//!
+//! | module | what it hands out |
+//! |---|---|
+//! | [`error`](MemoryError) | what can be wrong with a peer's memory, ring or name |
+//! | [`atomic`](Word) | the only importer of atomics, so that loom can take their place |
+//! | [`fork`] | a child holds nothing of its parent's open and knows that it is a child |
+//! | [`sys`] | descriptors, sockets, polling, locks and clocks behind one contract per system |
+//! | [`memory`] | memory files with exactly one writer: [`OwnMemory`](memory::OwnMemory), [`PeerMemory`](memory::PeerMemory) |
+//! | [`blob`] | one large payload in its own memory file, immutable once sent |
+//! | [`ring`] | records in order from one [`Producer`](ring::Producer) to one [`Consumer`](ring::Consumer) |
+//!
+//! Three rules hold throughout. Nothing blocks unless its name says so. No memory is ever writable by two
+//! processes, and whatever is read from another's is copied out once, then checked, then used. Every
+//! descriptor is an [`sys::Fd`]: close-on-exec from birth and closed in a forked child.
+
+mod atomic;
+mod error;
+
+#[cfg(not(loom))]
+pub mod blob;
+#[cfg(not(loom))]
+pub mod fork;
+#[cfg(not(loom))]
+pub mod memory;
+#[cfg(loom)]
+#[path = "memory_model.rs"]
+pub mod memory;
+pub mod ring;
+#[cfg(not(loom))]
+pub mod sys;
+
+pub use atomic::{Ordering, ReadWord, Word, fence};
+pub use error::{ConnectError, MemoryError, OutOfRange, PushError, RingError};

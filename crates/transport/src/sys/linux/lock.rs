@@ -1,0 +1,72 @@
+//! The lock that decides who is controller.
+//!
+//! `flock` on a memory file that all candidates share: the kernel drops it when the holder dies, however it
+//! dies, and keeps it while the holder is merely stopped. The lock belongs to an open file description, and a
+//! description that was ever sent lives on in every receiver and every queue it waits in: a lock on it would
+//! outlive its holder. So each process locks a description of its own, opened anew through `/proc`, and only
+//! ever sends the other one.
+
+use std::io;
+
+use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
+use rustix::io::Errno;
+
+use super::descriptor::{Fd, create};
+use super::memfd::{BLOB_SEALS, check, create_memfd, seal};
+use crate::error::MemoryError;
+
+/// A lock file of the bus, as one process sees it.
+#[derive(Debug)]
+pub struct LockFile {
+    shared: Fd,
+    own: Fd,
+}
+
+impl LockFile {
+    /// A new lock that nobody holds.
+    pub fn create() -> io::Result<LockFile> {
+        let shared = create_memfd("ipmb-lock")?;
+        // Nobody may store anything in it: it is only a place to lock.
+        seal(&shared, BLOB_SEALS)?;
+        LockFile::open(shared)
+    }
+
+    /// The lock behind a descriptor that a peer sent: an empty sealed memory file, or it is refused.
+    pub fn from_fd(fd: Fd) -> Result<LockFile, MemoryError> {
+        let size = check(&fd, BLOB_SEALS)?.size;
+        if size != 0 {
+            return Err(MemoryError::Size {
+                size,
+                min: 0,
+                max: 0,
+            });
+        }
+        Ok(LockFile::open(fd)?)
+    }
+
+    fn open(shared: Fd) -> io::Result<LockFile> {
+        let path = format!("/proc/self/fd/{}", shared.raw());
+        let own = create(|| {
+            Ok(open(
+                path.as_str(),
+                OFlags::RDONLY | OFlags::CLOEXEC,
+                Mode::empty(),
+            )?)
+        })?;
+        Ok(LockFile { shared, own })
+    }
+
+    /// Takes the lock if nobody has it: true when it is ours (also when it already was).
+    pub fn try_lock(&self) -> io::Result<bool> {
+        match flock(&self.own, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(true),
+            Err(Errno::WOULDBLOCK) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What to send to the other candidates.
+    pub fn fd(&self) -> &Fd {
+        &self.shared
+    }
+}

@@ -1,0 +1,24 @@
+//! Linux 5.1 and later (`F_SEAL_FUTURE_WRITE`), by subject.
+
+mod clock;
+mod descriptor;
+mod lock;
+mod mapping;
+mod memfd;
+mod poll;
+mod process;
+mod socket;
+
+pub use clock::{fill_random, now};
+pub(crate) use descriptor::close_raw;
+pub use descriptor::{Fd, create};
+pub use lock::LockFile;
+pub(crate) use mapping::{Inherit, Mapping};
+pub(crate) use memfd::{
+    BLOB_SEALS, RING_SEALS, check, create_memfd, page_size, round_to_pages, seal,
+};
+pub use poll::{Event, Events, Interest, Poller, Signal, poll};
+pub use process::{
+    descriptor_limit, effective_uid, pid, raise_descriptor_limit, spawn_core_thread,
+};
+pub use socket::{DOORBELL, Listener, MAX_FDS, Peercred, Received, Socket};
