@@ -70,7 +70,9 @@ impl std::fmt::Display for Seen {
 #[derive(Debug, thiserror::Error)]
 pub enum JoinError {
     /// The bus speaks another version of the protocol.
-    #[error("this bus speaks protocol version {theirs} and we speak {ours}: use the same release of ipmb in all its processes")]
+    #[error(
+        "this bus speaks protocol version {theirs} and we speak {ours}: use the same release of ipmb in all its processes"
+    )]
     Version {
         /// The version the other side speaks.
         theirs: u16,
@@ -99,7 +101,9 @@ pub enum JoinError {
     #[error("this bus is full (at most {members} endpoints, and a bound on the bytes of their labels): close some endpoints first", members = crate::limits::MEMBERS)]
     Full,
     /// The controller could not make sense of what we said.
-    #[error("the controller dropped us for a malformed packet: this is a bug in ipmb or a process that plays controller wrongly")]
+    #[error(
+        "the controller dropped us for a malformed packet: this is a bug in ipmb or a process that plays controller wrongly"
+    )]
     Malformed,
     /// An argument cannot be used.
     #[error(transparent)]
@@ -133,7 +137,9 @@ pub enum FullReason {
 impl std::fmt::Display for FullReason {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.write_str(match self {
-            FullReason::Ring => "the ring to a receiver is full: it reads slower than this endpoint sends; wait with overflow=\"block\"",
+            FullReason::Ring => {
+                "the ring to a receiver is full: it reads slower than this endpoint sends; wait with overflow=\"block\""
+            }
             FullReason::Own => "the ring of this endpoint to itself is full: receive first, then send again",
             FullReason::Parking => "too many bytes wait for a match: give shorter ttls, or start the receivers first",
             FullReason::Descriptors => "too many sent descriptors are not received yet: wait for the receiver",
@@ -163,7 +169,9 @@ pub enum SendError {
         max: u64,
     },
     /// The time for sending is over.
-    #[error("no room for the message in time: {delivered} endpoint(s) have it, the others read too slowly; give a longer timeout")]
+    #[error(
+        "no room for the message in time: {delivered} endpoint(s) have it, the others read too slowly; give a longer timeout"
+    )]
     Timeout {
         /// How many endpoints have the message.
         delivered: usize,
@@ -195,7 +203,9 @@ pub enum RecvError {
     #[error("this endpoint belongs to the parent process: join again after fork")]
     Forked,
     /// A message with descriptors waits, and the process has no room for them.
-    #[error("a message waits with more descriptors than this process may still open: close some files (or raise ulimit -n) and receive again")]
+    #[error(
+        "a message waits with more descriptors than this process may still open: close some files (or raise ulimit -n) and receive again"
+    )]
     TooManyOpenFiles,
     /// The operating system refused something.
     #[error("the operating system refused a step of receiving: {0}")]

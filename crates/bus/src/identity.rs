@@ -48,7 +48,10 @@ mod tests {
         assert!(check_identifier(&"a".repeat(limits::IDENTIFIER_BYTES)).is_ok());
         let error = check_identifier(&"a".repeat(limits::IDENTIFIER_BYTES + 1)).unwrap_err();
         assert_eq!(error.to_string(), "identifier is 256 bytes long: give 1 to 255 bytes without NUL");
-        assert_eq!(check_identifier("").unwrap_err().to_string(), "identifier is empty: give 1 to 255 bytes without NUL");
+        assert_eq!(
+            check_identifier("").unwrap_err().to_string(),
+            "identifier is empty: give 1 to 255 bytes without NUL"
+        );
         assert!(check_identifier("a\0b").unwrap_err().to_string().contains("NUL at byte 1"));
     }
 

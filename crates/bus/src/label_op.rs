@@ -168,7 +168,11 @@ impl LabelOp {
     pub fn decode(bytes: &[u8]) -> Result<Self, InvalidArgument> {
         if bytes.len() > limits::LABEL_OP_BYTES {
             let bound = format!("at most {} are accepted", limits::LABEL_OP_BYTES);
-            return Err(InvalidArgument::new("number of encoded bytes of the label op", bytes.len().to_string(), bound));
+            return Err(InvalidArgument::new(
+                "number of encoded bytes of the label op",
+                bytes.len().to_string(),
+                bound,
+            ));
         }
         let mut rest = bytes;
         let op = decode_one(&mut rest, limits::LABEL_OP_DEPTH)?;

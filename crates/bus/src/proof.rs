@@ -94,7 +94,8 @@ mod tests {
 
     #[test]
     fn each_input_changes_the_key() {
-        let keys = [("ab", "c"), ("a", "bc"), ("abc", ""), ("", "abc")].map(|(id, token)| Key::derive(id, token.as_bytes()).0);
+        let keys =
+            [("ab", "c"), ("a", "bc"), ("abc", ""), ("", "abc")].map(|(id, token)| Key::derive(id, token.as_bytes()).0);
         assert_eq!(keys.iter().collect::<HashSet<_>>().len(), keys.len());
         assert_eq!(Key::derive("a", b"b").0, Key::derive("a", b"b").0);
         assert_eq!(format!("{:?}", Key::derive("a", b"b")), "Key(..)");

@@ -61,6 +61,10 @@ impl Roll {
             roll.bury(tombstone);
         }
         for entry in seed.entries {
+            // Only a predecessor that did not keep account writes so many; they can still register again.
+            if !roll.has_room(entry.id, &entry.label) {
+                continue;
+            }
             roll.member_bytes += entry_bound(&entry.label);
             roll.probes.insert(entry.id, now.saturating_add(limits::TAKEOVER_GRACE_MILLIS * MILLI));
             let member = Member { conn: None, seen: 0, watching: false, nudged: false, entry };
@@ -136,7 +140,9 @@ impl Roll {
 
     /// Whether the directory has changed.
     pub(super) fn set_receiving(&mut self, id: EndpointId, receiving: bool) -> bool {
-        self.members.get_mut(&id).is_some_and(|member| std::mem::replace(&mut member.entry.receiving, receiving) != receiving)
+        self.members
+            .get_mut(&id)
+            .is_some_and(|member| std::mem::replace(&mut member.entry.receiving, receiving) != receiving)
     }
 
     pub(super) fn set_watching(&mut self, id: EndpointId, watching: bool) {

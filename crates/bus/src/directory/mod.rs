@@ -3,9 +3,9 @@
 //! [`Snapshot`] is the content and its encoding; the memory it is published in is in [`memory`]'s writer and reader. The
 //! two are apart because the controller, a pure state machine, speaks of snapshots only.
 
-//mod memory;
+mod memory;
 mod snapshot;
 
-//pub use memory::{DirectoryError, DirectoryFull, DirectoryReader, DirectoryWriter};
+pub use memory::{DirectoryError, DirectoryFull, DirectoryReader, DirectoryWriter};
 pub use snapshot::{Departure, Entry, Snapshot, SnapshotError, Tombstone, word};
 pub(crate) use snapshot::{entry_bound, HALF_BYTES, tombstone_bound};

@@ -137,7 +137,8 @@ impl Snapshot {
         let (snapshot, rest): (Snapshot, _) = postcard::take_from_bytes(bytes).map_err(|_| SnapshotError)?;
         let sorted = snapshot.entries.is_sorted_by(|left, right| left.id < right.id);
         let mut seen: HashSet<EndpointId> = snapshot.tombstones.iter().map(|tombstone| tombstone.id).collect();
-        let unique = seen.len() == snapshot.tombstones.len() && snapshot.entries.iter().all(|entry| seen.insert(entry.id));
+        let unique =
+            seen.len() == snapshot.tombstones.len() && snapshot.entries.iter().all(|entry| seen.insert(entry.id));
         if rest.is_empty() && sorted && unique && !seen.contains(&0) { Ok(snapshot) } else { Err(SnapshotError) }
     }
 }
