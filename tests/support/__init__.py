@@ -5,6 +5,7 @@
 ``runner``      the main loop of a child interpreter: obeys calls, reports results and events
 ``child``       the parent's handle of such a child: spawn, call, stop, kill
 ``roles``       what a child can be asked to do with the bus
+``streams``     roles that go on for a while: conversations, checked streams, deaths
 ``member``      a child that has joined, with the roles as methods
 ``syscalls``    counts the system calls of a running child between two marks
 ``stranger``    raw sockets that speak to the bus what nobody should

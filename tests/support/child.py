@@ -162,6 +162,13 @@ class Child:
         self._await(seen, bound, f"event {name!r}")
         return self.events.popleft()[1]
 
+    def last_event(self, name: str, otherwise: Any = None) -> Any:
+        """The value of the last event called ``name`` that an ended child reported."""
+        while not self._ended:
+            self.take_in(BOUND)
+        values = [value for found, value in self.events if found == name]
+        return values[-1] if values else otherwise
+
     def await_result(self, number: int, bound: float) -> tuple[Any, ...]:
         self._await(lambda: number in self.results, bound, f"the end of call {number}")
         return self.results.pop(number)

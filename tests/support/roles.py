@@ -7,16 +7,13 @@ checksum.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import random
-import threading
-import time
 import zlib
 from typing import TYPE_CHECKING, Any
 
 import ipmb
-from tests.support import runner
+from tests.support.wait import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -123,20 +120,15 @@ def send_numbers(
 def send_until_error(
     to: str, size: int, *, name: str = MAIN, limit: int = 1_000_000, **options: Any
 ) -> tuple[int, str]:
-    """Send numbered messages until one fails; (how many went, the name of the exception)."""
+    """Send numbers until one fails or finds nobody; (how many went, the name of the exception)."""
     for number in range(limit):
         try:
-            send_numbers(to, number, 1, name=name, size=size, **options)
+            reached = send_numbers(to, number, 1, name=name, size=size, **options)
         except ipmb.SendError as error:
             return number, type(error).__name__
+        if reached == [0]:
+            return number, ""
     return limit, ""
-
-
-def send_and_die(to: str, first: int, count: int, size: int = 8, **options: Any) -> None:
-    """Send, and be killed by nobody's mercy right after the last send has returned."""
-    join_results = send_numbers(to, first, count, size=size, **options)
-    runner.event("sent", join_results)
-    os.kill(os.getpid(), 9)
 
 
 def plain(value: Any) -> Any:
@@ -188,73 +180,15 @@ def recv_all(quiet: float = 0.3, *, name: str = MAIN) -> list[Any]:
             return found
 
 
-def echo(*, name: str = MAIN) -> int:
-    """Send every message back to its sender's first label until the next call comes; how many there were."""
-    sender, receiver = ends[name]
-    count = 0
-    while not runner.called_again():
-        try:
-            message = receiver.recv(0.05)
-        except ipmb.RecvTimeout:
-            continue
-        sender.send(next(iter(message.sender.label)), message.payload, timeout=5.0)
-        count += 1
-    return count
-
-
-def ping(to: str, rounds: int, *, name: str = MAIN, seconds: float | None = None) -> list[float]:
-    """Round trips to an :func:`echo`, in seconds, checked one by one; for ``seconds`` when that is given."""
-    sender, receiver = ends[name]
-    times = []
-    begin = time.perf_counter()
-    number = 0
-    while number < rounds or seconds is not None:
-        if seconds is not None and time.perf_counter() - begin > seconds:
-            break
-        start = time.perf_counter()
-        assert sender.send(to, number, timeout=5.0) == 1
-        answer = receiver.recv(5.0).payload
-        times.append(time.perf_counter() - start)
-        assert answer == number, f"{answer} instead of {number}"
-        number += 1
-    return times
-
-
-def ping_until_called(to: str, *, name: str = MAIN) -> tuple[int, float, float]:
-    """Round trips until the next call comes: (how many, the longest in seconds, the median)."""
-    times: list[float] = []
-    runner.event("talking")
-    while not runner.called_again():
-        times += ping(to, 1, name=name)
-    return len(times), max(times), sorted(times)[len(times) // 2]
-
-
-def recv_while_counting(seconds: float, *, name: str = MAIN) -> int:
-    """Wait in ``recv`` in one thread, count in another: how far it came shows whether the interpreter was
-    free.
-    """
-    return _count_during(lambda: _swallow(lambda: ends[name].receiver.recv(seconds)))
-
-
-def send_while_counting(to: str, size: int, seconds: float, *, name: str = MAIN) -> int:
-    """The same with a ``send`` that waits for room."""
-    return _count_during(lambda: _swallow(lambda: ends[name].sender.send(to, bytes(size), timeout=seconds)))
-
-
-def _swallow(call: Any) -> None:
-    with contextlib.suppress(TimeoutError):
-        call()
-
-
-def _count_during(call: Any) -> int:
-    thread = threading.Thread(target=call)
-    thread.start()
-    count = 0
-    while thread.is_alive():
-        count += 1
-    return count
-
-
 def exit_now(code: int = 0) -> None:
     """End without any clean-up of Python's."""
     os._exit(code)
+
+
+def request(to: str, payload: bytes, timeout: float, *, name: str = MAIN) -> Any:
+    return describe(ends[name].sender.request(to, payload, timeout=timeout))
+
+
+def wait_until_listed(identity: Any, *, name: str = MAIN, bound: float = 10.0) -> None:
+    """Wait until an endpoint is among the peers this one sees."""
+    until(lambda: identity in [peer.id for peer in ends[name].peers()], f"{identity} listed", bound=bound)

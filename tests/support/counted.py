@@ -1,0 +1,54 @@
+"""Roles whose system calls are counted: between the marks they do nothing but what is measured."""
+
+from __future__ import annotations
+
+import gc
+import time
+
+import ipmb
+from tests.support import roles, runner, syscalls
+
+
+def nothing() -> None:
+    """The next call, for roles that run until there is one."""
+
+
+def marked_sends(to: str, rounds: int, count: int, size: int = 16) -> None:
+    """``rounds`` times, between marks: send ``count`` messages. In between the receiver gets time to read."""
+    sender = roles.ends[roles.MAIN].sender
+    message = ipmb.Message(ipmb.Selector.unicast(ipmb.LabelOp(to)), bytes(size))
+    gc.disable()
+    for _ in range(rounds):
+        time.sleep(0.02)
+        syscalls.mark()
+        for _ in range(count):
+            sender.send(message)
+        syscalls.mark()
+    gc.enable()
+
+
+def marked_receive(count: int) -> None:
+    """Receive one message, then, between marks, ``count`` more that are there already."""
+    receiver = roles.ends[roles.MAIN].receiver
+    gc.disable()
+    receiver.recv(5.0)
+    syscalls.mark()
+    for _ in range(count):
+        receiver.recv(0)
+    syscalls.mark()
+    gc.enable()
+
+
+def look_until_called() -> int:
+    """Look for messages without ever sleeping, until the next call comes; how many there were."""
+    receiver = roles.ends[roles.MAIN].receiver
+    count = 0
+    looks = 0
+    while looks % 64 or not runner.called_again():
+        looks += 1
+        try:
+            receiver.recv(0)
+        except ipmb.RecvTimeout:
+            continue
+        count += 1
+    return count
