@@ -4,7 +4,7 @@
 //!
 //! | module | what it hands out |
 //! |---|---|
-//! | [`error`](MemoryError) | what can be wrong with a peer's memory, ring or name |
+//! | [`error`] | what can be wrong with a peer's memory, ring or name |
 //! | [`atomic`](Word) | the only importer of atomics, so that loom can take their place |
 //! | [`fork`] | a child holds nothing of its parent's open and knows that it is a child |
 //! | [`sys`] | descriptors, sockets, polling, locks and clocks behind one contract per system |
@@ -17,7 +17,7 @@
 //! descriptor is an [`sys::Fd`]: close-on-exec from birth and closed in a forked child.
 
 mod atomic;
-mod error;
+pub mod error;
 
 #[cfg(not(loom))]
 pub mod blob;

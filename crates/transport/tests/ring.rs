@@ -22,7 +22,9 @@ fn pop(consumer: &mut Consumer) -> Option<(u32, Vec<u8>, bool)> {
 
 /// A body that tells its number and its length.
 fn body(number: u64, len: usize) -> Vec<u8> {
-    (0..len).map(|index| (number as u8).wrapping_mul(31).wrapping_add(index as u8)).collect()
+    (0..len)
+        .map(|index| (number as u8).wrapping_mul(31).wrapping_add(index as u8))
+        .collect()
 }
 
 #[test]
@@ -32,7 +34,9 @@ fn records_of_every_length_arrive_in_order_and_whole() {
         let len = (number as usize * 7) % (producer.max_body() + 1);
         let sent = body(number, len);
         let (first, rest) = sent.split_at(len / 3);
-        producer.push(number as u32, &[first, &[], rest]).expect("an empty ring has room");
+        producer
+            .push(number as u32, &[first, &[], rest])
+            .expect("an empty ring has room");
         let (tag, received, _) = pop(&mut consumer).expect("what was just pushed");
         assert_eq!((tag, received), (number as u32, sent));
     }

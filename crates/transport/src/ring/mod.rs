@@ -31,5 +31,7 @@ pub use consumer::{Consumer, Record};
 pub use layout::{MAX_CAPACITY, MIN_CAPACITY};
 pub use producer::{Producer, Pushed, Unread};
 
+/// Why a record was not pushed.
+pub use crate::error::PushError;
 /// The memory of one side, as it is sent to the other.
 pub use crate::memory::MemoryFile;

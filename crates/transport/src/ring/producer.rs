@@ -166,7 +166,10 @@ impl Producer {
     /// Says that this side is about to wait for room, and looks again. True: the consumer will say when half
     /// the ring is free. False: it is already, push on. Publish first what was staged.
     pub fn announce_wait(&mut self) -> Result<bool, RingError> {
-        debug_assert!(self.head == self.end, "a consumer never makes room for what it cannot see");
+        debug_assert!(
+            self.head == self.end,
+            "a consumer never makes room for what it cannot see"
+        );
         self.wait += 1;
         self.memory
             .word(ROOM)
@@ -203,17 +206,19 @@ impl Producer {
         self.head
     }
 
-    /// How far the consumer has read, looked at anew. After it lied, what it said last before that.
-    pub fn tail(&mut self) -> u64 {
-        // The last good tail is the answer then.
-        let _ = self.refresh();
-        self.tail
+    /// How far the consumer has read, looked at anew.
+    pub fn tail(&mut self) -> Result<u64, RingError> {
+        self.refresh()?;
+        Ok(self.tail)
     }
 
     /// The records that the consumer has not read, oldest first, as `(tag, position, length)`; their bodies by
-    /// [`read`](Producer::read).
+    /// [`read`](Producer::read). Of a consumer that lied, those that it had not read when it last told the
+    /// truth.
     pub fn unread(&mut self) -> Unread {
-        let mut at = self.tail();
+        // A lie leaves the last good tail in place.
+        let _ = self.refresh();
+        let mut at = self.tail;
         let mut found = Vec::new();
         while at < self.head {
             let mut word = [0; FRAME as usize];

@@ -3,8 +3,8 @@
 //! `epoll_wait` counts in milliseconds and `epoll_pwait2` needs a newer kernel than the rest of the crate, but
 //! an epoll descriptor can itself be polled: a bounded wait is a `ppoll` to the nanosecond, then a look.
 
+use std::fmt;
 use std::io;
-use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
@@ -16,30 +16,15 @@ use super::descriptor::{Fd, create};
 
 /// What to be told about a descriptor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Interest {
-    /// That it can be read, every time anew as long as it can.
-    Read,
-    /// That the other side is gone, once. Packets do not wake.
-    Hangup,
-    /// Nothing (the kernel may still tell a hangup, once at most).
-    None,
-}
+pub struct Interest(EventFlags);
 
 impl Interest {
-    /// See [`Interest::Read`].
-    pub const READ: Interest = Interest::Read;
-    /// See [`Interest::Hangup`].
-    pub const HANGUP: Interest = Interest::Hangup;
-    /// See [`Interest::None`].
-    pub const NONE: Interest = Interest::None;
-
-    fn flags(self) -> EventFlags {
-        match self {
-            Interest::Read => EventFlags::IN,
-            Interest::Hangup => EventFlags::RDHUP | EventFlags::ET,
-            Interest::None => EventFlags::ET,
-        }
-    }
+    /// That it can be read, every time anew as long as it can.
+    pub const READ: Interest = Interest(EventFlags::IN);
+    /// That the other side is gone, once. Packets do not wake.
+    pub const HANGUP: Interest = Interest(EventFlags::RDHUP.union(EventFlags::ET));
+    /// Nothing (the kernel may still tell that the other side is gone, once).
+    pub const NONE: Interest = Interest(EventFlags::ET);
 }
 
 /// What happened to the descriptor that was added under `token`.
@@ -53,26 +38,50 @@ pub struct Event {
     pub hangup: bool,
 }
 
-/// Room for what one wait tells.
-#[derive(Debug)]
+/// Events told by one wait at most; what does not fit is told by the next.
+const ROOM: usize = 64;
+
+/// Room for what one wait tells, without the heap.
 pub struct Events {
-    space: Box<[MaybeUninit<epoll::Event>]>,
-    found: Vec<Event>,
+    told: [epoll::Event; ROOM],
+    count: usize,
 }
 
 impl Events {
-    /// Room for `capacity` events; what does not fit is told by the next wait.
-    pub fn with_capacity(capacity: usize) -> Events {
-        let capacity = capacity.max(1);
+    /// Room with nothing in it.
+    pub fn new() -> Events {
+        let nothing = epoll::Event {
+            flags: EventFlags::empty(),
+            data: EventData::new_u64(0),
+        };
         Events {
-            space: vec![MaybeUninit::uninit(); capacity].into_boxed_slice(),
-            found: Vec::with_capacity(capacity),
+            told: [nothing; ROOM],
+            count: 0,
         }
     }
 
     /// The events of the last wait.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Event> + '_ {
-        self.found.iter().copied()
+        self.told[..self.count].iter().map(|event| {
+            let flags = event.flags;
+            Event {
+                token: event.data.u64(),
+                readable: flags.contains(EventFlags::IN),
+                hangup: flags.intersects(EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR),
+            }
+        })
+    }
+}
+
+impl Default for Events {
+    fn default() -> Events {
+        Events::new()
+    }
+}
+
+impl fmt::Debug for Events {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_list().entries(self.iter()).finish()
     }
 }
 
@@ -96,7 +105,7 @@ impl Poller {
             &self.epoll,
             fd,
             EventData::new_u64(token),
-            interest.flags(),
+            interest.0,
         )?)
     }
 
@@ -106,7 +115,7 @@ impl Poller {
             &self.epoll,
             fd,
             EventData::new_u64(token),
-            interest.flags(),
+            interest.0,
         )?)
     }
 
@@ -118,7 +127,7 @@ impl Poller {
     /// Waits until something is to be told or the time is over, and returns how many events there are. No
     /// timeout waits for ever, a zero one only looks. A signal gives [`io::ErrorKind::Interrupted`].
     pub fn wait(&self, events: &mut Events, timeout: Option<Duration>) -> io::Result<usize> {
-        events.found.clear();
+        events.count = 0;
         let wait = match timeout {
             None => None,
             Some(time) => {
@@ -128,16 +137,8 @@ impl Poller {
                 Some(timespec(Duration::ZERO))
             }
         };
-        let (told, _) = epoll::wait(&self.epoll, &mut events.space[..], wait.as_ref())?;
-        events.found.extend(told.iter().map(|event| {
-            let flags = event.flags;
-            Event {
-                token: event.data.u64(),
-                readable: flags.contains(EventFlags::IN),
-                hangup: flags.intersects(EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR),
-            }
-        }));
-        Ok(events.found.len())
+        events.count = epoll::wait(&self.epoll, &mut events.told[..], wait.as_ref())?;
+        Ok(events.count)
     }
 }
 

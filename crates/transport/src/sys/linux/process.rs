@@ -32,6 +32,11 @@ pub fn descriptor_limit() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
+/// Whether an error number of the system says that there are no descriptors left, here or on the machine.
+pub fn is_descriptor_limit(code: i32) -> bool {
+    matches!(code, libc::EMFILE | libc::ENFILE)
+}
+
 /// The user whose rights this process has.
 pub fn effective_uid() -> u32 {
     rustix::process::geteuid().as_raw()
