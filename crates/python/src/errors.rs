@@ -1,0 +1,122 @@
+//! From errors of the core to Python exceptions.
+//!
+//! The exceptions are Python classes, drawn as one tree in `ipmb/errors.py`; each is looked up once and kept. A wrong
+//! argument is a ValueError or TypeError whose text reads "argument is value: what to give".
+
+use ipmb_bus::error::{InvalidArgument, JoinError, RecvError, SendError};
+use pyo3::exceptions::{PyOSError, PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyType};
+
+macro_rules! exceptions {
+    ($($function:ident $name:literal)*) => {$(
+        pub(crate) fn $function(py: Python<'_>, text: impl ToString) -> PyErr {
+            static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+            match CLASS.import(py, "ipmb.errors", $name) {
+                Ok(class) => PyErr::from_type(class.clone(), text.to_string()),
+                Err(error) => error,
+            }
+        }
+    )*};
+}
+
+exceptions! {
+    closed "Closed"
+    decode "DecodeError"
+    forked "Forked"
+    full "Full"
+    join_error "JoinError"
+    join_timeout "JoinTimeout"
+    no_route "NoRoute"
+    permission_denied "PermissionDenied"
+    recv_timeout "RecvTimeout"
+    token_mismatch "TokenMismatch"
+    too_large "TooLarge"
+    too_many_open_files "TooManyOpenFiles"
+    version_mismatch "VersionMismatch"
+}
+
+/// The one exception that carries a number beside its text.
+fn send_timeout(py: Python<'_>, text: String, delivered: usize) -> PyErr {
+    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    let make = || {
+        let class = CLASS.import(py, "ipmb.errors", "SendTimeout")?;
+        let named = PyDict::new(py);
+        named.set_item("delivered", delivered)?;
+        class.call((text,), Some(&named))
+    };
+    make().map_or_else(|error| error, PyErr::from_value)
+}
+
+/// A wrong value: "timeout is -1: give 0 or more seconds, or None for ever".
+pub(crate) fn wrong_value(argument: &str, value: impl std::fmt::Display, bound: &str) -> PyErr {
+    PyValueError::new_err(format!("{argument} is {value}: {bound}"))
+}
+
+/// A wrong type: "timeout is a str: give 0 or more seconds, or None for ever".
+pub(crate) fn wrong_type(argument: &str, value: &Bound<'_, PyAny>, bound: &str) -> PyErr {
+    PyTypeError::new_err(format!("{argument} is {}: {bound}", a_type(value)))
+}
+
+/// The type of a value with its article.
+pub(crate) fn a_type(value: &Bound<'_, PyAny>) -> String {
+    if value.is_none() {
+        return "None".to_owned();
+    }
+    let name = value.get_type().name().map_or_else(|_| "object".to_owned(), |name| name.to_string());
+    let article = if name.starts_with(['a', 'e', 'i', 'o', 'u', 'A', 'E', 'I', 'O', 'U']) { "an" } else { "a" };
+    format!("{article} {name}")
+}
+
+pub(crate) fn invalid(error: &InvalidArgument) -> PyErr {
+    PyValueError::new_err(error.to_string())
+}
+
+fn os_error(error: &std::io::Error, text: String) -> PyErr {
+    match error.raw_os_error() {
+        Some(number) => PyOSError::new_err((number, text)),
+        None => PyOSError::new_err(text),
+    }
+}
+
+pub(crate) fn from_join(py: Python<'_>, error: &JoinError) -> PyErr {
+    match error {
+        JoinError::Version { .. } => version_mismatch(py, error),
+        JoinError::Token => token_mismatch(py, error),
+        JoinError::Permission { .. } => permission_denied(py, error),
+        JoinError::Timeout { .. } => join_timeout(py, error),
+        JoinError::Invalid(argument) => invalid(argument),
+        JoinError::Forked => forked(py, error),
+        JoinError::Closed => closed(py, error),
+        JoinError::IdInUse | JoinError::Full | JoinError::Malformed => join_error(py, error),
+        JoinError::Io(cause) => {
+            let raised = join_error(py, error);
+            raised.set_cause(py, Some(os_error(cause, cause.to_string())));
+            raised
+        }
+    }
+}
+
+pub(crate) fn from_send(py: Python<'_>, error: &SendError) -> PyErr {
+    match error {
+        SendError::NoRoute => no_route(py, error),
+        SendError::Full { .. } => full(py, error),
+        SendError::TooLarge { .. } => too_large(py, error),
+        SendError::Timeout { delivered } => send_timeout(py, error.to_string(), *delivered),
+        SendError::Closed => closed(py, error),
+        SendError::Forked => forked(py, error),
+        SendError::Invalid(argument) => invalid(argument),
+        SendError::StaleRoute => full(py, "too many selectors are in use at the same moment: reuse selectors"),
+        SendError::Io(cause) => os_error(cause, error.to_string()),
+    }
+}
+
+pub(crate) fn from_recv(py: Python<'_>, error: &RecvError) -> PyErr {
+    match error {
+        RecvError::Closed => closed(py, error),
+        RecvError::Forked => forked(py, error),
+        RecvError::TooManyOpenFiles => too_many_open_files(py, error),
+        RecvError::Io(cause) => os_error(cause, error.to_string()),
+    }
+}

@@ -1,0 +1,205 @@
+//! From Python values to MessagePack, strictly: what would not arrive equal is refused, with its place in the payload.
+//!
+//! The general encoders turn tuples into lists and enums into numbers without a word. This one takes exactly the
+//! built-in payloads (and their subclasses, which arrive as the plain type), and says `payload[3]['x'] is a set` for
+//! the rest. No Python code runs while a dict is walked, so nothing can change it meanwhile: where a value's own code
+//! has to be called (a foreign buffer), the walk starts again over copies.
+
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString};
+use rmp::encode::{self, ByteBuf, ValueWriteError};
+
+use crate::errors::{self, a_type};
+use crate::payload;
+
+/// How deep lists and dicts may nest. The reader's own recursion is bounded by the interpreter, at about 1000.
+pub(crate) const DEPTH: usize = 200;
+
+const ENCODABLE: &str = "give None, bool, int, float, str, bytes or a buffer, or lists and dicts of these";
+
+/// Why a value was not encoded, with the way to it from the inside out.
+pub(crate) enum Refusal {
+    Type {
+        what: String,
+        path: Vec<String>,
+    },
+    Value {
+        what: String,
+        bound: &'static str,
+        path: Vec<String>,
+    },
+    TooLarge(u64),
+    /// Something other than built-in code has to run: walk again over copies.
+    Careful,
+    Raised(PyErr),
+}
+
+impl From<PyErr> for Refusal {
+    fn from(error: PyErr) -> Self {
+        Refusal::Raised(error)
+    }
+}
+
+// Writing into memory does not fail.
+impl From<ValueWriteError<std::convert::Infallible>> for Refusal {
+    fn from(error: ValueWriteError<std::convert::Infallible>) -> Self {
+        match error {
+            ValueWriteError::InvalidMarkerWrite(never) | ValueWriteError::InvalidDataWrite(never) => match never {},
+        }
+    }
+}
+
+impl Refusal {
+    fn within(mut self, step: impl FnOnce() -> String) -> Self {
+        if let Refusal::Type { path, .. } | Refusal::Value { path, .. } = &mut self {
+            path.push(step());
+        }
+        self
+    }
+
+    fn raise(self, py: Python<'_>) -> PyErr {
+        let place = |path: Vec<String>| path.iter().rev().fold("payload".to_owned(), |place, step| place + step);
+        match self {
+            Refusal::Type { what, path } => {
+                pyo3::exceptions::PyTypeError::new_err(format!("{} is {what}: {ENCODABLE}", place(path)))
+            }
+            Refusal::Value { what, bound, path } => errors::wrong_value(&place(path), what, bound),
+            Refusal::TooLarge(len) => payload::too_large(py, len),
+            Refusal::Careful => pyo3::exceptions::PyRuntimeError::new_err("payload changed while it was encoded"),
+            Refusal::Raised(error) => error,
+        }
+    }
+}
+
+/// Encodes a value of the built-in payload types.
+pub(crate) fn encode(value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
+    let walk = |careful| {
+        let mut out = ByteBuf::new();
+        Walk { out: &mut out, careful }.value(value, DEPTH).map(|()| out.into_vec())
+    };
+    match walk(false) {
+        Err(Refusal::Careful) => walk(true),
+        done => done,
+    }
+    .map_err(|refusal| refusal.raise(value.py()))
+}
+
+struct Walk<'a> {
+    out: &'a mut ByteBuf,
+    careful: bool,
+}
+
+impl Walk<'_> {
+    fn value(&mut self, value: &Bound<'_, PyAny>, depth: usize) -> Result<(), Refusal> {
+        if let Ok(string) = value.cast::<PyString>() {
+            let text = string.to_str().map_err(|_| Refusal::Value {
+                what: "a str with half a surrogate pair".to_owned(),
+                bound: "give valid Unicode",
+                path: Vec::new(),
+            })?;
+            encode::write_str_len(self.out, length(text.len())?)?;
+            self.raw(text.as_bytes());
+        } else if let Ok(flag) = value.cast::<PyBool>() {
+            encode::write_bool(self.out, flag.is_true()).unwrap_or_else(|never| match never {});
+        } else if let Ok(number) = value.cast::<PyInt>() {
+            self.integer(number)?;
+        } else if let Ok(number) = value.cast::<PyFloat>() {
+            encode::write_f64(self.out, number.value())?;
+        } else if value.is_none() {
+            encode::write_nil(self.out).unwrap_or_else(|never| match never {});
+        } else if let Ok(bytes) = value.cast::<PyBytes>() {
+            self.bytes(bytes.as_bytes())?;
+        } else if let Ok(list) = value.cast::<PyList>() {
+            self.list(list, deeper(depth)?)?;
+        } else if let Ok(dict) = value.cast::<PyDict>() {
+            self.dict(dict, deeper(depth)?)?;
+        } else if let Ok(bytes) = value.cast::<PyByteArray>() {
+            self.bytes(&bytes.to_vec())?;
+        } else if !self.careful {
+            return Err(Refusal::Careful);
+        } else {
+            match payload::buffer(value)? {
+                Some(bytes) => self.bytes(bytes.as_bytes())?,
+                None => return Err(Refusal::Type { what: a_type(value), path: Vec::new() }),
+            }
+        }
+        Ok(())
+    }
+
+    fn raw(&mut self, bytes: &[u8]) {
+        self.out.as_mut_vec().extend_from_slice(bytes);
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
+        encode::write_bin_len(self.out, length(bytes.len())?)?;
+        self.raw(bytes);
+        Ok(())
+    }
+
+    fn integer(&mut self, number: &Bound<'_, PyInt>) -> Result<(), Refusal> {
+        match payload::integer(number) {
+            Some(payload::Integer::Signed(number)) => encode::write_sint(self.out, number)?,
+            Some(payload::Integer::Unsigned(number)) => encode::write_uint(self.out, number)?,
+            None => {
+                return Err(Refusal::Value {
+                    what: "an int out of range".to_owned(),
+                    bound: payload::INT_RANGE,
+                    path: Vec::new(),
+                });
+            }
+        };
+        Ok(())
+    }
+
+    fn list(&mut self, list: &Bound<'_, PyList>, depth: usize) -> Result<(), Refusal> {
+        let copied;
+        let list = if self.careful {
+            copied = list.get_slice(0, list.len());
+            &copied
+        } else {
+            list
+        };
+        encode::write_array_len(self.out, length(list.len())?)?;
+        for (place, item) in list.iter().enumerate() {
+            self.value(&item, depth).map_err(|refusal| refusal.within(|| format!("[{place}]")))?;
+        }
+        Ok(())
+    }
+
+    fn dict(&mut self, dict: &Bound<'_, PyDict>, depth: usize) -> Result<(), Refusal> {
+        let copied;
+        let dict = if self.careful {
+            copied = dict.copy()?;
+            &copied
+        } else {
+            dict
+        };
+        encode::write_map_len(self.out, length(dict.len())?)?;
+        for (key, value) in dict.iter() {
+            if !payload::is_scalar(&key) {
+                let what = format!("a dict with {} as a key", a_type(&key));
+                return Err(Refusal::Type { what, path: Vec::new() });
+            }
+            self.value(&key, depth)
+                .and_then(|()| self.value(&value, depth))
+                .map_err(|refusal| refusal.within(|| format!("[{}]", shown(&key))))?;
+        }
+        Ok(())
+    }
+}
+
+fn deeper(depth: usize) -> Result<usize, Refusal> {
+    depth.checked_sub(1).ok_or_else(|| {
+        let what = format!("nested more than {DEPTH} deep");
+        Refusal::Raised(errors::wrong_value("payload", what, "flatten it, and look for a list that holds itself"))
+    })
+}
+
+fn length(len: usize) -> Result<u32, Refusal> {
+    u32::try_from(len).map_err(|_| Refusal::TooLarge(len as u64))
+}
+
+fn shown(key: &Bound<'_, PyAny>) -> String {
+    let text = key.repr().map_or_else(|_| "?".to_owned(), |repr| repr.to_string());
+    if text.chars().count() > 40 { text.chars().take(37).collect::<String>() + "..." } else { text }
+}

@@ -1,0 +1,91 @@
+"""Small values of the interface that are plain Python: what to join, what was counted, which version."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from ipmb._core import Label
+
+
+class SelectorMode(enum.Enum):
+    """Who gets a message among those who match its selector."""
+
+    UNICAST = "unicast"
+    """Exactly one of them."""
+    MULTICAST = "multicast"
+    """All of them."""
+
+
+class Version(NamedTuple):
+    """What `version()` returns.
+
+    Attributes:
+        protocol: Endpoints talk only to endpoints of the same protocol number.
+        package: The version of the package, e.g. "0.1.0".
+    """
+
+    protocol: int
+    package: str
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to join, for programs that carry it around; the fields are those of `join`.
+
+    Attributes:
+        identifier: The name of the bus, 1 to 255 bytes in UTF-8 without NUL.
+        label: A `Label`, a string, or an iterable of strings.
+        token: The shared secret, at most 1024 bytes; empty for a bus without one.
+        controller_affinity: Whether this endpoint may play controller.
+
+    Example:
+        >>> import ipmb
+        >>> ipmb.Options("com.solar", "earth")
+        Options(identifier='com.solar', label='earth', controller_affinity=True)
+    """
+
+    identifier: str
+    label: Label | str | Iterable[str] = ()
+    token: str | bytes = ""
+    controller_affinity: bool = True
+
+    def __repr__(self) -> str:
+        # The token is a secret: it stays out of logs and tracebacks.
+        return (
+            f"Options(identifier={self.identifier!r}, label={self.label!r}, "
+            f"controller_affinity={self.controller_affinity!r})"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """What an endpoint has counted since it joined; numbers only rise, `waiting` excepted.
+
+    Attributes:
+        sent: Messages put into receivers' rings; a multicast to three counts three.
+        received: Messages that `recv` returned.
+        skipped: Messages this receiver does not take, consumed and passed over.
+        dropped: Messages given up, for any reason.
+        expired: Messages whose ttl ended before anybody matched.
+        redelivered: Messages that went to another receiver because the first one died with them unread.
+        waiting: Messages that wait for a match now.
+        bytes_sent: Payload bytes of `sent`.
+        bytes_received: Payload bytes of `received`.
+        dropped_by_reason: `dropped`, taken apart; every reason is there, also with 0.
+    """
+
+    sent: int
+    received: int
+    skipped: int
+    dropped: int
+    expired: int
+    redelivered: int
+    waiting: int
+    bytes_sent: int
+    bytes_received: int
+    dropped_by_reason: Mapping[str, int]
