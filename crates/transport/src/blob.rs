@@ -35,17 +35,10 @@ impl Blob {
         let facts = sys::check(&fd, BLOB_SEALS)?;
         let size = facts.size;
         if size != expected_len || usize::try_from(size).is_err() {
-            return Err(MemoryError::Size {
-                size,
-                min: expected_len,
-                max: expected_len,
-            });
+            return Err(MemoryError::Size { size, min: expected_len, max: expected_len });
         }
         if facts.allocated < size {
-            return Err(MemoryError::Sparse {
-                size,
-                allocated: facts.allocated,
-            });
+            return Err(MemoryError::Sparse { size, allocated: facts.allocated });
         }
         Ok(Blob { fd, len: size })
     }
@@ -103,9 +96,7 @@ impl Deref for MappedBlob {
             None => &[],
             // SAFETY: the range is mapped while `self` lives (in forked children too), and the seals found at
             // opening forbid every change of content and size for ever.
-            Some(mapping) => unsafe {
-                slice::from_raw_parts(mapping.base().as_ptr(), mapping.len())
-            },
+            Some(mapping) => unsafe { slice::from_raw_parts(mapping.base().as_ptr(), mapping.len()) },
         }
     }
 }

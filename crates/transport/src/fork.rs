@@ -57,10 +57,7 @@ pub struct ForkGuard {
 pub fn guard() -> ForkGuard {
     install();
     let outermost = DEPTH.with(|depth| depth.replace(depth.get() + 1) == 0);
-    ForkGuard {
-        lock: outermost.then(|| LOCK.read().unwrap_or_else(PoisonError::into_inner)),
-        same_thread: PhantomData,
-    }
+    ForkGuard { lock: outermost.then(|| LOCK.read().unwrap_or_else(PoisonError::into_inner)), same_thread: PhantomData }
 }
 
 impl Drop for ForkGuard {
@@ -96,12 +93,8 @@ fn install() {
     INSTALLED.call_once(|| {
         // SAFETY: the three handlers are functions that live as long as this code, and the child's does only
         // what is safe in the child of a process with threads.
-        let result =
-            unsafe { libc::pthread_atfork(Some(before_fork), Some(in_parent), Some(in_child)) };
-        assert!(
-            result == 0,
-            "pthread_atfork failed with {result}: out of memory"
-        );
+        let result = unsafe { libc::pthread_atfork(Some(before_fork), Some(in_parent), Some(in_child)) };
+        assert!(result == 0, "pthread_atfork failed with {result}: out of memory");
     });
 }
 

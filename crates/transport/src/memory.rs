@@ -47,10 +47,7 @@ impl OwnMemory {
     /// Beyond the end or unaligned.
     #[inline(always)]
     pub fn word(&self, offset: usize) -> &Word {
-        assert!(
-            word_fits(offset, self.size()),
-            "no word of ours at {offset}"
-        );
+        assert!(word_fits(offset, self.size()), "no word of ours at {offset}");
         // SAFETY: the eight bytes are inside the mapping, as was checked.
         let place = unsafe { self.mapping.base().add(offset) };
         // SAFETY: aligned, valid while `self` lives, and accessed as this atomic only.
@@ -70,10 +67,7 @@ impl OwnMemory {
     /// Copies bytes in that a later Release store will publish.
     #[inline(always)]
     pub(crate) fn put(&mut self, offset: usize, bytes: &[u8]) {
-        assert!(
-            range_fits(offset, bytes.len(), self.size()),
-            "no memory of ours at {offset}"
-        );
+        assert!(range_fits(offset, bytes.len(), self.size()), "no memory of ours at {offset}");
         // SAFETY: the range is inside the mapping, as was checked.
         let place = unsafe { self.mapping.base().as_ptr().add(offset) };
         // SAFETY: both ranges are valid; `bytes` is ordinary memory, which never overlaps a mapping that is
@@ -87,10 +81,7 @@ impl OwnMemory {
     /// Beyond the end.
     #[inline]
     pub fn copy_out(&self, offset: usize, buf: &mut [u8]) {
-        assert!(
-            range_fits(offset, buf.len(), self.size()),
-            "no memory of ours at {offset}"
-        );
+        assert!(range_fits(offset, buf.len(), self.size()), "no memory of ours at {offset}");
         // SAFETY: the range is inside the mapping, as was checked.
         let place = unsafe { self.mapping.base().as_ptr().add(offset) };
         // SAFETY: both ranges are valid and apart; writing needs `&mut self`, so nobody writes meanwhile.
@@ -116,9 +107,7 @@ impl PeerMemory {
         if size == 0 || !size.is_multiple_of(sys::page_size() as u64) {
             return Err(MemoryError::PartialPage { size });
         }
-        Ok(PeerMemory {
-            mapping: Mapping::read_only(fd, size as usize, Inherit::No)?,
-        })
+        Ok(PeerMemory { mapping: Mapping::read_only(fd, size as usize, Inherit::No)? })
     }
 
     /// Bytes in it.
@@ -133,10 +122,7 @@ impl PeerMemory {
     /// Beyond the end or unaligned: where a word is must not be the peer's choice.
     #[inline(always)]
     pub fn word(&self, offset: usize) -> &ReadWord {
-        assert!(
-            word_fits(offset, self.size()),
-            "no word of the peer's at {offset}"
-        );
+        assert!(word_fits(offset, self.size()), "no word of the peer's at {offset}");
         // SAFETY: the eight bytes are inside the mapping, as was checked.
         let place = unsafe { self.mapping.base().add(offset) };
         // SAFETY: aligned, valid while `self` lives, only ever loaded, and changed by atomic stores.
@@ -155,10 +141,7 @@ impl PeerMemory {
     #[inline(always)]
     pub(crate) fn get(&self, offset: usize, buf: &mut [u8]) -> Result<(), OutOfRange> {
         if !range_fits(offset, buf.len(), self.size()) {
-            return Err(OutOfRange {
-                offset,
-                length: buf.len(),
-            });
+            return Err(OutOfRange { offset, length: buf.len() });
         }
         // SAFETY: the range is inside the mapping, as was checked.
         let place = unsafe { self.mapping.base().as_ptr().add(offset) };

@@ -67,9 +67,7 @@ impl OwnMemory {
     pub fn create(_name: &str, size: usize) -> io::Result<(OwnMemory, MemoryFile)> {
         let heap = Arc::new(Heap {
             words: (0..LINES).map(|_| Word::new(0)).collect(),
-            cells: (0..size.saturating_sub(HEADER) / 8)
-                .map(|_| UnsafeCell::new([0; 8]))
-                .collect(),
+            cells: (0..size.saturating_sub(HEADER) / 8).map(|_| UnsafeCell::new([0; 8])).collect(),
         });
         Ok((OwnMemory(Arc::clone(&heap)), MemoryFile(heap)))
     }

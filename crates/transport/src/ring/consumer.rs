@@ -5,8 +5,8 @@
 //! passes the place from which half the ring is free, and when it has caught up with the head as last seen.
 
 use super::layout::{
-    FRAME, HEAD, HEADER, KIND, MAX_CAPACITY, ROOM, SLEEP, TAIL, consumer_kind, max_body,
-    parse_frame, place, read_capacity, span, whole_pages,
+    FRAME, HEAD, HEADER, KIND, MAX_CAPACITY, ROOM, SLEEP, TAIL, consumer_kind, max_body, parse_frame, place,
+    read_capacity, span, whole_pages,
 };
 use crate::atomic::{Ordering, fence};
 use crate::error::RingError;
@@ -49,17 +49,8 @@ impl Consumer {
         let capacity = read_capacity(&peer)? as u64;
         let (memory, file) = OwnMemory::create("ipmb-tail", HEADER)?;
         memory.word(KIND).store(consumer_kind(), Ordering::Relaxed);
-        let consumer = Consumer {
-            memory,
-            peer,
-            capacity,
-            tail: 0,
-            head: 0,
-            look_from: 0,
-            woken: 0,
-            slept: 0,
-            asleep: false,
-        };
+        let consumer =
+            Consumer { memory, peer, capacity, tail: 0, head: 0, look_from: 0, woken: 0, slept: 0, asleep: false };
         Ok((consumer, file))
     }
 
@@ -71,18 +62,12 @@ impl Consumer {
         }
         let mut word = [0; FRAME as usize];
         let (offset, _) = place(self.tail, word.len(), self.capacity);
-        self.peer
-            .get(offset, &mut word)
-            .map_err(|_| RingError::Corrupt)?;
+        self.peer.get(offset, &mut word).map_err(|_| RingError::Corrupt)?;
         let (tag, len) = parse_frame(word);
         if len > max_body(self.capacity) || span(len) > self.head - self.tail {
             return Err(RingError::Corrupt);
         }
-        Ok(Some(Record {
-            tag,
-            len,
-            position: self.tail,
-        }))
+        Ok(Some(Record { tag, len, position: self.tail }))
     }
 
     /// Copies a piece of the body of the record just peeked at.
@@ -91,10 +76,7 @@ impl Consumer {
     /// When it is not the record at the tail or has no such piece.
     #[inline]
     pub fn copy_out(&self, record: &Record, offset: usize, buf: &mut [u8]) {
-        assert!(
-            record.position == self.tail,
-            "a record that is consumed already"
-        );
+        assert!(record.position == self.tail, "a record that is consumed already");
         let inside = offset <= record.len && buf.len() <= record.len - offset;
         assert!(inside, "no such piece in the record");
         let at = record.position + FRAME + offset as u64;
@@ -114,10 +96,7 @@ impl Consumer {
     /// When it is not the record at the tail.
     #[inline]
     pub fn consume(&mut self, record: Record) -> bool {
-        assert!(
-            record.position == self.tail,
-            "a record that is consumed already"
-        );
+        assert!(record.position == self.tail, "a record that is consumed already");
         self.tail += span(record.len);
         if self.tail < self.look_from {
             self.memory.word(TAIL).store(self.tail, Ordering::Release);
@@ -134,15 +113,9 @@ impl Consumer {
     pub fn sleep(&mut self) -> Result<bool, RingError> {
         self.slept += 1;
         self.asleep = true;
-        self.memory
-            .word(SLEEP)
-            .store(self.slept << 1 | 1, Ordering::Relaxed);
+        self.memory.word(SLEEP).store(self.slept << 1 | 1, Ordering::Relaxed);
         fence(Ordering::SeqCst);
-        let looked = if self.tail == self.head {
-            self.refresh()
-        } else {
-            Ok(true)
-        };
+        let looked = if self.tail == self.head { self.refresh() } else { Ok(true) };
         if !matches!(looked, Ok(false)) {
             self.wake();
         }
@@ -154,9 +127,7 @@ impl Consumer {
     pub fn wake(&mut self) {
         if self.asleep {
             self.asleep = false;
-            self.memory
-                .word(SLEEP)
-                .store(self.slept << 1, Ordering::Relaxed);
+            self.memory.word(SLEEP).store(self.slept << 1, Ordering::Relaxed);
         }
     }
 
@@ -196,18 +167,12 @@ impl Consumer {
         }
         self.head = head;
         let half_free = head.saturating_sub(self.capacity / 2);
-        self.look_from = if half_free > self.tail {
-            half_free
-        } else {
-            head
-        };
+        self.look_from = if half_free > self.tail { half_free } else { head };
         Ok(head != self.tail)
     }
 
     #[inline(always)]
     fn get(&self, offset: usize, buf: &mut [u8]) {
-        self.peer
-            .get(offset, buf)
-            .expect("places in the ring are inside the memory");
+        self.peer.get(offset, buf).expect("places in the ring are inside the memory");
     }
 }

@@ -52,14 +52,10 @@ pub(super) fn is_capacity(capacity: usize) -> bool {
 /// The capacity that a producer's memory claims and really has.
 pub(super) fn read_capacity(memory: &PeerMemory) -> Result<usize, RingError> {
     let kind = memory.word(KIND).load(Ordering::Relaxed);
-    let capacity = u32::try_from(kind & LOG_MASK)
-        .ok()
-        .and_then(|log| 1_usize.checked_shl(log));
+    let capacity = u32::try_from(kind & LOG_MASK).ok().and_then(|log| 1_usize.checked_shl(log));
     match capacity {
         Some(capacity)
-            if is_capacity(capacity)
-                && kind == producer_kind(capacity)
-                && memory.size() >= HEADER + capacity =>
+            if is_capacity(capacity) && kind == producer_kind(capacity) && memory.size() >= HEADER + capacity =>
         {
             Ok(capacity)
         }
@@ -75,11 +71,7 @@ pub(super) fn whole_pages(bytes: usize) -> usize {
 
 /// Checks that a memory is a consumer's.
 pub(super) fn check_consumer(memory: &PeerMemory) -> Result<(), RingError> {
-    if memory.word(KIND).load(Ordering::Relaxed) == consumer_kind() {
-        Ok(())
-    } else {
-        Err(RingError::Corrupt)
-    }
+    if memory.word(KIND).load(Ordering::Relaxed) == consumer_kind() { Ok(()) } else { Err(RingError::Corrupt) }
 }
 
 /// The frame word of a record.

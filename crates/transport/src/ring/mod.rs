@@ -23,6 +23,8 @@
 //! not once per record. Doorbells themselves are sockets and are rung by the caller.
 
 mod consumer;
+#[cfg(all(test, not(loom)))]
+mod hostile;
 mod layout;
 mod producer;
 mod starts;

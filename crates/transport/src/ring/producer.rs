@@ -7,8 +7,8 @@
 use std::{io, vec};
 
 use super::layout::{
-    FRAME, HEAD, HEADER, KIND, MIN_CAPACITY, ROOM, SLEEP, TAIL, check_consumer, frame, is_capacity,
-    max_body, parse_frame, place, producer_kind, span, whole_pages,
+    FRAME, HEAD, HEADER, KIND, MIN_CAPACITY, ROOM, SLEEP, TAIL, check_consumer, frame, is_capacity, max_body,
+    parse_frame, place, producer_kind, span, whole_pages,
 };
 use super::starts::Starts;
 use crate::atomic::{Ordering, fence};
@@ -52,15 +52,11 @@ impl Producer {
         if !is_capacity(capacity) {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
-                format!(
-                    "a ring of {capacity} bytes: a power of two from {MIN_CAPACITY} on is needed"
-                ),
+                format!("a ring of {capacity} bytes: a power of two from {MIN_CAPACITY} on is needed"),
             ));
         }
         let (memory, file) = OwnMemory::create("ipmb-ring", HEADER + capacity)?;
-        memory
-            .word(KIND)
-            .store(producer_kind(capacity), Ordering::Relaxed);
+        memory.word(KIND).store(producer_kind(capacity), Ordering::Relaxed);
         let producer = Producer {
             memory,
             peer: None,
@@ -166,14 +162,9 @@ impl Producer {
     /// Says that this side is about to wait for room, and looks again. True: the consumer will say when half
     /// the ring is free. False: it is already, push on. Publish first what was staged.
     pub fn announce_wait(&mut self) -> Result<bool, RingError> {
-        debug_assert!(
-            self.head == self.end,
-            "a consumer never makes room for what it cannot see"
-        );
+        debug_assert!(self.head == self.end, "a consumer never makes room for what it cannot see");
         self.wait += 1;
-        self.memory
-            .word(ROOM)
-            .store(self.wait << 1 | 1, Ordering::Relaxed);
+        self.memory.word(ROOM).store(self.wait << 1 | 1, Ordering::Relaxed);
         fence(Ordering::SeqCst);
         let looked = self.refresh();
         let used = self.head - self.tail;
@@ -185,9 +176,7 @@ impl Producer {
 
     /// Says that this side no longer waits for room.
     pub fn cancel_wait(&mut self) {
-        self.memory
-            .word(ROOM)
-            .store(self.wait << 1, Ordering::Relaxed);
+        self.memory.word(ROOM).store(self.wait << 1, Ordering::Relaxed);
     }
 
     /// Bytes for records.
@@ -222,8 +211,7 @@ impl Producer {
         let mut found = Vec::new();
         while at < self.head {
             let mut word = [0; FRAME as usize];
-            self.memory
-                .copy_out(place(at, word.len(), self.capacity).0, &mut word);
+            self.memory.copy_out(place(at, word.len(), self.capacity).0, &mut word);
             let (tag, len) = parse_frame(word);
             found.push((tag, at, len));
             at += span(len);
@@ -237,18 +225,11 @@ impl Producer {
     /// When the record is not in the ring or has no such piece.
     pub fn read(&self, position: u64, offset: usize, buf: &mut [u8]) {
         let known = (self.tail..self.end).contains(&position) && self.starts.is_set(position);
-        assert!(
-            known && position.is_multiple_of(8),
-            "no record at {position}"
-        );
+        assert!(known && position.is_multiple_of(8), "no record at {position}");
         let mut word = [0; FRAME as usize];
-        self.memory
-            .copy_out(place(position, word.len(), self.capacity).0, &mut word);
+        self.memory.copy_out(place(position, word.len(), self.capacity).0, &mut word);
         let (_, len) = parse_frame(word);
-        assert!(
-            offset <= len && buf.len() <= len - offset,
-            "no such piece in the record at {position}"
-        );
+        assert!(offset <= len && buf.len() <= len - offset, "no such piece in the record at {position}");
         let (start, straight) = place(position + FRAME + offset as u64, buf.len(), self.capacity);
         let (before, after) = buf.split_at_mut(straight);
         self.memory.copy_out(start, before);

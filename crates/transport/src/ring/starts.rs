@@ -15,10 +15,7 @@ impl Starts {
     /// For a ring of `capacity` bytes, a power of two.
     pub(super) fn new(capacity: usize) -> Starts {
         let bits = capacity / 8;
-        Starts {
-            words: vec![0; bits.div_ceil(64)].into_boxed_slice(),
-            bits: bits as u64,
-        }
+        Starts { words: vec![0; bits.div_ceil(64)].into_boxed_slice(), bits: bits as u64 }
     }
 
     /// A record begins at `position`.
@@ -42,11 +39,7 @@ impl Starts {
         while left > 0 {
             let first = bit % 64;
             let count = left.min(64 - first).min(self.bits - bit);
-            let mask = if count == 64 {
-                u64::MAX
-            } else {
-                ((1 << count) - 1) << first
-            };
+            let mask = if count == 64 { u64::MAX } else { ((1 << count) - 1) << first };
             self.words[(bit / 64) as usize] &= !mask;
             bit = (bit + count) & (self.bits - 1);
             left -= count;

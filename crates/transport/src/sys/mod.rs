@@ -12,6 +12,4 @@ mod linux;
 pub use linux::*;
 
 #[cfg(not(target_os = "linux"))]
-compile_error!(
-    "ipmb-transport knows Linux only; another system needs its own module beside sys/linux"
-);
+compile_error!("ipmb-transport knows Linux only; another system needs its own module beside sys/linux");

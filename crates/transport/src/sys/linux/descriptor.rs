@@ -26,10 +26,7 @@ impl Fd {
     /// [`fork::guard`] (or let [`create`] do it).
     pub fn adopt(fd: OwnedFd) -> Fd {
         fork::register(fd.as_raw_fd());
-        Fd {
-            born: fork::generation(),
-            inner: Some(fd),
-        }
+        Fd { born: fork::generation(), inner: Some(fd) }
     }
 
     /// Gives the descriptor up; from now on children inherit it.

@@ -35,24 +35,14 @@ impl LockFile {
     pub fn from_fd(fd: Fd) -> Result<LockFile, MemoryError> {
         let size = check(&fd, BLOB_SEALS)?.size;
         if size != 0 {
-            return Err(MemoryError::Size {
-                size,
-                min: 0,
-                max: 0,
-            });
+            return Err(MemoryError::Size { size, min: 0, max: 0 });
         }
         Ok(LockFile::open(fd)?)
     }
 
     fn open(shared: Fd) -> io::Result<LockFile> {
         let path = format!("/proc/self/fd/{}", shared.raw());
-        let own = create(|| {
-            Ok(open(
-                path.as_str(),
-                OFlags::RDONLY | OFlags::CLOEXEC,
-                Mode::empty(),
-            )?)
-        })?;
+        let own = create(|| Ok(open(path.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?))?;
         Ok(LockFile { shared, own })
     }
 

@@ -7,9 +7,7 @@
 
 use std::io;
 
-use rustix::fs::{
-    FileType, MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, fstat, fstatfs, memfd_create,
-};
+use rustix::fs::{FileType, MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, fstat, fstatfs, memfd_create};
 use rustix::io::Errno;
 
 use super::descriptor::{Fd, create};
@@ -19,15 +17,11 @@ use crate::error::MemoryError;
 pub(crate) type Seals = SealFlags;
 
 /// Only its maker writes, through the mapping it made before sealing.
-pub(crate) const RING_SEALS: Seals = SealFlags::SHRINK
-    .union(SealFlags::GROW)
-    .union(SealFlags::FUTURE_WRITE)
-    .union(SealFlags::SEAL);
+pub(crate) const RING_SEALS: Seals =
+    SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlags::FUTURE_WRITE).union(SealFlags::SEAL);
 /// Nobody ever writes again.
-pub(crate) const BLOB_SEALS: Seals = SealFlags::SHRINK
-    .union(SealFlags::GROW)
-    .union(SealFlags::WRITE)
-    .union(SealFlags::SEAL);
+pub(crate) const BLOB_SEALS: Seals =
+    SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlags::WRITE).union(SealFlags::SEAL);
 
 /// `TMPFS_MAGIC` of `linux/magic.h`: what `fstatfs` says of memory files with ordinary pages.
 const TMPFS_MAGIC: u32 = 0x0102_1994;
@@ -35,13 +29,11 @@ const TMPFS_MAGIC: u32 = 0x0102_1994;
 /// A new empty memory file that can be sealed; not executable where the kernel knows how to forbid it.
 pub(crate) fn create_memfd(name: &str) -> io::Result<Fd> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    create(
-        || match memfd_create(name, flags | MemfdFlags::NOEXEC_SEAL) {
-            // Before Linux 6.3 the flag is unknown.
-            Err(Errno::INVAL) => Ok(memfd_create(name, flags)?),
-            result => Ok(result?),
-        },
-    )
+    create(|| match memfd_create(name, flags | MemfdFlags::NOEXEC_SEAL) {
+        // Before Linux 6.3 the flag is unknown.
+        Err(Errno::INVAL) => Ok(memfd_create(name, flags)?),
+        result => Ok(result?),
+    })
 }
 
 /// Adds seals to a file of our own.
@@ -73,25 +65,16 @@ pub(crate) fn check(fd: &Fd, required: Seals) -> Result<Facts, MemoryError> {
         Err(error) => return Err(MemoryError::Io(error.into())),
     };
     if !seals.contains(required) {
-        return Err(MemoryError::Unsealed {
-            missing: names(required.difference(seals)),
-        });
+        return Err(MemoryError::Unsealed { missing: names(required.difference(seals)) });
     }
     let stat = fstat(fd).map_err(io::Error::from)?;
     let size = u64::try_from(stat.st_size).map_err(|_| MemoryError::NotMemory)?;
     let blocks = u64::try_from(stat.st_blocks).map_err(|_| MemoryError::NotMemory)?;
-    Ok(Facts {
-        size,
-        allocated: blocks.saturating_mul(512),
-    })
+    Ok(Facts { size, allocated: blocks.saturating_mul(512) })
 }
 
 fn names(seals: Seals) -> String {
-    seals
-        .iter_names()
-        .map(|(name, _)| name)
-        .collect::<Vec<_>>()
-        .join("+")
+    seals.iter_names().map(|(name, _)| name).collect::<Vec<_>>().join("+")
 }
 
 /// Bytes in a page.

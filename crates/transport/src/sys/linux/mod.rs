@@ -14,12 +14,9 @@ pub(crate) use descriptor::close_raw;
 pub use descriptor::{Fd, create};
 pub use lock::LockFile;
 pub(crate) use mapping::{Inherit, Mapping};
-pub(crate) use memfd::{
-    BLOB_SEALS, RING_SEALS, check, create_memfd, page_size, round_to_pages, seal,
-};
+pub(crate) use memfd::{BLOB_SEALS, RING_SEALS, check, create_memfd, page_size, round_to_pages, seal};
 pub use poll::{Event, Events, Interest, Poller, Signal, poll};
 pub use process::{
-    descriptor_limit, effective_uid, is_descriptor_limit, pid, raise_descriptor_limit,
-    spawn_core_thread,
+    descriptor_limit, effective_uid, is_descriptor_limit, pid, raise_descriptor_limit, spawn_core_thread,
 };
 pub use socket::{DOORBELL, Listener, MAX_FDS, Peercred, Received, Socket};

@@ -50,14 +50,8 @@ pub struct Events {
 impl Events {
     /// Room with nothing in it.
     pub fn new() -> Events {
-        let nothing = epoll::Event {
-            flags: EventFlags::empty(),
-            data: EventData::new_u64(0),
-        };
-        Events {
-            told: [nothing; ROOM],
-            count: 0,
-        }
+        let nothing = epoll::Event { flags: EventFlags::empty(), data: EventData::new_u64(0) };
+        Events { told: [nothing; ROOM], count: 0 }
     }
 
     /// The events of the last wait.
@@ -94,29 +88,17 @@ pub struct Poller {
 impl Poller {
     /// A poller with nothing to wait for.
     pub fn new() -> io::Result<Poller> {
-        Ok(Poller {
-            epoll: create(|| Ok(epoll::create(CreateFlags::CLOEXEC)?))?,
-        })
+        Ok(Poller { epoll: create(|| Ok(epoll::create(CreateFlags::CLOEXEC)?))? })
     }
 
     /// Tells about `fd` from now on, under `token`.
     pub fn add(&self, fd: BorrowedFd<'_>, token: u64, interest: Interest) -> io::Result<()> {
-        Ok(epoll::add(
-            &self.epoll,
-            fd,
-            EventData::new_u64(token),
-            interest.0,
-        )?)
+        Ok(epoll::add(&self.epoll, fd, EventData::new_u64(token), interest.0)?)
     }
 
     /// Changes what to tell. What is already so is told by the next wait, a hangup included.
     pub fn modify(&self, fd: BorrowedFd<'_>, token: u64, interest: Interest) -> io::Result<()> {
-        Ok(epoll::modify(
-            &self.epoll,
-            fd,
-            EventData::new_u64(token),
-            interest.0,
-        )?)
+        Ok(epoll::modify(&self.epoll, fd, EventData::new_u64(token), interest.0)?)
     }
 
     /// Tells nothing more about `fd`. To be called before it is closed: a duplicate elsewhere would keep it in.
@@ -159,9 +141,7 @@ impl Signal {
     /// A signal that is not set.
     pub fn new() -> io::Result<Signal> {
         let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
-        Ok(Signal {
-            event: create(|| Ok(eventfd(0, flags)?))?,
-        })
+        Ok(Signal { event: create(|| Ok(eventfd(0, flags)?))? })
     }
 
     /// Sets it: whoever waits for it wakes. Setting it again changes nothing.
@@ -192,14 +172,10 @@ pub fn poll(fds: &[BorrowedFd<'_>], timeout: Option<Duration>) -> io::Result<usi
     let result = match fds {
         [] => rustix::event::poll(&mut [], timeout.as_ref()),
         [first, ..] if fds.len() <= FEW => {
-            let mut few: [PollFd<'_>; FEW] =
-                std::array::from_fn(|i| polled(fds.get(i).unwrap_or(first)));
+            let mut few: [PollFd<'_>; FEW] = std::array::from_fn(|i| polled(fds.get(i).unwrap_or(first)));
             rustix::event::poll(&mut few[..fds.len()], timeout.as_ref())
         }
-        _ => rustix::event::poll(
-            &mut fds.iter().map(polled).collect::<Vec<_>>(),
-            timeout.as_ref(),
-        ),
+        _ => rustix::event::poll(&mut fds.iter().map(polled).collect::<Vec<_>>(), timeout.as_ref()),
     };
     match result {
         Ok(ready) => Ok(ready),
@@ -215,11 +191,6 @@ fn polled<'fd>(fd: &BorrowedFd<'fd>) -> PollFd<'fd> {
 
 fn timespec(time: Duration) -> Timespec {
     // More seconds than the kernel takes are for ever anyway.
-    let seconds = i64::try_from(time.as_secs())
-        .unwrap_or(i64::MAX)
-        .min(i64::from(i32::MAX));
-    Timespec {
-        tv_sec: seconds,
-        tv_nsec: time.subsec_nanos().into(),
-    }
+    let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX).min(i64::from(i32::MAX));
+    Timespec { tv_sec: seconds, tv_nsec: time.subsec_nanos().into() }
 }

@@ -16,13 +16,7 @@ pub fn raise_descriptor_limit() -> u64 {
     let ceiling = limit.maximum.unwrap_or(u64::MAX).min(TRACKED as u64);
     if limit.current.is_some_and(|current| current < ceiling) {
         // Refused where a sandbox forbids it; the old limit is then the limit.
-        let _ = setrlimit(
-            Resource::Nofile,
-            Rlimit {
-                current: Some(ceiling),
-                ..limit
-            },
-        );
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(ceiling), ..limit });
     }
     descriptor_limit()
 }
@@ -44,10 +38,7 @@ pub fn effective_uid() -> u32 {
 
 /// This process, as its peers' kernel names it.
 pub fn pid() -> u32 {
-    rustix::process::getpid()
-        .as_raw_nonzero()
-        .get()
-        .unsigned_abs()
+    rustix::process::getpid().as_raw_nonzero().get().unsigned_abs()
 }
 
 /// Starts a thread that runs `body` with every signal blocked from its first instruction: a handler of the
@@ -66,8 +57,7 @@ fn block_all_signals() -> io::Result<libc::sigset_t> {
     unsafe { libc::sigfillset(all.as_mut_ptr()) };
     let mut old = MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: the first set was filled just above, the second is written by the call.
-    let result =
-        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), old.as_mut_ptr()) };
+    let result = unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), old.as_mut_ptr()) };
     if result != 0 {
         return Err(io::Error::from_raw_os_error(result));
     }

@@ -16,8 +16,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::{Errno, IoSlice, IoSliceMut};
 use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
-    SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType,
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType,
 };
 
 use super::descriptor::{Fd, create};
@@ -83,10 +83,7 @@ impl Listener {
             && socket_type(&fd)? == SocketType::SEQPACKET
             && socket_acceptconn(&fd)?;
         if !listens {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "not a listening packet socket",
-            ));
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a listening packet socket"));
         }
         let flags = fcntl_getfl(&fd)?;
         if !flags.contains(OFlags::NONBLOCK) {
@@ -140,24 +137,14 @@ impl Socket {
     /// Two ends that are connected with each other.
     pub fn pair() -> io::Result<(Socket, Socket)> {
         let _guard = fork::guard();
-        let (one, other) =
-            rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, FLAGS, None)?;
-        Ok((
-            Socket { fd: Fd::adopt(one) },
-            Socket {
-                fd: Fd::adopt(other),
-            },
-        ))
+        let (one, other) = rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, FLAGS, None)?;
+        Ok((Socket { fd: Fd::adopt(one) }, Socket { fd: Fd::adopt(other) }))
     }
 
     /// Who is on the other side.
     pub fn peer(&self) -> io::Result<Peercred> {
         // Not rustix's: its process id cannot be 0, which a peer of another namespace has.
-        let mut credentials = libc::ucred {
-            pid: 0,
-            uid: 0,
-            gid: 0,
-        };
+        let mut credentials = libc::ucred { pid: 0, uid: 0, gid: 0 };
         let mut length = mem::size_of::<libc::ucred>() as libc::socklen_t;
         // SAFETY: the kernel writes at most `length` bytes, and the structure is made of integers.
         let result = unsafe {
@@ -172,10 +159,7 @@ impl Socket {
         if result != 0 {
             return Err(io::Error::last_os_error());
         }
-        Ok(Peercred {
-            pid: credentials.pid.unsigned_abs(),
-            uid: credentials.uid,
-        })
+        Ok(Peercred { pid: credentials.pid.unsigned_abs(), uid: credentials.uid })
     }
 
     /// Sends one packet with up to [`MAX_FDS`] descriptors, all or nothing. False when there is no room: the
@@ -193,10 +177,7 @@ impl Socket {
             let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
             let mut control = SendAncillaryBuffer::new(&mut space);
             if !control.push(SendAncillaryMessage::ScmRights(fds)) {
-                return Err(io::Error::new(
-                    io::ErrorKind::InvalidInput,
-                    "too many descriptors for a packet",
-                ));
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, "too many descriptors for a packet"));
             }
             rustix::net::sendmsg(&self.fd, &[IoSlice::new(bytes)], &mut control, flags)
         };
@@ -221,8 +202,7 @@ impl Socket {
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
         let peeked = loop {
-            let result =
-                rustix::net::recvmsg(&self.fd, &mut [IoSliceMut::new(buf)], &mut control, flags);
+            let result = rustix::net::recvmsg(&self.fd, &mut [IoSliceMut::new(buf)], &mut control, flags);
             match result {
                 Ok(message) => break message,
                 Err(Errno::AGAIN) => return Ok(Received::Empty),
@@ -245,11 +225,7 @@ impl Socket {
             return Ok(Received::End);
         }
         self.discard()?;
-        Ok(Received::Packet {
-            len: peeked.bytes,
-            truncated: peeked.flags.contains(ReturnFlags::TRUNC),
-            fds,
-        })
+        Ok(Received::Packet { len: peeked.bytes, truncated: peeked.flags.contains(ReturnFlags::TRUNC), fds })
     }
 
     /// Takes the packet that was just peeked at off the queue; the kernel drops its references.
@@ -271,12 +247,5 @@ impl Socket {
 }
 
 fn new_socket() -> io::Result<Fd> {
-    create(|| {
-        Ok(rustix::net::socket_with(
-            AddressFamily::UNIX,
-            SocketType::SEQPACKET,
-            FLAGS,
-            None,
-        )?)
-    })
+    create(|| Ok(rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, FLAGS, None)?))
 }
