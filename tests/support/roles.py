@@ -192,3 +192,9 @@ def request(to: str, payload: bytes, timeout: float, *, name: str = MAIN) -> Any
 def wait_until_listed(identity: Any, *, name: str = MAIN, bound: float = 10.0) -> None:
     """Wait until an endpoint is among the peers this one sees."""
     until(lambda: identity in [peer.id for peer in ends[name].peers()], f"{identity} listed", bound=bound)
+
+
+def version() -> tuple[int, str]:
+    """The versions; also the way to have the bus imported and nothing joined."""
+    found = ipmb.version()
+    return found.protocol, found.package

@@ -123,3 +123,50 @@ def spare_descriptors(count: int) -> list[int]:
     while len(found) < count:
         found.append(os.dup(read_end))
     return found
+
+
+def varint(number: int) -> bytes:
+    """An unsigned number as control packets hold it: seven bits a byte, the lowest first."""
+    found = bytearray()
+    while number > 0x7F:
+        found.append(number & 0x7F | 0x80)
+        number >>= 7
+    found.append(number)
+    return bytes(found)
+
+
+def opening_lies(opener: int, target: int) -> list[bytes]:
+    """Openings of a channel with everything right but the proof, and a few with less."""
+    found = []
+    for who, whom, term in [
+        (opener, target, 1),
+        (target, target, 1),
+        (opener, opener, 1),
+        (opener, target, 0xFFFF_FFFF),
+        (1, target, 1),
+    ]:
+        for executor in (b"\x00", b"\x01"):
+            body = b"\x00" + varint(who) + varint(whom) + varint(term) + bytes(32) + executor
+            found.append(packet(body))
+    return found
+
+
+def flood(name: bytes, seconds: float) -> int:
+    """Keep as many silent connections as are borne, each renewed when dropped; how many in all."""
+    end = time.monotonic() + seconds
+    kept: list[socket.socket] = []
+    count = 0
+    while time.monotonic() < end:
+        for one in [one for one in kept if is_closed(one)]:
+            kept.remove(one)
+            one.close()
+        try:
+            kept.append(connect(name, bound=0.01))
+            count += 1
+        except NeverError:
+            continue
+        if len(kept) > 300:
+            kept.pop(0).close()
+    for one in kept:
+        one.close()
+    return count

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import signal
 import socket
 import threading
 import time
@@ -104,16 +105,23 @@ def recv_by_sender(count: int, *, name: str = MAIN, timeout: float = 30.0) -> tu
 
 
 def recv_slowly(pause: float, *, name: str = MAIN) -> int:
-    """Read one message, rest, and so on until the next call comes; how many were read."""
+    """Read one message, rest, and so on until the next call comes; how many were read.
+
+    Without a pause it reads everything that is there before it ends.
+    """
     count = 0
-    while not runner.called_again():
+    while True:
         try:
             ends[name].receiver.recv(0.05)
         except ipmb.RecvTimeout:
+            if runner.called_again():
+                return count
             continue
         count += 1
-        time.sleep(pause)
-    return count
+        if pause:
+            time.sleep(pause)
+            if runner.called_again():
+                return count
 
 
 def recv_impatiently(count: int, timeout: float, *, name: str = MAIN) -> tuple[list[int], int]:
@@ -214,3 +222,73 @@ def _count_during(call: Any) -> int:
 def _swallow(call: Any) -> None:
     with contextlib.suppress(TimeoutError):
         call()
+
+
+def recv_plain_numbers(count: int, *, name: str = MAIN) -> list[int]:
+    """Receive that many numbered messages without caring for marks."""
+    return [number for number, _ in recv_numbers(count, 20.0, name=name)]
+
+
+def when_interrupted(what: str, timeout: float | None, to: str = "", size: int = 0) -> float | str:
+    """Wait for something until Ctrl-C; the monotonic time at which it was raised."""
+    try:
+        match what:
+            case "recv":
+                ends[MAIN].receiver.recv(timeout)
+            case "send":
+                ends[MAIN].sender.send(to, bytes(size), timeout=timeout)
+            case _:
+                ipmb.join(to, timeout=timeout)
+    except KeyboardInterrupt:
+        return time.monotonic()
+    return "returned"
+
+
+def count_signals(number: int) -> None:
+    """Tell the parent of each such signal, from Python's handler."""
+    seen = []
+
+    def handle(*_: object) -> None:
+        seen.append(1)
+        runner.event("signal", len(seen))
+
+    signal.signal(number, handle)
+
+
+def time_recv(timeout: float, *, name: str = MAIN) -> float:
+    begin = time.monotonic()
+    with contextlib.suppress(ipmb.RecvTimeout):
+        ends[name].receiver.recv(timeout)
+    return time.monotonic() - begin
+
+
+def count_alone(seconds: float) -> int:
+    """How far one thread counts while another only sleeps: the measure for the two below."""
+    return _count_during(lambda: time.sleep(seconds))
+
+
+def close_under_recv(what: str) -> str:
+    """Close from another thread while this one waits; what the wait raised."""
+    end = ends[MAIN]
+    closing = threading.Timer(0.1, end.close if what == "endpoint" else end.receiver.close)
+    closing.start()
+    try:
+        end.receiver.recv(20.0)
+    except ipmb.IpmbError as error:
+        return type(error).__name__
+    finally:
+        closing.join()
+    return "nothing"
+
+
+def close_under_iteration() -> str:
+    """Close from another thread while this one iterates; what became of the loop."""
+    end = ends[MAIN]
+    closing = threading.Timer(0.1, end.receiver.close)
+    closing.start()
+    try:
+        for _ in end.receiver:
+            return "a message"
+    finally:
+        closing.join()
+    return "ended"
