@@ -254,3 +254,118 @@ impl LabelOp {
         &self.node
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn leaf(element: &str) -> LabelOp {
+        LabelOp::leaf(element).unwrap()
+    }
+
+    /// Expressions of up to five levels over a few elements, some of which need quotes.
+    pub(crate) fn any_op() -> impl Strategy<Value = LabelOp> {
+        let element = prop_oneof!["[a-c]", "true|false", "[ -~]{1,6}", "\\PC{1,4}", "[\\x00-\\x1f\"\\\\]{1,3}"];
+        let simple = prop_oneof![element.prop_map(|element| leaf(&element)), any::<bool>().prop_map(LabelOp::constant)];
+        simple.prop_recursive(5, 40, 4, |inner| {
+            prop_oneof![
+                inner.clone().prop_map(|op| op.not().unwrap()),
+                (inner.clone(), inner.clone()).prop_map(|(left, right)| left.and(&right).unwrap()),
+                (inner.clone(), inner).prop_map(|(left, right)| left.or(&right).unwrap()),
+            ]
+        })
+    }
+
+    #[test]
+    fn matching_follows_the_operators() {
+        let label = Label::new(["a", "b"]).unwrap();
+        let (a, b, c) = (leaf("a"), leaf("b"), leaf("c"));
+        assert!(a.matches(&label) && !c.matches(&label));
+        assert!(a.and(&b).unwrap().matches(&label) && !a.and(&c).unwrap().matches(&label));
+        assert!(c.or(&a).unwrap().matches(&label) && !c.or(&c).unwrap().matches(&label));
+        assert!(c.not().unwrap().matches(&label) && !a.not().unwrap().matches(&label));
+        assert!(LabelOp::constant(true).matches(&Label::default()));
+        assert!(!LabelOp::constant(false).matches(&label));
+    }
+
+    #[test]
+    fn chains_are_equal_however_they_were_built() {
+        let (a, b, c) = (leaf("a"), leaf("b"), leaf("c"));
+        let left = a.and(&b).unwrap().and(&c).unwrap();
+        let right = a.and(&b.and(&c).unwrap()).unwrap();
+        assert_eq!(left, right);
+        assert_eq!(left.encode(), right.encode());
+        assert_ne!(left, a.or(&b).unwrap().or(&c).unwrap());
+        assert_ne!(a.and(&b).unwrap(), b.and(&a).unwrap());
+    }
+
+    #[test]
+    fn depth_at_the_bound_and_one_past_it() {
+        let nest = |levels: usize| (1..levels).try_fold(leaf("a"), |op, _| op.not());
+        assert!(nest(limits::LABEL_OP_DEPTH).is_ok());
+        let error = nest(limits::LABEL_OP_DEPTH + 1).unwrap_err();
+        assert_eq!(error.to_string(), "nesting of the label op is 65: give at most 64");
+        let deepest = nest(limits::LABEL_OP_DEPTH).unwrap();
+        assert_eq!(LabelOp::decode(&deepest.encode()).unwrap(), deepest);
+        assert!(LabelOp::decode(&[&[NOT], &deepest.encode()[..]].concat()).is_err());
+        assert!(LabelOp::decode(&[NOT; limits::LABEL_OP_BYTES]).is_err());
+    }
+
+    #[test]
+    fn nodes_at_the_bound_and_one_past_it() {
+        // One node joins all leaves.
+        let chain = |leaves: usize| (1..leaves).try_fold(leaf("a"), |op, _| op.or(&leaf("a")));
+        let longest = chain(limits::LABEL_OP_NODES - 1).unwrap();
+        assert_eq!(LabelOp::decode(&longest.encode()).unwrap(), longest);
+        let error = chain(limits::LABEL_OP_NODES).unwrap_err();
+        assert_eq!(error.to_string(), "number of operators and elements of the label op is 257: give at most 256");
+    }
+
+    #[test]
+    fn bytes_at_the_bound_and_one_past_it() {
+        // Two bytes for the chain, and two for each leaf beside its text.
+        let element = "x".repeat(limits::LABEL_ELEMENT_BYTES);
+        let whole = (limits::LABEL_OP_BYTES - 2) / (element.len() + 2);
+        let rest = (limits::LABEL_OP_BYTES - 2) % (element.len() + 2) - 2;
+        let chain = |last: usize| {
+            let long = (1..whole).try_fold(leaf(&element), |op, _| op.and(&leaf(&element)))?;
+            long.and(&leaf(&"y".repeat(last)))
+        };
+        let largest = chain(rest).unwrap();
+        assert_eq!(largest.encode().len(), limits::LABEL_OP_BYTES);
+        assert_eq!(LabelOp::decode(&largest.encode()).unwrap(), largest);
+        assert!(chain(rest + 1).unwrap_err().to_string().contains("4097: give at most 4096"));
+        assert!(LabelOp::decode(&[TRUE; limits::LABEL_OP_BYTES + 1]).is_err());
+    }
+
+    #[test]
+    fn broken_bytes_are_refused() {
+        let good = leaf("a").and(&leaf("b").not().unwrap()).unwrap().encode();
+        for len in 0..good.len() {
+            assert!(LabelOp::decode(&good[..len]).is_err(), "cut to {len}");
+        }
+        for bad in [&[TRUE, TRUE][..], &[AND, 0], &[AND, 1, TRUE], &[LEAF, 0], &[LEAF, 1, 0xff], &[6], &[0xff]] {
+            assert!(LabelOp::decode(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn encoding_comes_back(op in any_op()) {
+            let bytes = op.encode();
+            prop_assert_eq!(bytes.len(), op.size.bytes);
+            let back = LabelOp::decode(&bytes).unwrap();
+            prop_assert_eq!(back.size.depth, op.size.depth);
+            prop_assert_eq!(back.size.nodes, op.size.nodes);
+            prop_assert_eq!(back, op);
+        }
+
+        #[test]
+        fn any_bytes_are_an_expression_or_an_error(bytes in proptest::collection::vec(0..7u8, 0..60)) {
+            if let Ok(op) = LabelOp::decode(&bytes) {
+                prop_assert_eq!(LabelOp::decode(&op.encode()).unwrap(), op);
+            }
+        }
+    }
+}

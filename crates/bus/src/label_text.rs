@@ -268,3 +268,154 @@ fn is_bare_start(character: char) -> bool {
 fn is_bare_tail(character: char) -> bool {
     character.is_alphanumeric() || character == '-'
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::label_op::tests::any_op;
+    use proptest::prelude::*;
+
+    fn leaf(element: &str) -> LabelOp {
+        LabelOp::leaf(element).unwrap()
+    }
+
+    #[test]
+    fn operators_bind_and_need_the_fewest_parentheses() {
+        let (a, b, c) = (leaf("a"), leaf("b"), leaf("c"));
+        let and = |left: &LabelOp, right: &LabelOp| left.and(right).unwrap();
+        let or = |left: &LabelOp, right: &LabelOp| left.or(right).unwrap();
+        for (op, text) in [
+            (and(&a, &or(&b, &c.not().unwrap())), "a & (b | !c)"),
+            (or(&and(&a, &b), &c), "a & b | c"),
+            (or(&a, &and(&b, &c)), "a | b & c"),
+            (and(&a, &and(&b, &c)), "a & b & c"),
+            (or(&a, &or(&b, &c)), "a | b | c"),
+            (and(&a, &b).not().unwrap(), "!(a & b)"),
+            (a.not().unwrap().not().unwrap(), "!!a"),
+            (LabelOp::constant(true).not().unwrap(), "!true"),
+            (LabelOp::constant(false), "false"),
+        ] {
+            assert_eq!(op.to_string(), text);
+            assert_eq!(LabelOp::parse(text).unwrap(), op);
+        }
+    }
+
+    #[test]
+    fn elements_that_look_like_identifiers_are_bare() {
+        for bare in ["a", "A_1", "_", ".hidden", ":x", "com.solar:earth-1", "a--", "True", "trues"] {
+            assert_eq!(leaf(bare).to_string(), bare);
+            assert_eq!(LabelOp::parse(bare).unwrap(), leaf(bare));
+        }
+        for (element, text) in [
+            ("1a", r#""1a""#),
+            ("-a", r#""-a""#),
+            ("true", r#""true""#),
+            ("false", r#""false""#),
+            ("a b", r#""a b""#),
+            ("a&b", r#""a&b""#),
+            ("é", r#""é""#),
+            ("\"", r#""\"""#),
+            ("\\", r#""\\""#),
+            ("\n\r\t\0\u{7f}", r#""\n\r\t\u{0}\u{7f}""#),
+        ] {
+            assert_eq!(leaf(element).to_string(), text);
+            assert_eq!(LabelOp::parse(text).unwrap(), leaf(element));
+        }
+        // Read bare, though not printed so.
+        assert_eq!(LabelOp::parse("é1 & 東京").unwrap(), leaf("é1").and(&leaf("東京")).unwrap());
+    }
+
+    #[test]
+    fn white_space_is_free() {
+        let tight = LabelOp::parse("a&(b|!c)").unwrap();
+        assert_eq!(LabelOp::parse("  a\n&\t( b |\u{3000}! c )  ").unwrap(), tight);
+        assert_eq!(LabelOp::parse("((a))&((b|!(c)))").unwrap(), tight);
+        assert_eq!(tight.to_string().parse::<LabelOp>().unwrap(), tight);
+    }
+
+    #[test]
+    fn errors_name_the_position() {
+        for (text, message) in [
+            ("", "label op text is at its end at position 0: give an element"),
+            ("a & ", "is at its end at position 4: give an element"),
+            ("é & )", "is ')' at position 4: give an element"),
+            ("a b", "is 'b' at position 2: put `&` or `|` between"),
+            ("(a", "is at its end at position 2: close the parenthesis"),
+            ("a)", "is ')' at position 1: put `&` or `|`"),
+            ("1a", "is '1' at position 0: give an element"),
+            (r#""a"#, "is at its end at position 2: close the element"),
+            (r#""\x""#, "is 'x' at position 2: after a backslash"),
+            (r#""\u{}""#, "is 'u' at position 2: give `u{`"),
+            (r#""\u{d800}""#, "is 'u' at position 2: give `u{`"),
+            (r#""\u{0000041}""#, "is 'u' at position 2: give `u{`"),
+            (r#""""#, "label element is empty: give 1 to 255 bytes"),
+            ("a && b", "is '&' at position 3: give an element"),
+        ] {
+            let error = LabelOp::parse(text).unwrap_err().to_string();
+            assert!(error.contains(message), "{text:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn no_text_exhausts_the_stack_or_passes_the_bounds() {
+        let nest = |open: &str, close: &str, levels: usize| {
+            LabelOp::parse(&format!("{}a{}", open.repeat(levels), close.repeat(levels)))
+        };
+        assert_eq!(nest("(", ")", limits::LABEL_OP_DEPTH).unwrap(), leaf("a"));
+        let error = nest("(", ")", limits::LABEL_OP_DEPTH + 1).unwrap_err();
+        assert_eq!(error.to_string(), "label op text is too deeply nested at position 64: nest at most 64 levels");
+        for (open, close) in [("(", ")"), ("!", ""), ("!(", ")"), ("(a|", ")"), ("(", "")] {
+            assert!(nest(open, close, 100_000).is_err());
+        }
+        assert!(nest("!", "", limits::LABEL_OP_DEPTH - 1).is_ok());
+        assert!(nest("!", "", limits::LABEL_OP_DEPTH).is_err());
+        assert!(LabelOp::parse(&vec!["a"; 100_000].join("&")).is_err());
+        assert!(LabelOp::parse(&"a".repeat(1_000_000)).is_err());
+        assert!(LabelOp::parse(&format!("\"{}", "a".repeat(1_000_000))).is_err());
+    }
+
+    #[test]
+    fn the_deepest_expression_comes_back() {
+        // Alternating operators need parentheses at every other level.
+        let mut op = leaf("a");
+        while let Ok(deeper) = op.or(&leaf("b")).and_then(|op| op.and(&leaf("c"))).and_then(|op| op.not()) {
+            op = deeper;
+        }
+        assert_eq!(LabelOp::parse(&op.to_string()).unwrap(), op);
+    }
+
+    proptest! {
+        #[test]
+        fn printing_comes_back_exactly(op in any_op()) {
+            let text = op.to_string();
+            let back = LabelOp::parse(&text).unwrap();
+            prop_assert_eq!(&back, &op, "{}", text);
+            prop_assert_eq!(back.to_string(), text);
+        }
+
+        #[test]
+        fn no_pair_of_parentheses_can_go(op in any_op()) {
+            let text = op.to_string();
+            // Elements may hold parentheses themselves; those are in quotes.
+            prop_assume!(!text.contains('"'));
+            let places = text.match_indices('(').map(|(place, _)| place);
+            for open in places {
+                let mut level = 0usize;
+                let close = text[open..].find(|character| {
+                    level = (level + usize::from(character == '(')) - usize::from(character == ')');
+                    level == 0
+                });
+                let close = open + close.unwrap();
+                let without = format!("{}{}{}", &text[..open], &text[open + 1..close], &text[close + 1..]);
+                prop_assert_ne!(LabelOp::parse(&without).ok(), Some(op.clone()), "{}", text);
+            }
+        }
+
+        #[test]
+        fn any_text_is_an_expression_or_an_error(text in "[ab()&|! \"\\\\u{}1é-]{0,30}") {
+            if let Ok(op) = LabelOp::parse(&text) {
+                prop_assert_eq!(LabelOp::parse(&op.to_string()).unwrap(), op);
+            }
+        }
+    }
+}

@@ -17,3 +17,27 @@ pub mod names;
 pub mod proof;
 pub mod selector;
 pub mod wire;
+
+mod admission;
+mod channel;
+pub mod endpoint;
+mod host;
+mod inbox;
+mod local;
+mod member;
+mod node;
+mod outbox;
+mod parking;
+mod reactor;
+mod record;
+mod roster;
+mod route;
+mod seen;
+pub mod stats;
+
+pub use endpoint::{Endpoint, Joining, Options, Receiver, Sender, begin_join, join};
+pub use inbox::{Build, Incoming, Polled};
+pub use outbox::{INLINE_BYTES, Outgoing, Overflow, Payload, Progress, prepare};
+pub use record::TypeId;
+pub use roster::{EndpointInfo, Face, Peer};
+pub use route::RouteId;

@@ -139,8 +139,6 @@ pub struct Open {
     pub term: u32,
     /// Shows that the opener knows the token and has read the target's nonce.
     pub proof: Proof,
-    /// Whether the opener is the controller, delivering what the departed left.
-    pub executor: bool,
 }
 
 /// A frame that one side of a control connection may send.
@@ -275,7 +273,7 @@ mod tests {
             ] {
                 prop_assert_eq!(decode::<ClientFrame>(&encode(&frame)).unwrap(), frame);
             }
-            let open = PeerFrame::Open(Open { opener: id, target: !id, term, proof: nonce, executor: yes });
+            let open = PeerFrame::Open(Open { opener: id, target: !id, term, proof: nonce });
             prop_assert_eq!(decode::<PeerFrame>(&encode(&open)).unwrap(), open);
             let welcome = ServerFrame::Welcome { term, epoch: !term, proof: nonce, controller: id };
             prop_assert_eq!(decode::<ServerFrame>(&encode(&welcome)).unwrap(), welcome);

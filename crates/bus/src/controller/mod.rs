@@ -13,6 +13,8 @@
 
 mod lobby;
 mod roll;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 

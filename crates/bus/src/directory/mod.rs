@@ -8,4 +8,4 @@ mod snapshot;
 
 pub use memory::{DirectoryError, DirectoryFull, DirectoryReader, DirectoryWriter};
 pub use snapshot::{Departure, Entry, Snapshot, SnapshotError, Tombstone, word};
-pub(crate) use snapshot::{entry_bound, HALF_BYTES, tombstone_bound};
+pub(crate) use snapshot::{HALF_BYTES, entry_bound, tombstone_bound};

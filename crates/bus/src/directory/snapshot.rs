@@ -172,3 +172,102 @@ where
 
     deserializer.deserialize_seq(Bounded::<T, MAX>(PhantomData))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn entry(id: EndpointId) -> Entry {
+        let label = Label::new(["a", "bc"]).unwrap();
+        Entry { id, pid: 7, uid: 1000, nonce: [9; 16], label, receiving: true }
+    }
+
+    fn tombstone(id: EndpointId) -> Tombstone {
+        let label = Label::new(["gone"]).unwrap();
+        Tombstone { id, pid: 8, uid: 0, label, departed: 123, reason: Departure::Vanished }
+    }
+
+    fn snapshot(entries: &[EndpointId], tombstones: &[EndpointId]) -> Snapshot {
+        let entries = entries.iter().copied().map(entry).collect();
+        let tombstones = tombstones.iter().copied().map(tombstone).collect();
+        Snapshot { term: 3, epoch: 4, controller: 5, entries, tombstones }
+    }
+
+    #[test]
+    fn encoding_comes_back() {
+        for good in [snapshot(&[], &[]), snapshot(&[1, 5, u64::MAX], &[9, 2])] {
+            assert_eq!(Snapshot::decode(&good.encode()).unwrap(), good);
+            assert_eq!(good.word(), 3 << 32 | 4);
+        }
+        let good = snapshot(&[1, 5, 9], &[2]);
+        assert_eq!(good.entry(5), Some(&entry(5)));
+        assert_eq!(good.entry(2), None);
+        assert_eq!(good.tombstone(2), Some(&tombstone(2)));
+    }
+
+    #[test]
+    fn ids_have_to_be_there_unique_and_in_order() {
+        for bad in [
+            snapshot(&[0], &[]),
+            snapshot(&[], &[0]),
+            snapshot(&[1, 1], &[]),
+            snapshot(&[2, 1], &[]),
+            snapshot(&[], &[1, 1]),
+            snapshot(&[1], &[1]),
+        ] {
+            assert_eq!(Snapshot::decode(&bad.encode()), Err(SnapshotError), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn counts_at_the_bound_and_one_past_it() {
+        let ids = |count: usize, from: u64| (from..from + count as u64).collect::<Vec<_>>();
+        let (members, tombstones) = (limits::MEMBERS, limits::TOMBSTONES);
+        let largest = snapshot(&ids(members, 1), &ids(tombstones, 1 << 40));
+        assert_eq!(Snapshot::decode(&largest.encode()).unwrap(), largest);
+        assert!(Snapshot::decode(&snapshot(&ids(members + 1, 1), &[]).encode()).is_err());
+        assert!(Snapshot::decode(&snapshot(&[], &ids(tombstones + 1, 1)).encode()).is_err());
+        // A count of 2^64 - 1 and nothing behind it: nothing may be set aside for it.
+        let hostile = [&[3, 4, 5][..], &[0xff; 9], &[1]].concat();
+        assert!(Snapshot::decode(&hostile).is_err());
+    }
+
+    #[test]
+    fn cut_and_continued_bytes_are_refused() {
+        let bytes = snapshot(&[1, 5], &[2]).encode();
+        for len in 0..bytes.len() {
+            assert!(Snapshot::decode(&bytes[..len]).is_err(), "cut to {len}");
+        }
+        assert!(Snapshot::decode(&[&bytes[..], &[0]].concat()).is_err());
+        assert!(Snapshot::decode(&vec![0; limits::DIRECTORY_BYTES + 1]).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn the_bounds_of_bytes_hold(
+            id in 1..u64::MAX, pid in any::<u32>(), uid in any::<u32>(), departed in any::<u64>(),
+            elements in proptest::collection::vec("\\PC{1,40}", 0..20),
+        ) {
+            let label = Label::new(elements.iter().map(String::as_str)).unwrap();
+            let entry = Entry { id, pid, uid, nonce: [0xff; 16], label: label.clone(), receiving: true };
+            prop_assert!(postcard::to_allocvec(&entry).unwrap().len() <= entry_bound(&label));
+            let reason = Departure::Vanished;
+            let dead = Tombstone { id, pid, uid, label: label.clone(), departed, reason };
+            prop_assert!(postcard::to_allocvec(&dead).unwrap().len() <= tombstone_bound(&label));
+        }
+
+        #[test]
+        fn any_bytes_are_a_snapshot_or_an_error(
+            tail in proptest::collection::vec(any::<u8>(), 0..200), place in 0..100usize, value in any::<u8>(),
+        ) {
+            let _ = Snapshot::decode(&tail);
+            let mut bytes = snapshot(&[1, 5], &[2]).encode();
+            let place = place % bytes.len();
+            bytes[place] = value;
+            if let Ok(snapshot) = Snapshot::decode(&bytes) {
+                prop_assert_eq!(Snapshot::decode(&snapshot.encode()).unwrap(), snapshot);
+            }
+        }
+    }
+}

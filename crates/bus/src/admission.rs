@@ -1,0 +1,198 @@
+//! Who may open a channel to this endpoint, and in whose name a peer may speak.
+//!
+//! Anybody on the machine can connect to an endpoint's name. The kernel tells the user; the opening packet shows that its
+//! sender has read our nonce in the directory and knows the token; the directory, tombstones included, tells who it is.
+//! One who cannot be judged yet, because our directory is older than its, waits for ours to catch up.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use ipmb_transport::sys::{Fd, Received, Socket};
+
+use crate::channel::PACKET_BYTES;
+use crate::limits;
+use crate::local::Local;
+use crate::proof::{self, Proof};
+use crate::reactor::lock;
+use crate::record::Extension;
+use crate::roster::{EndpointInfo, Peer, View};
+use crate::wire::{self, Open, PeerFrame};
+
+/// What is known of a claim.
+pub(crate) enum Verdict {
+    /// It holds; the message speaks for this peer, when it is not the channel's own.
+    Accept(Option<Arc<Peer>>),
+    /// Only a newer directory can tell.
+    Later,
+    /// It is a lie.
+    Refuse,
+}
+
+/// An opener whose claims have been checked.
+pub(crate) struct Admitted {
+    pub(crate) socket: Socket,
+    pub(crate) memory: Fd,
+    pub(crate) peer: Arc<Peer>,
+    /// What we show it in return.
+    pub(crate) proof: Proof,
+}
+
+struct Candidate {
+    socket: Socket,
+    uid: u32,
+    pid: u32,
+    since: u64,
+    opening: Option<(Open, Fd)>,
+    /// A look whether we live: kept until the other side ends it.
+    probe: bool,
+}
+
+impl Candidate {
+    fn silent(&self) -> bool {
+        self.opening.is_none() && !self.probe
+    }
+}
+
+/// Connections that are not channels yet.
+#[derive(Default)]
+pub(crate) struct Pending {
+    next: u64,
+    candidates: BTreeMap<u64, Candidate>,
+}
+
+const SILENCE: u64 = limits::HANDSHAKE_MILLIS * 1_000_000;
+
+impl Pending {
+    /// Takes a new connection in, unless its user may not be here. At the bound the oldest silent one goes.
+    pub(crate) fn add(&mut self, socket: Socket, me: &Local, now: u64) -> Option<u64> {
+        let peer = socket.peer().ok()?;
+        if !me.allowed_uids.contains(&peer.uid) {
+            return None;
+        }
+        if self.candidates.len() >= limits::PENDING_CHANNELS {
+            let oldest = self.candidates.iter().find(|(_, c)| c.silent()).or(self.candidates.iter().next());
+            let oldest = oldest.map(|(&key, _)| key)?;
+            self.candidates.remove(&oldest);
+        }
+        let key = self.next;
+        self.next += 1;
+        self.candidates
+            .insert(key, Candidate { socket, uid: peer.uid, pid: peer.pid, since: now, opening: None, probe: false });
+        Some(key)
+    }
+
+    pub(crate) fn socket(&self, key: u64) -> Option<&Socket> {
+        self.candidates.get(&key).map(|candidate| &candidate.socket)
+    }
+
+    /// Reads what a candidate sent. What is not an opening, or has no memory with it, ends it.
+    pub(crate) fn read(&mut self, key: u64) {
+        let Some(candidate) = self.candidates.get_mut(&key) else { return };
+        if candidate.opening.is_some() {
+            // It is not read any further before it is a channel; the packets after its opening stay queued.
+            return;
+        }
+        let mut packet = [0; PACKET_BYTES];
+        let keep = match candidate.socket.receive(&mut packet) {
+            Ok(Received::Empty | Received::NoRoomForFds) => true,
+            Ok(Received::Packet { len, truncated: false, mut fds }) => {
+                match (wire::decode(&packet[..len]), fds.pop(), fds.len()) {
+                    (Ok(PeerFrame::Open(open)), Some(memory), 0) => {
+                        candidate.opening = Some((open, memory));
+                        true
+                    }
+                    (Ok(PeerFrame::Probe), None, 0) => {
+                        candidate.probe = true;
+                        true
+                    }
+                    _ => false,
+                }
+            }
+            _ => false,
+        };
+        if !keep {
+            self.candidates.remove(&key);
+        }
+    }
+
+    /// Ends those that have said nothing for too long.
+    pub(crate) fn expire(&mut self, now: u64) {
+        if !self.candidates.is_empty() {
+            self.candidates.retain(|_, candidate| !candidate.silent() || now < candidate.since + SILENCE);
+        }
+    }
+
+    /// When the next silent one has to go.
+    pub(crate) fn deadline(&self) -> Option<u64> {
+        self.candidates.values().filter(|candidate| candidate.silent()).map(|candidate| candidate.since + SILENCE).min()
+    }
+
+    /// Whether somebody waits for a newer directory.
+    pub(crate) fn anyone_waits(&self) -> bool {
+        self.candidates.values().any(|candidate| candidate.opening.is_some())
+    }
+
+    /// Takes out everybody who proved to be who they say.
+    pub(crate) fn admit(&mut self, me: &Local, view: &Mutex<View>) -> Vec<Admitted> {
+        let mut admitted = Vec::new();
+        let judged: Vec<u64> =
+            self.candidates.iter().filter(|(_, c)| c.opening.is_some()).map(|(&key, _)| key).collect();
+        for key in judged {
+            let Some(Candidate { opening: Some((open, _)), uid, pid, .. }) = self.candidates.get(&key) else { continue };
+            match identify(open, *uid, *pid, me, view) {
+                Verdict::Later => {}
+                Verdict::Refuse | Verdict::Accept(None) => {
+                    self.candidates.remove(&key);
+                }
+                Verdict::Accept(Some(peer)) => {
+                    if let Some(Candidate { socket, opening: Some((open, memory)), .. }) = self.candidates.remove(&key) {
+                        let proof = proof::consumer_proof(&me.key, me.id, open.opener, &peer.nonce);
+                        admitted.push(Admitted { socket, memory, peer, proof });
+                    }
+                }
+            }
+        }
+        admitted
+    }
+}
+
+/// Whether an opener is the member it says it is.
+fn identify(open: &Open, uid: u32, pid: u32, me: &Local, view: &Mutex<View>) -> Verdict {
+    let expected = proof::opener_proof(&me.key, open.opener, me.id, &me.nonce);
+    if open.target != me.id || !proof::verify(&expected, &open.proof) {
+        return Verdict::Refuse;
+    }
+    let roster = lock(view).refresh();
+    match roster.known(open.opener) {
+        Some(peer) if peer.info.pid == pid && peer.uid == uid => Verdict::Accept(Some(peer.clone())),
+        Some(_) => Verdict::Refuse,
+        // It has read a directory that is newer than ours; it cannot know our nonce otherwise.
+        None if open.term > roster.term => Verdict::Later,
+        None => Verdict::Refuse,
+    }
+}
+
+/// In whose name a message with an extension speaks. Only a controller speaks for others.
+pub(crate) fn judge(extension: &Extension, peer: &Peer, view: &Mutex<View>) -> Verdict {
+    let Some((first, _)) = extension.parked else {
+        return if extension.origin.is_none() { Verdict::Accept(None) } else { Verdict::Refuse };
+    };
+    if first == peer.info.id && extension.origin.is_none() {
+        return Verdict::Accept(None);
+    }
+    let mut view = lock(view);
+    let roster = view.refresh();
+    if !view.was_controller(peer.info.id) {
+        // A new controller is known to us as soon as we have registered with it.
+        return Verdict::Later;
+    }
+    let known = roster.known(first).cloned();
+    match (known, &extension.origin) {
+        (Some(peer), _) => Verdict::Accept(Some(peer)),
+        (None, Some(origin)) => {
+            let info = EndpointInfo { id: first, label: origin.label.clone(), pid: origin.pid };
+            Verdict::Accept(Some(Peer::new(info, 0, [0; 16], false)))
+        }
+        (None, None) => Verdict::Refuse,
+    }
+}

@@ -1,0 +1,14 @@
+//! The one-way path from one endpoint to another: a ring in the sender's memory, a page with the receiver's tail, and
+//! a socket that is doorbell, death notice and way for descriptors. `Outbound` is the sender's end, `Inbound` the
+//! receiver's. Opening needs only the two of them.
+
+mod inbound;
+mod outbound;
+
+pub(crate) use inbound::{Front, Inbound, Lie, Popped};
+pub(crate) use outbound::{Content, OpenError, Opener, Outbound, PushError, Serviced, is_large, large_len};
+
+/// Longest packet of a channel's opening.
+pub(crate) const PACKET_BYTES: usize = 256;
+
+pub(crate) use crate::wire::{DESCRIPTORS, DOORBELL, ROOM};

@@ -1,0 +1,474 @@
+//! Each rule of the controller by itself. How they work together is the simulator's business, in `tests/simulator.rs`.
+
+use super::*;
+use crate::directory::{HALF_BYTES, Tombstone};
+use crate::label::Label;
+
+const SECOND: u64 = 1_000_000_000;
+const MILLI: u64 = 1_000_000;
+const ME: EndpointId = 1;
+const UID: u32 = 1000;
+
+/// A controller, a clock and the steps of joining.
+struct Bench {
+    controller: Controller,
+    now: u64,
+    conns: ConnId,
+}
+
+/// How somebody joins; everything else is the same for all.
+#[derive(Clone)]
+struct How {
+    id: EndpointId,
+    pid: u32,
+    uid: u32,
+    token: &'static str,
+    label: Label,
+    affinity: bool,
+    last_term: u32,
+}
+
+fn how(id: EndpointId) -> How {
+    let pid = 100 + id as u32;
+    How { id, pid, uid: UID, token: "token", label: Label::default(), affinity: true, last_term: 0 }
+}
+
+impl Bench {
+    fn new(term: u32, seed: Option<Snapshot>) -> Self {
+        let now = 100 * SECOND;
+        let policy = Policy { key: Key::derive("bus", b"token"), allowed_uids: vec![UID, 0] };
+        Self { controller: Controller::new(policy, term, ME, seed, now), now, conns: 0 }
+    }
+
+    fn handle(&mut self, event: Event) -> Vec<Action> {
+        let mut out = Vec::new();
+        self.controller.handle(self.now, event, &mut out);
+        out
+    }
+
+    fn frame(&mut self, conn: ConnId, frame: ClientFrame) -> Vec<Action> {
+        self.handle(Event::Frame { conn, frame })
+    }
+
+    fn after(&mut self, time: u64) -> Vec<Action> {
+        self.now += time;
+        self.handle(Event::Tick)
+    }
+
+    fn accept(&mut self, pid: u32, uid: u32) -> (ConnId, Vec<Action>) {
+        self.conns += 1;
+        let conn = self.conns;
+        (conn, self.handle(Event::Accepted { conn, uid, pid, nonce: [conn as u8; 32] }))
+    }
+
+    fn join(&mut self, how: &How) -> (ConnId, Vec<Action>) {
+        let (conn, actions) = self.accept(how.pid, how.uid);
+        assert_eq!(actions, []);
+        let nonce = [77; 32];
+        let actions = self.frame(conn, ClientFrame::Hello { id: how.id, nonce });
+        let challenge = [conn as u8; 32];
+        assert_eq!(actions, [Action::Send { conn, frame: ServerFrame::Challenge { nonce: challenge } }]);
+        let proof = proof::joiner_proof(&Key::derive("bus", how.token.as_bytes()), &nonce, &challenge, how.id);
+        let request = JoinRequest {
+            label: how.label.clone(),
+            nonce: [how.id as u8; 16],
+            affinity: how.affinity,
+            receiving: true,
+            last_term: how.last_term,
+            proof,
+        };
+        (conn, self.frame(conn, ClientFrame::Join(request)))
+    }
+
+    /// Joins and expects success.
+    fn member(&mut self, id: EndpointId) -> ConnId {
+        let (conn, actions) = self.join(&how(id));
+        assert!(actions.iter().any(|action| matches!(action, Action::Welcome { .. })), "{actions:?}");
+        conn
+    }
+
+    fn epoch(&self) -> u32 {
+        self.controller.snapshot().epoch
+    }
+
+    fn ids(&self) -> Vec<EndpointId> {
+        self.controller.snapshot().entries.iter().map(|entry| entry.id).collect()
+    }
+}
+
+fn refused(conn: ConnId, refusal: Refusal) -> [Action; 2] {
+    [Action::Send { conn, frame: ServerFrame::Refused(refusal) }, Action::Close { conn }]
+}
+
+fn nudge(conn: ConnId) -> Action {
+    Action::Send { conn, frame: ServerFrame::Nudge }
+}
+
+fn entry(id: EndpointId) -> Entry {
+    let How { pid, uid, label, .. } = how(id);
+    Entry { id, pid, uid, nonce: [id as u8; 16], label, receiving: true }
+}
+
+fn seed(ids: &[EndpointId]) -> Snapshot {
+    let entries = ids.iter().copied().map(entry).collect();
+    Snapshot { term: 4, epoch: 9, controller: 9, entries, tombstones: Vec::new() }
+}
+
+#[test]
+fn a_join_commits_then_welcomes_then_nudges() {
+    let mut bench = Bench::new(1, None);
+    let watcher = bench.member(2);
+    assert_eq!(bench.frame(watcher, ClientFrame::Watch(true)), []);
+    let (conn, actions) = bench.join(&how(3));
+    let proof = proof::controller_proof(&Key::derive("bus", b"token"), &[77; 32], &[conn as u8; 32], 3);
+    let frame = ServerFrame::Welcome { term: 1, epoch: 3, proof, controller: ME };
+    assert_eq!(actions, [Action::Commit, Action::Welcome { conn, frame, affinity: true }, nudge(watcher)]);
+    assert_eq!(bench.ids(), [2, 3]);
+    assert_eq!(bench.controller.member(conn), Some(3));
+}
+
+#[test]
+fn affinity_is_handed_on() {
+    let (_, actions) = Bench::new(1, None).join(&How { affinity: false, ..how(2) });
+    assert!(matches!(actions[1], Action::Welcome { affinity: false, .. }));
+}
+
+#[test]
+fn the_user_is_checked_before_anything_is_said() {
+    let mut bench = Bench::new(1, None);
+    let (conn, actions) = bench.accept(5, 4444);
+    assert_eq!(actions, refused(conn, Refusal::Permission));
+    assert_eq!(bench.frame(conn, ClientFrame::Hello { id: 5, nonce: [0; 32] }), []);
+    assert_eq!(bench.controller.pending(), 0);
+    let (_, actions) = bench.join(&How { uid: 0, ..how(2) });
+    assert_eq!(actions[0], Action::Commit);
+}
+
+#[test]
+fn a_wrong_token_changes_nothing() {
+    let mut bench = Bench::new(1, None);
+    for token in ["", "Token", "token "] {
+        // It would also raise the term and take the place of a member, if it were believed.
+        let (conn, actions) = bench.join(&How { token, last_term: 50, ..how(2) });
+        assert_eq!(actions, refused(conn, Refusal::Token));
+    }
+    assert_eq!((bench.epoch(), bench.controller.term(), bench.ids()), (1, 1, vec![]));
+}
+
+#[test]
+fn another_process_cannot_have_the_id_but_the_same_one_can() {
+    let mut bench = Bench::new(1, None);
+    let old = bench.member(2);
+    let (conn, actions) = bench.join(&How { pid: 7, ..how(2) });
+    assert_eq!(actions, refused(conn, Refusal::IdInUse));
+    let (conn, actions) = bench.join(&How { uid: 0, ..how(2) });
+    assert_eq!(actions, refused(conn, Refusal::IdInUse));
+    // Nothing about it has changed, so there is nothing to commit; the connection is replaced.
+    let (new, actions) = bench.join(&how(2));
+    assert!(
+        matches!(actions[..], [Action::Welcome { conn, .. }, Action::Close { conn: closed }] if conn == new && closed == old)
+    );
+    assert_eq!(bench.handle(Event::Closed { conn: old }), [], "the end of the old connection is nobody's departure");
+    assert_eq!(bench.ids(), [2]);
+    assert_eq!(bench.handle(Event::Closed { conn: new })[0], Action::Commit);
+}
+
+#[test]
+fn a_departed_id_stays_its_owners() {
+    let mut bench = Bench::new(1, None);
+    let conn = bench.member(2);
+    bench.handle(Event::Closed { conn });
+    let (conn, actions) = bench.join(&How { pid: 7, ..how(2) });
+    assert_eq!(actions, refused(conn, Refusal::IdInUse));
+    bench.member(2);
+    let snapshot = bench.controller.snapshot();
+    assert_eq!((snapshot.entries.len(), snapshot.tombstones.len()), (1, 0));
+}
+
+#[test]
+fn leaving_and_dying_leave_a_tombstone_and_a_heritage() {
+    let mut bench = Bench::new(1, None);
+    let (leaver, dier, liar) = (bench.member(2), bench.member(3), bench.member(4));
+    let adopt = |id, conn| Action::Adopt { id, conn: Some(conn) };
+    let actions = bench.frame(leaver, ClientFrame::Leave);
+    // The parking memory comes with the connection, so it is adopted before that is closed.
+    assert_eq!(actions, [Action::Commit, adopt(2, leaver), Action::Close { conn: leaver }]);
+    assert_eq!(bench.handle(Event::Closed { conn: leaver }), []);
+    assert_eq!(bench.handle(Event::Closed { conn: dier }), [Action::Commit, adopt(3, dier)]);
+    assert_eq!(bench.handle(Event::Closed { conn: dier }), [], "a second close is nothing new");
+    let actions = bench.frame(liar, ClientFrame::Hello { id: 4, nonce: [0; 32] });
+    let [send, close] = refused(liar, Refusal::Malformed);
+    assert_eq!(actions, [Action::Commit, send, adopt(4, liar), close]);
+    let tombstones = bench.controller.snapshot().tombstones;
+    let reasons: Vec<_> = tombstones.iter().map(|dead| (dead.id, dead.reason, dead.departed)).collect();
+    let now = bench.now;
+    assert_eq!(reasons, [(2, Departure::Left, now), (3, Departure::Died, now), (4, Departure::Expelled, now)]);
+}
+
+#[test]
+fn tombstones_stay_their_time_and_go_with_a_later_commit() {
+    let mut bench = Bench::new(1, None);
+    let (first, second) = (bench.member(2), bench.member(3));
+    bench.handle(Event::Closed { conn: first });
+    let time = limits::TOMBSTONE_SECONDS * SECOND;
+    assert_eq!(bench.after(time), []);
+    assert_eq!(bench.controller.deadline(), None, "nothing wakes up for a tombstone");
+    bench.frame(second, ClientFrame::Receiving(false));
+    assert_eq!(bench.controller.snapshot().tombstones.len(), 1, "at the bound it is still there");
+    assert_eq!(bench.after(1), []);
+    assert_eq!(bench.controller.snapshot().tombstones.len(), 1);
+    bench.frame(second, ClientFrame::Receiving(true));
+    assert_eq!(bench.controller.snapshot().tombstones.len(), 0);
+}
+
+#[test]
+fn tombstones_past_the_bound_push_the_oldest_out() {
+    let mut bench = Bench::new(1, None);
+    for id in 2..limits::TOMBSTONES as u64 + 3 {
+        let conn = bench.member(id);
+        bench.frame(conn, ClientFrame::Leave);
+    }
+    let tombstones = bench.controller.snapshot().tombstones;
+    assert_eq!(tombstones.len(), limits::TOMBSTONES);
+    assert_eq!(tombstones[0].id, 3);
+}
+
+#[test]
+fn members_at_the_bound_and_one_past_it() {
+    let ids: Vec<_> = (2..limits::MEMBERS as u64 + 1).collect();
+    let mut bench = Bench::new(5, Some(seed(&ids)));
+    bench.member(1_000_000);
+    let (conn, actions) = bench.join(&how(2_000_000));
+    assert_eq!(actions, refused(conn, Refusal::Full));
+    bench.member(2);
+    bench.handle(Event::Probed { id: 3, alive: false });
+    bench.member(2_000_000);
+}
+
+#[test]
+fn what_is_admitted_always_fits_a_copy() {
+    let long = Label::new((0..64).map(|number| format!("{number:064}"))).unwrap();
+    let mut bench = Bench::new(1, None);
+    let full = (2..).find(|&id| {
+        let (conn, actions) = bench.join(&How { label: long.clone(), ..how(id) });
+        actions == refused(conn, Refusal::Full)
+    });
+    assert!(full.unwrap() > (HALF_BYTES / 5000) as u64);
+    // As many departed as fit, too, and then everybody new again.
+    for id in bench.ids() {
+        let conn = bench.join(&How { label: long.clone(), ..how(id) }).0;
+        bench.frame(conn, ClientFrame::Leave);
+        bench.join(&How { label: long.clone(), ..how(id + 1_000_000) });
+    }
+    let bytes = bench.controller.snapshot().encode().len();
+    assert!(bytes <= limits::DIRECTORY_BYTES && bytes > limits::DIRECTORY_BYTES * 9 / 10, "{bytes}");
+    // A predecessor that put more in than it may is not followed.
+    let mut overfull = seed(&(2..4000).collect::<Vec<_>>());
+    overfull.entries.iter_mut().for_each(|entry| entry.label = long.clone());
+    let bench = Bench::new(5, Some(overfull));
+    assert!(bench.controller.snapshot().encode().len() <= limits::DIRECTORY_BYTES / 2);
+}
+
+#[test]
+fn strangers_are_dropped_after_their_time() {
+    let mut bench = Bench::new(1, None);
+    let (silent, _) = bench.accept(5, UID);
+    assert_eq!(bench.controller.deadline(), Some(bench.now + limits::HANDSHAKE_MILLIS * MILLI));
+    let (halfway, _) = bench.accept(6, UID);
+    bench.frame(halfway, ClientFrame::Hello { id: 6, nonce: [0; 32] });
+    assert_eq!(bench.after(limits::HANDSHAKE_MILLIS * MILLI - 1), []);
+    assert_eq!(bench.after(1), [Action::Close { conn: silent }, Action::Close { conn: halfway }]);
+    assert_eq!((bench.controller.pending(), bench.controller.deadline()), (0, None));
+}
+
+#[test]
+fn too_many_strangers_push_the_oldest_out() {
+    let mut bench = Bench::new(1, None);
+    let conns: Vec<_> = (0..limits::PENDING_JOINS).map(|_| bench.accept(5, UID)).collect();
+    assert!(conns.iter().all(|(_, actions)| actions.is_empty()));
+    let (_, actions) = bench.accept(5, UID);
+    assert_eq!(actions, [Action::Close { conn: conns[0].0 }]);
+    assert_eq!(bench.controller.pending(), limits::PENDING_JOINS);
+    assert_eq!(bench.handle(Event::Closed { conn: conns[5].0 }), []);
+    bench.member(2);
+    assert_eq!(bench.controller.pending(), limits::PENDING_JOINS - 1);
+}
+
+#[test]
+fn frames_out_of_place_end_the_connection() {
+    let join = || {
+        let proof = [0; 32];
+        let (label, nonce) = (Label::default(), [0; 16]);
+        ClientFrame::Join(JoinRequest { label, nonce, affinity: true, receiving: true, last_term: 0, proof })
+    };
+    let mut bench = Bench::new(1, None);
+    for frame in [
+        join(),
+        ClientFrame::Hello { id: 0, nonce: [0; 32] },
+        ClientFrame::Leave,
+        ClientFrame::Receiving(true),
+        ClientFrame::Watch(true),
+        ClientFrame::Seen { term: 1, epoch: 1 },
+    ] {
+        let (conn, _) = bench.accept(5, UID);
+        assert_eq!(bench.frame(conn, frame.clone()), refused(conn, Refusal::Malformed), "{frame:?}");
+        assert_eq!(bench.frame(conn, frame), [], "no more is heard of it");
+    }
+    let (conn, _) = bench.accept(5, UID);
+    bench.frame(conn, ClientFrame::Hello { id: 5, nonce: [0; 32] });
+    assert_eq!(bench.frame(conn, ClientFrame::Hello { id: 5, nonce: [0; 32] }), refused(conn, Refusal::Malformed));
+    let conn = bench.member(2);
+    let actions = bench.frame(conn, join());
+    assert!(actions.contains(&Action::Close { conn }) && bench.ids().is_empty());
+}
+
+#[test]
+fn unreadable_packets_are_answered_by_their_kind() {
+    let mut bench = Bench::new(1, None);
+    let (conn, _) = bench.accept(5, UID);
+    let actions = bench.handle(Event::Unreadable { conn, version: Some(9) });
+    assert_eq!(actions, refused(conn, Refusal::Version { ours: PROTOCOL_VERSION }));
+    let (conn, _) = bench.accept(5, UID);
+    assert_eq!(bench.handle(Event::Unreadable { conn, version: None }), refused(conn, Refusal::Malformed));
+    assert_eq!(bench.handle(Event::Unreadable { conn, version: None }), []);
+    let conn = bench.member(2);
+    let actions = bench.handle(Event::Unreadable { conn, version: None });
+    assert_eq!(actions[0], Action::Commit);
+    assert!(bench.ids().is_empty());
+}
+
+#[test]
+fn at_most_one_nudge_is_outstanding() {
+    let mut bench = Bench::new(1, None);
+    let watcher = bench.member(2);
+    let seen = |bench: &mut Bench, epoch| bench.frame(watcher, ClientFrame::Seen { term: 1, epoch });
+    bench.member(3);
+    assert_eq!(bench.frame(watcher, ClientFrame::Watch(true)), [nudge(watcher)], "it is behind already");
+    bench.member(4);
+    assert!(!bench.join(&how(5)).1.contains(&nudge(watcher)), "it has one already");
+    assert_eq!(bench.frame(watcher, ClientFrame::Watch(true)), []);
+    // It has read an older directory than there is by now.
+    assert_eq!(seen(&mut bench, 4), [nudge(watcher)]);
+    assert_eq!(seen(&mut bench, 5), []);
+    assert!(bench.join(&how(6)).1.contains(&nudge(watcher)));
+    let epoch = bench.epoch();
+    assert_eq!(seen(&mut bench, epoch), []);
+    bench.frame(watcher, ClientFrame::Watch(false));
+    assert!(!bench.join(&how(7)).1.contains(&nudge(watcher)));
+    // A claim from the future does not keep later changes from it.
+    assert_eq!(bench.frame(watcher, ClientFrame::Seen { term: u32::MAX, epoch: 1 }), []);
+    bench.frame(watcher, ClientFrame::Watch(true));
+    assert!(bench.join(&how(8)).1.contains(&nudge(watcher)));
+}
+
+#[test]
+fn opening_and_closing_the_receiver_is_committed_once() {
+    let mut bench = Bench::new(1, None);
+    let conn = bench.member(2);
+    assert_eq!(bench.frame(conn, ClientFrame::Receiving(true)), []);
+    assert_eq!(bench.frame(conn, ClientFrame::Receiving(false)), [Action::Commit]);
+    assert!(!bench.controller.snapshot().entries[0].receiving);
+    assert_eq!(bench.frame(conn, ClientFrame::Receiving(false)), []);
+}
+
+#[test]
+fn a_takeover_confirms_who_registers_and_looks_for_the_others() {
+    let mut bench = Bench::new(5, Some(seed(&[2, 3, 4])));
+    assert_eq!((bench.controller.term(), bench.epoch(), bench.ids()), (5, 1, vec![2, 3, 4]));
+    assert_eq!(bench.controller.deadline(), Some(bench.now + limits::TAKEOVER_GRACE_MILLIS * MILLI));
+    bench.member(2);
+    assert_eq!(bench.after(limits::TAKEOVER_GRACE_MILLIS * MILLI - 1), []);
+    assert_eq!(bench.after(1), [Action::Probe { id: 3 }, Action::Probe { id: 4 }]);
+    let actions = bench.handle(Event::Probed { id: 3, alive: false });
+    assert_eq!(actions, [Action::Commit, Action::Adopt { id: 3, conn: None }]);
+    assert_eq!(bench.controller.snapshot().tombstones[0].reason, Departure::Vanished);
+    // The one that lives, and one whose look has no answer, are looked for again.
+    assert_eq!(bench.handle(Event::Probed { id: 4, alive: true }), []);
+    assert_eq!(bench.after(limits::PROBE_MILLIS * MILLI), [Action::Probe { id: 4 }]);
+    assert_eq!(bench.after(limits::PROBE_MILLIS * MILLI), [Action::Probe { id: 4 }]);
+    bench.member(4);
+    assert_eq!(bench.handle(Event::Probed { id: 4, alive: false }), [], "it has registered meanwhile");
+    assert_eq!((bench.ids(), bench.controller.deadline()), (vec![2, 4], None));
+}
+
+#[test]
+fn a_takeover_keeps_tombstones_for_their_time() {
+    let departed = 10 * SECOND;
+    let dead = |id, departed| {
+        let How { pid, uid, label, .. } = how(id);
+        Tombstone { id, pid, uid, label, departed, reason: Departure::Left }
+    };
+    // The third one claims to be from the future; it must go all the same.
+    let tombstones = vec![dead(7, departed), dead(8, 99 * SECOND), dead(9, u64::MAX)];
+    let mut bench = Bench::new(5, Some(Snapshot { tombstones, ..seed(&[]) }));
+    assert_eq!(bench.controller.snapshot().tombstones.len(), 3);
+    bench.member(2);
+    let ids = |bench: &Bench| bench.controller.snapshot().tombstones.iter().map(|dead| dead.id).collect::<Vec<_>>();
+    assert_eq!(ids(&bench), [8, 9]);
+    bench.after(limits::TOMBSTONE_SECONDS * SECOND + 1);
+    bench.member(3);
+    assert_eq!(ids(&bench), [0; 0]);
+}
+
+#[test]
+fn a_member_from_a_later_term_raises_ours() {
+    let mut bench = Bench::new(5, Some(seed(&[2, 3])));
+    let (_, actions) = bench.join(&How { last_term: 4, ..how(2) });
+    assert!(matches!(actions[..], [Action::Welcome { .. }]), "an earlier term is as it should be: {actions:?}");
+    let before = bench.controller.word();
+    let (_, actions) = bench.join(&How { last_term: 8, ..how(3) });
+    assert!(matches!(
+        actions[..],
+        [Action::Commit, Action::Welcome { frame: ServerFrame::Welcome { term: 9, .. }, .. }]
+    ));
+    assert!(bench.controller.word() > before);
+    let (_, actions) = bench.join(&How { last_term: 9, ..how(4) });
+    assert!(matches!(actions[1], Action::Welcome { frame: ServerFrame::Welcome { term: 10, .. }, .. }));
+}
+
+#[test]
+fn a_liar_cannot_use_the_term_up() {
+    let mut bench = Bench::new(5, None);
+    for last_term in [5 + limits::TERM_LEAP, u32::MAX - 1, u32::MAX] {
+        let (conn, actions) = bench.join(&How { last_term, ..how(2) });
+        assert_eq!(actions, refused(conn, Refusal::Malformed));
+    }
+    let (_, actions) = bench.join(&How { last_term: 4 + limits::TERM_LEAP, ..how(2) });
+    assert_eq!(actions[0], Action::Commit);
+    assert_eq!(bench.controller.term(), 5 + limits::TERM_LEAP);
+}
+
+#[test]
+fn the_term_takes_over_where_the_epoch_ends() {
+    let mut bench = Bench::new(5, None);
+    bench.controller.roll.epoch = u32::MAX;
+    let before = bench.controller.word();
+    bench.member(2);
+    assert_eq!((bench.controller.term(), bench.epoch()), (6, 0));
+    assert!(bench.controller.word() > before);
+}
+
+#[test]
+fn a_seed_from_a_later_term_than_ours_is_outbid() {
+    assert_eq!(Bench::new(2, Some(seed(&[]))).controller.term(), 5);
+    assert_eq!(Bench::new(0, None).controller.term(), 1);
+}
+
+#[test]
+fn a_clock_that_runs_backwards_is_not_followed() {
+    let mut bench = Bench::new(1, None);
+    let (conn, _) = bench.accept(5, UID);
+    bench.now -= 50 * SECOND;
+    let (later, _) = bench.accept(6, UID);
+    bench.now += 50 * SECOND + limits::HANDSHAKE_MILLIS * MILLI;
+    assert_eq!(bench.handle(Event::Tick), [Action::Close { conn }, Action::Close { conn: later }]);
+}
+
+#[test]
+fn a_connection_number_that_comes_again_ends_the_first_one() {
+    let mut bench = Bench::new(1, None);
+    let conn = bench.member(2);
+    let actions = bench.handle(Event::Accepted { conn, uid: UID, pid: 9, nonce: [0; 32] });
+    assert_eq!(actions, [Action::Commit, Action::Adopt { id: 2, conn: Some(conn) }]);
+    assert_eq!((bench.controller.pending(), bench.controller.member(conn)), (1, None));
+}

@@ -1,0 +1,350 @@
+//! What bindings and Rust programs hold: `join`, the endpoint, and its two halves.
+//!
+//! Nothing here waits with a lock held, and waiting is apart from trying, so that a binding can try with its
+//! interpreter's lock held and wait without it. The blocking calls below are made of the same pieces.
+
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipmb_transport::sys::{self, Fd, Signal};
+
+use crate::error::{Interrupted, JoinError, RecvError, SendError};
+use crate::identity::EndpointId;
+use crate::inbox::{Build, Incoming, Polled};
+use crate::label::Label;
+use crate::node::Node;
+use crate::outbox::{Outgoing, Overflow, Progress, prepare};
+use crate::reactor::lock;
+use crate::record::TypeId;
+use crate::roster::Peer;
+use crate::route::RouteId;
+use crate::selector::Selector;
+use crate::stats::Stats;
+
+/// How to join a bus.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The name of the bus: 1 to [`IDENTIFIER_BYTES`](crate::limits::IDENTIFIER_BYTES) bytes without NUL.
+    pub identifier: String,
+    /// What describes the endpoint.
+    pub label: Label,
+    /// The secret of the bus; empty for none.
+    pub token: Vec<u8>,
+    /// Whether the endpoint may play controller.
+    pub controller_affinity: bool,
+}
+
+impl Options {
+    /// Without a token, and ready to play controller.
+    pub fn new(identifier: impl Into<String>, label: Label) -> Options {
+        Options { identifier: identifier.into(), label, token: Vec::new(), controller_affinity: true }
+    }
+}
+
+/// Keeps the endpoint on the bus; the last handle that goes takes it off.
+struct Handle {
+    node: Arc<Node>,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.node.leave();
+    }
+}
+
+/// A joining under way.
+pub struct Joining {
+    handle: Arc<Handle>,
+    done: Arc<Signal>,
+}
+
+/// Starts to join; drive it with [`Joining::poll`] and [`Joining::park`].
+///
+/// # Errors
+/// For a bad argument, or when the system gives no descriptors or memory.
+pub fn begin_join(options: Options) -> Result<Joining, JoinError> {
+    let Options { identifier, label, token, controller_affinity } = options;
+    let node = Node::start(identifier, label, &token, controller_affinity)?;
+    let done = lock(&node.member).done.clone();
+    Ok(Joining { handle: Arc::new(Handle { node }), done })
+}
+
+/// Joins a bus; `None` waits for ever.
+///
+/// # Errors
+/// See [`JoinError`].
+pub fn join(options: Options, timeout: Option<Duration>) -> Result<Endpoint, JoinError> {
+    let deadline = deadline(timeout);
+    let mut joining = begin_join(options)?;
+    loop {
+        if let Some(result) = joining.poll(deadline) {
+            return result;
+        }
+        // A signal is not ours to handle; its handler has run.
+        let _ = joining.park(deadline);
+    }
+}
+
+/// A point of the monotonic clock, in nanoseconds.
+pub fn deadline(timeout: Option<Duration>) -> Option<u64> {
+    let nanos = u64::try_from(timeout?.as_nanos()).unwrap_or(u64::MAX);
+    sys::now().checked_add(nanos)
+}
+
+impl Joining {
+    /// Sleeps until the outcome is there, or `deadline`.
+    ///
+    /// # Errors
+    /// [`Interrupted`] when a signal came.
+    pub fn park(&self, deadline: Option<u64>) -> Result<(), Interrupted> {
+        let timeout = deadline.map(|at| Duration::from_nanos(at.saturating_sub(sys::now())));
+        match sys::poll(&[self.done.as_fd()], timeout) {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => Err(Interrupted),
+            _ => Ok(()),
+        }
+    }
+
+    /// The outcome, if it is there. Past `deadline` it is an error that says what was in the way.
+    pub fn poll(&mut self, deadline: Option<u64>) -> Option<Result<Endpoint, JoinError>> {
+        if self.handle.node.me.forked() {
+            return Some(Err(JoinError::Forked));
+        }
+        let mut member = lock(&self.handle.node.member);
+        match member.outcome() {
+            Some(Ok(())) => Some(Ok(Endpoint { handle: self.handle.clone() })),
+            Some(Err(error)) => Some(Err(error)),
+            None if deadline.is_some_and(|at| sys::now() >= at) => Some(Err(JoinError::Timeout { seen: member.seen() })),
+            None => None,
+        }
+    }
+}
+
+/// An endpoint on a bus.
+#[derive(Clone)]
+pub struct Endpoint {
+    handle: Arc<Handle>,
+}
+
+impl Endpoint {
+    fn node(&self) -> &Arc<Node> {
+        &self.handle.node
+    }
+
+    /// Number that no other endpoint of the bus has.
+    pub fn id(&self) -> EndpointId {
+        self.node().me.id
+    }
+
+    /// What it joined with.
+    pub fn label(&self) -> &Label {
+        &self.node().me.label
+    }
+
+    /// The name of the bus.
+    pub fn identifier(&self) -> &str {
+        &self.node().me.identifier
+    }
+
+    /// Whether it plays controller now.
+    pub fn is_controller(&self) -> bool {
+        !self.node().me.forked() && self.node().is_controller()
+    }
+
+    /// Whether the process forked since it joined: the endpoint stayed with the parent.
+    pub fn forked(&self) -> bool {
+        self.node().me.forked()
+    }
+
+    /// The sending half.
+    pub fn sender(&self) -> Sender {
+        Sender { handle: self.handle.clone() }
+    }
+
+    /// The receiving half.
+    pub fn receiver(&self) -> Receiver {
+        Receiver { handle: self.handle.clone() }
+    }
+
+    /// Everybody on the bus but this one.
+    ///
+    /// # Errors
+    /// When the process forked.
+    pub fn peers(&self) -> Result<Vec<Arc<Peer>>, SendError> {
+        if self.forked() {
+            return Err(SendError::Forked);
+        }
+        let roster = lock(&self.node().view).refresh();
+        Ok(roster.members.iter().filter(|peer| peer.info.id != self.id()).cloned().collect())
+    }
+
+    /// What it counted so far.
+    ///
+    /// # Errors
+    /// When the process forked.
+    pub fn stats(&self) -> Result<Stats, SendError> {
+        if self.forked() { Err(SendError::Forked) } else { Ok(self.node().stats()) }
+    }
+
+    /// Closes both halves and leaves the bus.
+    pub fn close(&self) {
+        self.node().leave();
+    }
+}
+
+/// The sending half of an endpoint.
+#[derive(Clone)]
+pub struct Sender {
+    handle: Arc<Handle>,
+}
+
+impl Sender {
+    #[inline]
+    fn check(&self) -> Result<&Arc<Node>, SendError> {
+        if self.handle.node.me.forked() { Err(SendError::Forked) } else { Ok(&self.handle.node) }
+    }
+
+    /// The endpoint's id.
+    pub fn id(&self) -> EndpointId {
+        self.handle.node.me.id
+    }
+
+    /// The number under which a selector is routed; it goes stale when the table is collected.
+    ///
+    /// # Errors
+    /// When more selectors are in flight than [`ROUTES`](crate::limits::ROUTES).
+    pub fn intern(&self, selector: &Arc<Selector>) -> Result<RouteId, SendError> {
+        self.check()?.outbox.intern(selector)
+    }
+
+    /// Sends, or says that somebody has to make room first. Never waits.
+    ///
+    /// # Errors
+    /// See [`SendError`]; nothing is sent then, except with [`SendError::Io`] in the middle of a multicast.
+    #[inline]
+    pub fn try_send(&self, out: &mut Outgoing<'_>) -> Result<Progress, SendError> {
+        self.check()?.outbox.try_send(out)
+    }
+
+    /// Gives up a message that was `Blocked`. Every such message ends in this or in another `try_send`.
+    pub fn abandon(&self, out: &mut Outgoing<'_>) {
+        if let Ok(node) = self.check() {
+            node.outbox.abandon(out);
+        }
+    }
+
+    /// Sends a message and waits for room until `timeout` (`None`: for ever). Returns how many endpoints have it.
+    ///
+    /// # Errors
+    /// See [`SendError`].
+    pub fn send(
+        &self,
+        selector: &Arc<Selector>,
+        type_id: TypeId,
+        payload: &[u8],
+        attachments: Vec<Fd>,
+        timeout: Option<Duration>,
+        overflow: Overflow,
+    ) -> Result<usize, SendError> {
+        let deadline = deadline(timeout);
+        let payload = prepare(payload)?;
+        let mut out = Outgoing::new(self.intern(selector)?, type_id, payload, attachments, overflow)?;
+        loop {
+            match self.try_send(&mut out) {
+                Ok(Progress::Done(reached)) => return Ok(reached),
+                Ok(Progress::Blocked) => {}
+                Err(SendError::StaleRoute) => {
+                    out.reroute(self.intern(selector)?);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            }
+            if deadline.is_some_and(|at| sys::now() >= at) {
+                self.abandon(&mut out);
+                return Err(SendError::Timeout { delivered: out.reached() });
+            }
+            let _ = out.wait(deadline);
+        }
+    }
+
+    /// Closes this half. What was sent stays sent; what waits for a match goes on waiting.
+    pub fn close(&self) {
+        self.handle.node.close_sender();
+    }
+}
+
+/// The receiving half of an endpoint.
+#[derive(Clone)]
+pub struct Receiver {
+    handle: Arc<Handle>,
+}
+
+impl Receiver {
+    #[inline]
+    fn check(&self) -> Result<&Arc<Node>, RecvError> {
+        if self.handle.node.me.forked() { Err(RecvError::Forked) } else { Ok(&self.handle.node) }
+    }
+
+    /// Takes the next message, if there is one: `build` reads it in place, and it counts as read when this returns.
+    ///
+    /// # Errors
+    /// See [`RecvError`]. No message is lost by an error.
+    #[inline]
+    pub fn try_recv<R>(&self, mut build: impl FnMut(&mut Incoming<'_>) -> Build<R>) -> Result<Polled<R>, RecvError> {
+        let node = self.check()?;
+        node.inbox.try_recv(&node.view, &node.me, &mut build)
+    }
+
+    /// Looks for a message for a few microseconds without sleeping. `true`: try again.
+    pub fn spin(&self) -> bool {
+        self.check().map_or(true, |node| node.inbox.spin())
+    }
+
+    /// Sleeps until there may be a message. `false`: the deadline passed.
+    ///
+    /// # Errors
+    /// [`Interrupted`] when a signal came.
+    pub fn park(&self, deadline: Option<u64>) -> Result<bool, Interrupted> {
+        match self.check() {
+            Ok(node) => node.inbox.park(&node.view, &node.me, deadline),
+            Err(_) => Ok(true),
+        }
+    }
+
+    /// Takes the next message, waiting for it until `timeout` (`None`: for ever). `Ok(None)`: the time is over.
+    ///
+    /// # Errors
+    /// See [`RecvError`].
+    pub fn recv<R>(
+        &self,
+        timeout: Option<Duration>,
+        mut build: impl FnMut(&mut Incoming<'_>) -> Build<R>,
+    ) -> Result<Option<R>, RecvError> {
+        let deadline = deadline(timeout);
+        loop {
+            if let Polled::Got(message) = self.try_recv(&mut build)? {
+                return Ok(Some(message));
+            }
+            if deadline.is_some_and(|at| sys::now() >= at) {
+                return Ok(None);
+            }
+            if !self.spin() {
+                let _ = self.park(deadline);
+            }
+        }
+    }
+
+    /// A descriptor for `select` and event loops: readable whenever a message is there. It stays the receiver's.
+    ///
+    /// # Errors
+    /// When the receiver is closed or the process forked.
+    pub fn fileno(&self) -> Result<i32, RecvError> {
+        let node = self.check()?;
+        if node.inbox.is_closed() { Err(RecvError::Closed) } else { Ok(node.inbox.fileno()) }
+    }
+
+    /// Closes this half: unread messages go to other matches, waiting calls end.
+    pub fn close(&self) {
+        self.handle.node.close_receiver();
+    }
+}

@@ -1,0 +1,281 @@
+//! The controller's body: sockets, timers and memory around the pure state machine, on the core thread of whoever
+//! plays the role.
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+use ipmb_transport::ConnectError;
+use ipmb_transport::memory::PeerMemory;
+use ipmb_transport::sys::{self, Fd, Interest, Listener, LockFile, Received, Socket};
+
+use crate::controller::{Action, ConnId, Controller, Event, Policy};
+use crate::directory::{DirectoryWriter, Snapshot};
+use crate::identity::EndpointId;
+use crate::limits;
+use crate::names;
+use crate::node::{CONN_TAG, HOST_TIMER, LISTENER_TAG, Node};
+use crate::parking;
+use crate::reactor::{Key, TimerKey};
+use crate::roster::EndpointInfo;
+use crate::wire::{self, ClientFrame, PeerFrame, ServerFrame, WireError};
+
+/// Packets of one member between two looks at the others.
+const PACKETS: usize = 16;
+
+struct Conn {
+    socket: Socket,
+    key: Key,
+    /// What the member lets wait, mapped read-only from join on.
+    parking: Option<PeerMemory>,
+}
+
+/// One term of office.
+pub(crate) struct Host {
+    controller: Controller,
+    writer: DirectoryWriter,
+    directory: Fd,
+    election: LockFile,
+    listener: Listener,
+    listener_key: Option<Key>,
+    conns: HashMap<ConnId, Conn>,
+    next_conn: ConnId,
+    /// A connection to each member that has not registered again: it ends when the member's process does.
+    probes: HashMap<EndpointId, Socket>,
+    predecessor: Option<(EndpointId, PeerMemory)>,
+    timer: Option<(u64, TimerKey)>,
+}
+
+impl Host {
+    /// Takes office. The directory is there before anybody is served.
+    pub(crate) fn start(
+        node: &Arc<Node>,
+        listener: Listener,
+        election: LockFile,
+        term: u32,
+        seed: Option<Snapshot>,
+        predecessor: Option<(EndpointId, PeerMemory)>,
+    ) -> io::Result<Host> {
+        let policy = Policy { key: node.me.key.clone(), allowed_uids: node.me.allowed_uids.clone() };
+        let controller = Controller::new(policy, term, node.me.id, seed, sys::now());
+        let (writer, directory) = DirectoryWriter::create(&controller.snapshot())?;
+        // Whoever connects from now on sees our credentials, not our predecessor's.
+        listener.relisten(limits::LISTEN_BACKLOG)?;
+        let listener_key = node.reactor.register(listener.fd(), Interest::READ, node.clone(), LISTENER_TAG)?;
+        Ok(Host {
+            controller,
+            writer,
+            directory,
+            election,
+            listener,
+            listener_key: Some(listener_key),
+            conns: HashMap::new(),
+            next_conn: 0,
+            probes: HashMap::new(),
+            predecessor,
+            timer: None,
+        })
+    }
+
+    /// Leaves office: every member sees its connection end, and one of them follows.
+    pub(crate) fn stop(mut self, node: &Node) {
+        if let Some(key) = self.listener_key.take() {
+            node.reactor.deregister(key, self.listener.fd());
+        }
+        if let Some((_, timer)) = self.timer.take() {
+            node.reactor.cancel(timer);
+        }
+        // The lock goes before the connections do, so that whoever hears of it can have it.
+        drop(self.election);
+        for (_, conn) in self.conns.drain() {
+            node.reactor.deregister(conn.key, conn.socket.fd());
+        }
+    }
+
+    /// Somebody connects.
+    pub(crate) fn accept(&mut self, node: &Arc<Node>) {
+        for _ in 0..limits::PENDING_JOINS {
+            let socket = match self.listener.accept() {
+                Ok(Some(socket)) => socket,
+                Ok(None) => return,
+                Err(_) => {
+                    // No descriptors left: those who wait keep waiting in the queue.
+                    if let Some(key) = self.listener_key.take() {
+                        node.reactor.deregister(key, self.listener.fd());
+                    }
+                    const LATER: u64 = 100_000_000;
+                    return self.schedule(node, Some(sys::now() + LATER));
+                }
+            };
+            let Ok(peer) = socket.peer() else { continue };
+            let conn = self.next_conn;
+            let Ok(key) = node.reactor.register(socket.fd(), Interest::READ, node.clone(), CONN_TAG | conn) else { continue };
+            self.next_conn += 1;
+            self.conns.insert(conn, Conn { socket, key, parking: None });
+            let mut nonce = [0; 32];
+            sys::fill_random(&mut nonce);
+            self.handle(node, Event::Accepted { conn, uid: peer.uid, pid: peer.pid, nonce });
+        }
+    }
+
+    /// A connection is readable.
+    pub(crate) fn read(&mut self, node: &Arc<Node>, conn: ConnId) {
+        let mut packet = vec![0; limits::PACKET_BYTES];
+        for _ in 0..PACKETS {
+            let Some(known) = self.conns.get_mut(&conn) else { return };
+            let event = match known.socket.receive(&mut packet) {
+                Ok(Received::Empty) => return,
+                Ok(Received::Packet { len, truncated: false, fds }) => {
+                    match (wire::decode(&packet[..len]), fds.as_slice()) {
+                        (Ok(frame @ ClientFrame::Join(_)), [memory]) => match parking::open(memory) {
+                            Ok(memory) => {
+                                known.parking = Some(memory);
+                                Event::Frame { conn, frame }
+                            }
+                            Err(_) => Event::Unreadable { conn, version: None },
+                        },
+                        (Ok(ClientFrame::Join(_)), _) => Event::Unreadable { conn, version: None },
+                        (Ok(frame), []) => Event::Frame { conn, frame },
+                        (Err(WireError::Version(theirs)), _) => Event::Unreadable { conn, version: Some(theirs) },
+                        _ => Event::Unreadable { conn, version: None },
+                    }
+                }
+                Ok(Received::Packet { .. } | Received::NoRoomForFds) => Event::Unreadable { conn, version: None },
+                Ok(Received::End) | Err(_) => Event::Closed { conn },
+            };
+            let over = matches!(event, Event::Closed { .. });
+            self.handle(node, event);
+            if over {
+                return self.forget(node, conn);
+            }
+        }
+    }
+
+    /// The timer is due.
+    pub(crate) fn tick(&mut self, node: &Arc<Node>) {
+        self.timer = None;
+        if self.listener_key.is_none() {
+            self.listener_key = node.reactor.register(self.listener.fd(), Interest::READ, node.clone(), LISTENER_TAG).ok();
+        }
+        self.handle(node, Event::Tick);
+    }
+
+    /// What has to be looked at as soon as we are in office.
+    pub(crate) fn begin(&mut self, node: &Arc<Node>) {
+        // The kernel gave us the lock, so the endpoint that had the role is gone.
+        match self.predecessor.as_ref().map(|(id, _)| *id) {
+            Some(id) => self.handle(node, Event::Probed { id, alive: false }),
+            None => self.handle(node, Event::Tick),
+        }
+    }
+
+    /// Our own endpoint leaves: says so in the directory, unless messages wait in it for our successor to find.
+    pub(crate) fn farewell(&mut self, node: &Arc<Node>) {
+        let own = self.conns.keys().copied().find(|&conn| self.controller.member(conn) == Some(node.me.id));
+        if let (Some(conn), 0) = (own, node.outbox.counters().1) {
+            self.handle(node, Event::Frame { conn, frame: ClientFrame::Leave });
+        }
+    }
+
+    fn handle(&mut self, node: &Arc<Node>, event: Event) {
+        let mut events = vec![event];
+        let mut ended = Vec::new();
+        while let Some(event) = events.pop() {
+            let mut actions = Vec::new();
+            self.controller.handle(sys::now(), event, &mut actions);
+            for action in actions {
+                match action {
+                    Action::Commit => {
+                        // The controller admits no more than a directory holds.
+                        let _ = self.writer.commit(&self.controller.snapshot());
+                    }
+                    Action::Send { conn, frame } => self.send(conn, &frame, &[]),
+                    Action::Welcome { conn, frame, affinity: false } => {
+                        self.send(conn, &frame, &[&self.directory, self.election.fd()]);
+                    }
+                    Action::Welcome { conn, frame, affinity: true } => {
+                        let fds = [&self.directory, self.election.fd(), self.listener.fd(), &node.parking_memory];
+                        self.send(conn, &frame, &fds);
+                    }
+                    Action::Close { conn } => ended.push(conn),
+                    Action::Probe { id } => {
+                        let alive = self.probe(node, id);
+                        events.push(Event::Probed { id, alive });
+                    }
+                    Action::Adopt { id, conn } => self.adopt(node, id, conn),
+                }
+            }
+        }
+        for conn in ended {
+            self.forget(node, conn);
+        }
+        self.schedule(node, self.controller.deadline());
+    }
+
+    fn send(&self, conn: ConnId, frame: &ServerFrame, descriptors: &[&Fd]) {
+        if let Some(conn) = self.conns.get(&conn) {
+            let descriptors: Vec<_> = descriptors.iter().map(|fd| fd.as_fd()).collect();
+            // At most a welcome and one nudge are under way to a member, so this cannot be full; one who is gone
+            // will be told by the socket.
+            let _ = conn.socket.send(&wire::encode(frame), &descriptors);
+        }
+    }
+
+    fn forget(&mut self, node: &Arc<Node>, conn: ConnId) {
+        if let Some(conn) = self.conns.remove(&conn) {
+            node.reactor.deregister(conn.key, conn.socket.fd());
+        }
+    }
+
+    /// Whether anybody listens under a member's name. A refusal is the only no.
+    fn probe(&mut self, node: &Arc<Node>, id: EndpointId) -> bool {
+        if let Some(socket) = self.probes.get(&id)
+            && matches!(socket.receive(&mut [0; 8]), Ok(Received::Empty))
+        {
+            return true;
+        }
+        self.probes.remove(&id);
+        match Socket::connect(&names::endpoint(&node.me.identifier, id)) {
+            Ok(socket) => {
+                let _ = socket.send(&wire::encode(&PeerFrame::Probe), &[]);
+                self.probes.insert(id, socket);
+                true
+            }
+            Err(ConnectError::Refused) => false,
+            Err(ConnectError::Busy | ConnectError::Io(_)) => true,
+        }
+    }
+
+    fn adopt(&mut self, node: &Arc<Node>, id: EndpointId, conn: Option<ConnId>) {
+        self.probes.remove(&id);
+        if id == node.me.id {
+            // Our own messages wait where they are.
+            return;
+        }
+        let memory = match conn {
+            Some(conn) => self.conns.get_mut(&conn).and_then(|conn| conn.parking.take()),
+            None => self.predecessor.take_if(|(predecessor, _)| *predecessor == id).map(|(_, memory)| memory),
+        };
+        let Some(memory) = memory else { return };
+        let remains = parking::remains(&memory, id);
+        let snapshot = self.controller.snapshot();
+        let (label, pid) = snapshot.tombstone(id).map_or_else(Default::default, |t| (t.label.clone(), t.pid));
+        let info = EndpointInfo { id, label, pid };
+        node.outbox.adopt(&info, remains);
+    }
+
+    fn schedule(&mut self, node: &Arc<Node>, at: Option<u64>) {
+        // While the listener rests, a timer wakes it; that one stands.
+        if self.listener_key.is_none() && self.timer.is_some() {
+            return;
+        }
+        if self.timer.map(|(due, _)| due) == at {
+            return;
+        }
+        if let Some((_, timer)) = self.timer.take() {
+            node.reactor.cancel(timer);
+        }
+        self.timer = at.map(|at| (at, node.reactor.timer(at, node.clone(), HOST_TIMER)));
+    }
+}

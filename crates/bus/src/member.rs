@@ -1,0 +1,424 @@
+//! The endpoint's side of its connection to the controller: joining, registering again after a takeover, leaving.
+//!
+//! One road for everybody and every time: connect to the name of the bus, hello, challenge, join, welcome. Who finds
+//! nobody there and may be controller takes the name and goes the same road to itself. Who loses its controller asks
+//! the kernel for the lock; the one who gets it serves the connections of the others, which wait in the queue of the
+//! listening socket they all hold. Runs on the core thread.
+
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+use ipmb_transport::ConnectError;
+use ipmb_transport::memory::PeerMemory;
+use ipmb_transport::sys::{self, Fd, Interest, Listener, LockFile, Received, Signal, Socket};
+
+use crate::directory::{DirectoryReader, Snapshot};
+use crate::error::{JoinError, Seen};
+use crate::host::Host;
+use crate::identity::EndpointId;
+use crate::limits;
+use crate::names;
+use crate::node::{MEMBER_TAG, MEMBER_TIMER, Node};
+use crate::parking;
+use crate::proof::{self, Challenge};
+use crate::reactor::{Key, TimerKey, lock};
+use crate::wire::{self, ClientFrame, JoinRequest, Refusal, ServerFrame, WireError};
+
+/// First and longest pause between two attempts to find a controller, in nanoseconds.
+const FIRST_PAUSE: u64 = 1_000_000;
+const LONGEST_PAUSE: u64 = 250_000_000;
+
+enum Phase {
+    /// Not connected; a timer is set.
+    Away,
+    /// Hello is sent.
+    Greeting { nonce: Challenge },
+    /// The join request is sent.
+    Proving { nonce: Challenge, challenge: Challenge },
+    /// Registered.
+    Joined,
+    /// For good.
+    Closed,
+}
+
+/// The connection to the controller, and what it needs to become one.
+pub(crate) struct Membership {
+    phase: Phase,
+    connection: Option<(Socket, Key)>,
+    /// Held by every member that may be controller, so that the name is never free while the bus lives.
+    listener: Option<Listener>,
+    lock: Option<LockFile>,
+    /// Where messages wait in the controller's own memory, in case it dies and we follow.
+    predecessor: Option<(EndpointId, PeerMemory)>,
+    last_term: u32,
+    pause: u64,
+    timer: Option<TimerKey>,
+    seen: Seen,
+    watching: bool,
+    /// How the first joining ended.
+    outcome: Option<Result<(), JoinError>>,
+    settled: bool,
+    /// Set when `outcome` is there.
+    pub(crate) done: Arc<Signal>,
+}
+
+impl Membership {
+    pub(crate) fn new() -> std::io::Result<Membership> {
+        Ok(Membership {
+            phase: Phase::Away,
+            connection: None,
+            listener: None,
+            lock: None,
+            predecessor: None,
+            last_term: 0,
+            pause: FIRST_PAUSE,
+            timer: None,
+            seen: Seen::Nobody,
+            watching: false,
+            outcome: None,
+            settled: false,
+            done: Arc::new(Signal::new()?),
+        })
+    }
+
+    /// The end of the first joining, told once.
+    pub(crate) fn outcome(&mut self) -> Option<Result<(), JoinError>> {
+        self.outcome.take()
+    }
+
+    /// What stands in the way of joining.
+    pub(crate) fn seen(&self) -> Seen {
+        self.seen
+    }
+
+    fn send(&self, frame: &ClientFrame, descriptors: &[&Fd]) {
+        if let Some((socket, _)) = &self.connection {
+            let descriptors: Vec<_> = descriptors.iter().map(|fd| fd.as_fd()).collect();
+            // A controller that does not read is as good as none; its end is told by the socket.
+            let _ = socket.send(&wire::encode(frame), &descriptors);
+        }
+    }
+
+    fn settle(&mut self, outcome: Result<(), JoinError>) {
+        if !self.settled {
+            self.settled = true;
+            self.outcome = Some(outcome);
+            self.done.set();
+        }
+    }
+}
+
+impl Node {
+    /// Looks for a controller, or becomes it.
+    pub(crate) fn seek(self: &Arc<Node>) {
+        let mut member = lock(&self.member);
+        if matches!(member.phase, Phase::Closed) {
+            return;
+        }
+        self.disconnect(&mut member);
+        member.phase = Phase::Away;
+        self.try_to_succeed(&mut member);
+        // The second round is for one who has just taken the name, the third for one who lost the race for it.
+        for _ in 0..3 {
+            match Socket::connect(&names::rendezvous(&self.me.identifier)) {
+                Ok(socket) => return self.greet(&mut member, socket),
+                Err(ConnectError::Busy) => {
+                    member.seen = Seen::Busy;
+                    break;
+                }
+                Err(ConnectError::Refused) if self.me.affinity && member.listener.is_none() => {
+                    if let Err(error) = self.found(&mut member) {
+                        return self.fail(&mut member, JoinError::Io(error));
+                    }
+                }
+                Err(ConnectError::Refused) => {
+                    member.seen = Seen::Nobody;
+                    break;
+                }
+                Err(ConnectError::Io(error)) => return self.fail(&mut member, JoinError::Io(error)),
+            }
+        }
+        self.pause(&mut member);
+    }
+
+    /// Takes the free name of the bus. Somebody else may be quicker, which is no error.
+    fn found(self: &Arc<Node>, member: &mut Membership) -> std::io::Result<()> {
+        let listener = match Listener::bind(&names::rendezvous(&self.me.identifier), limits::LISTEN_BACKLOG) {
+            Ok(listener) => listener,
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let election = LockFile::create()?;
+        if !election.try_lock()? {
+            return Ok(());
+        }
+        self.rule(member, listener, election, None)
+    }
+
+    /// Asks for the role when the controller is gone. The kernel gives it to one.
+    fn try_to_succeed(self: &Arc<Node>, member: &mut Membership) {
+        let (Some(election), Some(listener)) = (&member.lock, &member.listener) else { return };
+        if self.is_controller() || !election.try_lock().unwrap_or(false) {
+            return;
+        }
+        let Ok(listener) = listener.fd().try_clone().and_then(Listener::from_fd) else { return };
+        let Some(election) = member.lock.take() else { return };
+        let seed = lock(&self.view).reader().and_then(|reader| reader.read().ok());
+        if let Err(error) = self.rule(member, listener, election, seed) {
+            // The lock went with the attempt: another member will get it. We register with that one.
+            let _ = error;
+        }
+    }
+
+    fn rule(
+        self: &Arc<Node>,
+        member: &mut Membership,
+        listener: Listener,
+        election: LockFile,
+        seed: Option<Snapshot>,
+    ) -> std::io::Result<()> {
+        let term = member.last_term.max(seed.as_ref().map_or(0, |seed| seed.term)).saturating_add(1);
+        let host = Host::start(self, listener, election, term, seed, member.predecessor.take())?;
+        *lock(&self.host) = Some(host);
+        self.serve_first();
+        Ok(())
+    }
+
+    fn greet(self: &Arc<Node>, member: &mut Membership, socket: Socket) {
+        let holder = match socket.peer() {
+            Ok(holder) => holder,
+            Err(error) => return self.fail(member, JoinError::Io(error)),
+        };
+        // Anybody can take an abstract name first; the kernel tells who listened on it.
+        if !self.me.allowed_uids.contains(&holder.uid) {
+            return self.fail(member, JoinError::Permission { uid: holder.uid });
+        }
+        member.seen = Seen::Silent { pid: holder.pid };
+        let key = match self.reactor.register(socket.fd(), Interest::READ, self.clone(), MEMBER_TAG) {
+            Ok(key) => key,
+            Err(error) => return self.fail(member, JoinError::Io(error)),
+        };
+        let mut nonce = [0; 32];
+        sys::fill_random(&mut nonce);
+        member.connection = Some((socket, key));
+        member.send(&ClientFrame::Hello { id: self.me.id, nonce }, &[]);
+        member.phase = Phase::Greeting { nonce };
+        // The dying controller's lock may outlive its sockets by a moment, and then nobody serves the queue we are in.
+        if member.lock.is_some() {
+            self.pause(member);
+        }
+    }
+
+    /// The timer of [`Node::pause`] is due.
+    pub(crate) fn seek_again(self: &Arc<Node>) {
+        let mut member = lock(&self.member);
+        member.timer = None;
+        match member.phase {
+            Phase::Joined | Phase::Closed => {}
+            Phase::Away => {
+                drop(member);
+                self.seek();
+            }
+            Phase::Greeting { .. } | Phase::Proving { .. } => {
+                self.try_to_succeed(&mut member);
+                self.pause(&mut member);
+            }
+        }
+    }
+
+    fn pause(self: &Arc<Node>, member: &mut Membership) {
+        if let Some(timer) = member.timer.take() {
+            self.reactor.cancel(timer);
+        }
+        let at = sys::now() + member.pause;
+        member.pause = (member.pause * 2).min(LONGEST_PAUSE);
+        member.timer = Some(self.reactor.timer(at, self.clone(), MEMBER_TIMER));
+    }
+
+    /// The connection to the controller is readable.
+    pub(crate) fn hear(self: &Arc<Node>) {
+        let mut member = lock(&self.member);
+        loop {
+            let mut packet = vec![0; limits::PACKET_BYTES];
+            let Some((socket, _)) = &member.connection else { return };
+            match socket.receive(&mut packet) {
+                Ok(Received::Packet { len, truncated: false, fds }) => match wire::decode(&packet[..len]) {
+                    Ok(frame) => {
+                        if !self.heard(&mut member, frame, fds) {
+                            return;
+                        }
+                    }
+                    Err(WireError::Version(theirs)) => {
+                        let ours = wire::PROTOCOL_VERSION;
+                        return self.fail(&mut member, JoinError::Version { theirs, ours });
+                    }
+                    Err(WireError::Malformed) => return self.fail(&mut member, JoinError::Malformed),
+                },
+                Ok(Received::Empty) => return,
+                Ok(Received::NoRoomForFds) => {
+                    return self.fail(&mut member, JoinError::Io(std::io::Error::from_raw_os_error(24)));
+                }
+                Ok(Received::Packet { .. } | Received::End) | Err(_) => break,
+            }
+        }
+        // The controller is gone, or threw us out without a word.
+        let was_joined = matches!(member.phase, Phase::Joined);
+        self.disconnect(&mut member);
+        member.phase = Phase::Away;
+        if was_joined {
+            member.pause = FIRST_PAUSE;
+            drop(member);
+            self.seek();
+        } else {
+            self.pause(&mut member);
+        }
+    }
+
+    /// Takes one frame in. `false`: the connection is no more.
+    fn heard(self: &Arc<Node>, member: &mut Membership, frame: ServerFrame, fds: Vec<Fd>) -> bool {
+        match (&member.phase, frame) {
+            (&Phase::Greeting { nonce }, ServerFrame::Challenge { nonce: challenge }) => {
+                let request = JoinRequest {
+                    label: self.me.label.clone(),
+                    nonce: self.me.nonce,
+                    affinity: self.me.affinity,
+                    receiving: !self.inbox.is_closed(),
+                    last_term: member.last_term,
+                    proof: proof::joiner_proof(&self.me.key, &nonce, &challenge, self.me.id),
+                };
+                member.send(&ClientFrame::Join(request), &[&self.parking_memory]);
+                member.phase = Phase::Proving { nonce, challenge };
+                true
+            }
+            (&Phase::Proving { nonce, challenge }, ServerFrame::Welcome { term, proof: shown, controller, .. }) => {
+                let expected = proof::controller_proof(&self.me.key, &nonce, &challenge, self.me.id);
+                if !proof::verify(&expected, &shown) {
+                    self.fail(member, JoinError::Token);
+                    return false;
+                }
+                match self.welcome(member, term, controller, fds) {
+                    Ok(()) => true,
+                    Err(error) => {
+                        self.fail(member, error);
+                        false
+                    }
+                }
+            }
+            (Phase::Joined, ServerFrame::Nudge) => {
+                self.directory_changed();
+                let (term, epoch) = self.read_up_to();
+                member.send(&ClientFrame::Seen { term, epoch }, &[]);
+                true
+            }
+            (_, ServerFrame::Refused(refusal)) => {
+                let error = match refusal {
+                    Refusal::Version { ours: theirs } => JoinError::Version { theirs, ours: wire::PROTOCOL_VERSION },
+                    Refusal::Token => JoinError::Token,
+                    Refusal::Permission => JoinError::Permission { uid: sys::effective_uid() },
+                    Refusal::IdInUse => JoinError::IdInUse,
+                    Refusal::Full => JoinError::Full,
+                    Refusal::Malformed => JoinError::Malformed,
+                };
+                self.fail(member, error);
+                false
+            }
+            _ => {
+                self.fail(member, JoinError::Malformed);
+                false
+            }
+        }
+    }
+
+    /// Everything a member gets from the controller, checked before any of it is used.
+    fn welcome(
+        self: &Arc<Node>,
+        member: &mut Membership,
+        term: u32,
+        controller: EndpointId,
+        fds: Vec<Fd>,
+    ) -> Result<(), JoinError> {
+        let mut fds = fds.into_iter();
+        let (Some(directory), Some(election)) = (fds.next(), fds.next()) else { return Err(JoinError::Malformed) };
+        let reader = Arc::new(DirectoryReader::open(&directory).map_err(|_| JoinError::Malformed)?);
+        let election = LockFile::from_fd(election).map_err(|_| JoinError::Malformed)?;
+        if self.me.affinity {
+            let (Some(listener), Some(waiting)) = (fds.next(), fds.next()) else { return Err(JoinError::Malformed) };
+            member.listener = Some(Listener::from_fd(listener)?);
+            member.lock = Some(election);
+            let memory = parking::open(&waiting).map_err(|_| JoinError::Malformed)?;
+            member.predecessor = (controller != self.me.id).then_some((controller, memory));
+        }
+        member.last_term = term;
+        member.phase = Phase::Joined;
+        member.pause = FIRST_PAUSE;
+        if let Some(timer) = member.timer.take() {
+            self.reactor.cancel(timer);
+        }
+        lock(&self.view).replace(reader.clone());
+        self.outbox.directory_replaced(reader);
+        self.inbox.directory_changed();
+        self.watchers_changed();
+        member.watching = false;
+        self.update_watch(member);
+        // What changed in the receiving half while nobody could be told.
+        if self.inbox.is_closed() {
+            member.send(&ClientFrame::Receiving(false), &[]);
+        }
+        member.settle(Ok(()));
+        Ok(())
+    }
+
+    /// Tells the controller whether we want nudges.
+    pub(crate) fn update_watch(&self, member: &mut Membership) {
+        let wanted = self.wants_nudges();
+        if matches!(member.phase, Phase::Joined) && wanted != member.watching {
+            member.watching = wanted;
+            member.send(&ClientFrame::Watch(wanted), &[]);
+        }
+    }
+
+    /// Tells the controller that the receiving half is closed.
+    pub(crate) fn tell_not_receiving(&self) {
+        let member = lock(&self.member);
+        if matches!(member.phase, Phase::Joined) {
+            member.send(&ClientFrame::Receiving(false), &[]);
+        }
+    }
+
+    /// The first joining ends with an error; a member that was refused later tries again, in the hope of a better
+    /// controller, and goes on with the directory it has.
+    fn fail(self: &Arc<Node>, member: &mut Membership, error: JoinError) {
+        self.disconnect(member);
+        if member.settled {
+            member.phase = Phase::Away;
+            member.pause = LONGEST_PAUSE;
+            return self.pause(member);
+        }
+        member.phase = Phase::Closed;
+        member.settle(Err(error));
+    }
+
+    fn disconnect(&self, member: &mut Membership) {
+        if let Some((socket, key)) = member.connection.take() {
+            self.reactor.deregister(key, socket.fd());
+        }
+        member.watching = false;
+    }
+
+    /// Leaves for good.
+    pub(crate) fn part(&self) {
+        let mut member = lock(&self.member);
+        if matches!(member.phase, Phase::Joined) {
+            member.send(&ClientFrame::Leave, &[]);
+        }
+        member.phase = Phase::Closed;
+        self.disconnect(&mut member);
+        member.listener = None;
+        member.lock = None;
+        member.predecessor = None;
+        if let Some(timer) = member.timer.take() {
+            self.reactor.cancel(timer);
+        }
+        member.settle(Err(JoinError::Closed));
+    }
+}

@@ -1,0 +1,235 @@
+//! One endpoint from the inside: its two halves, its membership, its office if it has one, and how events of the core
+//! thread find them.
+//!
+//! Locks are taken in this order: member, host, outbox or inbox, view. None is held while anybody waits.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use ipmb_transport::sys::{self, Fd, Interest, Listener, Signal};
+
+use crate::error::JoinError;
+use crate::host::Host;
+use crate::identity::{check_identifier, check_token};
+use crate::inbox::Inbox;
+use crate::label::Label;
+use crate::limits;
+use crate::names;
+use crate::local::Local;
+use crate::member::Membership;
+use crate::outbox::{CHANNEL_TAG, Outbox, Owner, TIMER_TAG};
+use crate::parking::Parking;
+use crate::reactor::{self, Key, Reactor, Source, lock};
+use crate::roster::View;
+use crate::stats::Stats;
+
+pub(crate) const MEMBER_TAG: u64 = 1;
+pub(crate) const LISTENER_TAG: u64 = 2;
+pub(crate) const REFUSE_TAG: u64 = 3;
+pub(crate) const MEMBER_TIMER: u64 = 1;
+pub(crate) const HOST_TIMER: u64 = 2;
+/// Connections of members to the controller; the channels of the outbox have a tag above it.
+pub(crate) const CONN_TAG: u64 = 1 << 62;
+
+pub(crate) struct Node {
+    pub(crate) me: Arc<Local>,
+    pub(crate) view: Arc<Mutex<View>>,
+    pub(crate) reactor: Arc<Reactor>,
+    pub(crate) inbox: Inbox,
+    pub(crate) outbox: Outbox,
+    pub(crate) member: Mutex<Membership>,
+    pub(crate) host: Mutex<Option<Host>>,
+    /// What the controller maps, to read what we left when we are gone.
+    pub(crate) parking_memory: Fd,
+    /// The listening socket of a closed receiver: it shows that we live, and refuses every channel.
+    refusing: Mutex<Option<(Listener, Key)>>,
+    /// Raised at every change of the directory while somebody watches.
+    watchers: Mutex<Vec<std::sync::Weak<Signal>>>,
+    left: AtomicBool,
+}
+
+impl Node {
+    /// Makes an endpoint that nobody knows yet, and starts to look for the bus.
+    pub(crate) fn start(identifier: String, label: Label, token: &[u8], affinity: bool) -> Result<Arc<Node>, JoinError> {
+        check_identifier(&identifier)?;
+        check_token(token)?;
+        sys::raise_descriptor_limit();
+        let reactor = reactor::get()?;
+        let me = Arc::new(Local::new(identifier, label, token, affinity));
+        let listener = Listener::bind(&names::endpoint(&me.identifier, me.id), limits::LISTEN_BACKLOG)?;
+        let (parking, parking_memory) = Parking::create()?;
+        let inbox = Inbox::create(listener)?;
+        let member = Mutex::new(Membership::new()?);
+        let view = Arc::new(Mutex::new(View::default()));
+        let node = Arc::new_cyclic(|weak: &std::sync::Weak<Node>| Node {
+            outbox: Outbox::new(me.clone(), view.clone(), reactor.clone(), weak.clone(), parking),
+            me,
+            view,
+            reactor,
+            inbox,
+            member,
+            host: Mutex::new(None),
+            parking_memory,
+            refusing: Mutex::new(None),
+            watchers: Mutex::default(),
+            left: AtomicBool::new(false),
+        });
+        let seeker = node.clone();
+        node.reactor.run_soon(move || seeker.seek());
+        Ok(node)
+    }
+
+    pub(crate) fn is_controller(&self) -> bool {
+        lock(&self.host).is_some()
+    }
+
+    /// Has a host that was just installed look at what it took over.
+    pub(crate) fn serve_first(self: &Arc<Node>) {
+        if let Some(host) = &mut *lock(&self.host) {
+            host.begin(self);
+        }
+    }
+
+    /// Closes the sending half; with both closed the endpoint leaves.
+    pub(crate) fn close_sender(self: &Arc<Node>) {
+        if self.me.forked() {
+            return;
+        }
+        self.outbox.close();
+        if self.inbox.is_closed() {
+            self.leave();
+        }
+    }
+
+    /// Closes the receiving half; with both closed the endpoint leaves.
+    pub(crate) fn close_receiver(self: &Arc<Node>) {
+        if self.me.forked() {
+            return;
+        }
+        if let Some(listener) = self.inbox.close() {
+            if self.outbox.is_closed() {
+                drop(listener);
+            } else if let Ok(key) = self.reactor.register(listener.fd(), Interest::READ, self.clone(), REFUSE_TAG) {
+                *lock(&self.refusing) = Some((listener, key));
+                let node = self.clone();
+                self.reactor.run_soon(move || node.tell_not_receiving());
+            }
+        }
+        if self.outbox.is_closed() {
+            self.leave();
+        }
+    }
+
+    /// Leaves the bus: whoever had something unread from us reads on, our office passes on.
+    pub(crate) fn leave(self: &Arc<Node>) {
+        if self.me.forked() || self.left.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        self.outbox.close();
+        drop(self.inbox.close());
+        self.outbox.shut_down();
+        let host = lock(&self.host).take();
+        if let Some(mut host) = host {
+            host.farewell(self);
+            host.stop(self);
+        }
+        self.part();
+        if let Some((listener, key)) = lock(&self.refusing).take() {
+            self.reactor.deregister(key, listener.fd());
+        }
+        self.watchers_changed();
+    }
+
+    pub(crate) fn directory_changed(&self) {
+        self.outbox.directory_changed();
+        self.inbox.directory_changed();
+        self.watchers_changed();
+    }
+
+    /// Term and epoch of what we have read.
+    pub(crate) fn read_up_to(&self) -> (u32, u32) {
+        let roster = lock(&self.view).refresh();
+        (roster.term, roster.epoch)
+    }
+
+    /// Whoever watches the directory looks again.
+    pub(crate) fn watchers_changed(&self) {
+        lock(&self.watchers).retain(|watcher| watcher.upgrade().inspect(|signal| signal.set()).is_some());
+    }
+
+    /// Has `signal` set at every change of the directory, as long as it lives.
+    pub(crate) fn watch(self: &Arc<Node>, signal: &Arc<Signal>) {
+        lock(&self.watchers).push(Arc::downgrade(signal));
+        self.clone().interest();
+    }
+
+    pub(crate) fn wants_nudges(&self) -> bool {
+        self.outbox.interested() || lock(&self.watchers).iter().any(|watcher| watcher.strong_count() > 0)
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        let (sent, waiting) = self.outbox.counters();
+        let received = self.inbox.counters();
+        Stats {
+            sent: sent.sent,
+            received: received.received,
+            skipped: received.skipped,
+            dropped: sent.dropped,
+            expired: sent.expired,
+            redelivered: sent.redelivered,
+            waiting,
+            bytes_sent: sent.bytes,
+            bytes_received: received.bytes,
+        }
+    }
+}
+
+impl Source for Node {
+    fn ready(self: Arc<Self>, tag: u64) {
+        match tag {
+            MEMBER_TAG => self.hear(),
+            LISTENER_TAG => {
+                if let Some(host) = &mut *lock(&self.host) {
+                    host.accept(&self);
+                }
+            }
+            REFUSE_TAG => {
+                if let Some((listener, _)) = &*lock(&self.refusing) {
+                    while let Ok(Some(socket)) = listener.accept() {
+                        drop(socket);
+                    }
+                }
+            }
+            tag if tag & CHANNEL_TAG != 0 => self.outbox.hangup(tag),
+            tag => {
+                if let Some(host) = &mut *lock(&self.host) {
+                    host.read(&self, tag & !CONN_TAG);
+                }
+            }
+        }
+    }
+
+    fn due(self: Arc<Self>, tag: u64) {
+        match tag {
+            MEMBER_TIMER => self.seek_again(),
+            HOST_TIMER => {
+                if let Some(host) = &mut *lock(&self.host) {
+                    host.tick(&self);
+                }
+            }
+            TIMER_TAG => self.outbox.tick(),
+            _ => {}
+        }
+    }
+}
+
+impl Owner for Node {
+    fn interest(self: Arc<Self>) {
+        let node = self.clone();
+        // Asked for with the outbox locked, and the membership is locked before it.
+        self.reactor.run_soon(move || {
+            let mut member = lock(&node.member);
+            node.update_watch(&mut member);
+        });
+    }
+}

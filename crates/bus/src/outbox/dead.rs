@@ -1,0 +1,115 @@
+//! What a receiver left unread when it died: it is still in our own memory, and goes to somebody else.
+
+use std::sync::Arc;
+
+use super::{Offer, State};
+use crate::channel::Content;
+use crate::error::FullReason;
+use crate::record::{EXTENDED, OwnedMessage, REDELIVERED, REQUEST};
+use crate::route::RouteId;
+use crate::selector::Mode;
+use crate::stats::DropReason;
+
+impl State {
+    /// Ends a channel whose receiver is gone or lies. Unicasts it has not read join the backlog.
+    #[cold]
+    pub(super) fn bury(&mut self, place: usize) {
+        let Some(mut link) = self.links.get_mut(place).and_then(Option::take) else { return };
+        let id = link.channel.peer.info.id;
+        self.reactor.deregister(link.watch, link.channel.socket.fd());
+        self.by_id.remove(&id);
+        self.routes.forget(id);
+        // The directory may list it for a while; one that only closed this channel answers the next one.
+        self.gone.insert(id);
+        link.channel.service();
+        for (route, mut message) in link.channel.unread() {
+            let route = self.routes.by_index(route);
+            let unicast = route.and_then(|id| self.routes.get(id)).is_some_and(|r| r.selector.mode == Mode::Unicast);
+            match route {
+                Some(route) if unicast && message.flags & REQUEST == 0 => {
+                    message.flags |= REDELIVERED;
+                    self.backlog.push_back((route, message));
+                }
+                _ => self.counters.drop(DropReason::ReceiverGone, 1),
+            }
+        }
+        self.unsettled = !self.backlog.is_empty();
+        self.tell_waiters();
+    }
+
+    /// Gives the backlog to whoever matches now. What finds only full rings stays; what finds nobody waits out its ttl.
+    pub(super) fn flush(&mut self) {
+        // A receiver that turns out dead on the way adds to the backlog, and is not asked again.
+        self.unsettled = false;
+        let mut rounds = self.backlog.len();
+        while rounds > 0
+            && let Some((route, message)) = self.backlog.pop_front()
+        {
+            rounds -= 1;
+            if let Some(message) = self.redeliver(route, message) {
+                self.backlog.push_back((route, message));
+            }
+        }
+        if !self.backlog.is_empty() {
+            self.retry();
+        }
+    }
+
+    /// Gives the message back when there is somebody, and no room.
+    fn redeliver(&mut self, route: RouteId, mut message: OwnedMessage) -> Option<OwnedMessage> {
+        let extension = message.extension.encode();
+        if !extension.is_empty() {
+            message.flags |= EXTENDED;
+        }
+        let Some(known) = self.routes.get(route) else {
+            self.counters.drop(DropReason::ReceiverGone, 1);
+            return None;
+        };
+        let selector = known.selector.clone();
+        let (mut ids, next): (Vec<_>, _) = (self.roster.matching(&selector.op).collect(), known.next);
+        let start = if ids.is_empty() { 0 } else { next % ids.len() };
+        ids.rotate_left(start);
+        let mut full = false;
+        for id in ids {
+            let content = Content {
+                flags: message.flags,
+                type_id: message.type_id,
+                extension: &extension,
+                payload: &message.payload,
+                descriptors: &message.descriptors,
+            };
+            // Out of descriptors or memory: it stays where it is, and is tried again.
+            match self.offer_to(route, id, &content).unwrap_or(Offer::Full(FullReason::Descriptors)) {
+                Offer::Sent => {
+                    self.counters.redelivered += 1;
+                    if let Some(known) = self.routes.get_mut(route) {
+                        known.next = known.next.wrapping_add(1) % known.targets.len().max(1);
+                    }
+                    return None;
+                }
+                Offer::Full(_) => full = true,
+                Offer::Gone => {}
+            }
+        }
+        if full {
+            return Some(message);
+        }
+        if selector.ttl.is_zero() || !self.park_again(&selector, message) {
+            self.counters.drop(DropReason::ReceiverGone, 1);
+        }
+        None
+    }
+
+    /// Looks again soon, with growing patience while nothing moves.
+    pub(super) fn retry(&mut self) {
+        const FIRST: u64 = 2_000_000;
+        const LAST: u64 = 100_000_000;
+        self.retry_nanos = (self.retry_nanos * 2).clamp(FIRST, LAST);
+        self.schedule(ipmb_transport::sys::now() + self.retry_nanos);
+    }
+}
+
+/// What a message carries besides the memory file of a large payload.
+pub(super) fn attachments(descriptors: &[Arc<ipmb_transport::sys::Fd>], large: bool) -> Vec<Arc<ipmb_transport::sys::Fd>> {
+    descriptors[usize::from(large)..].to_vec()
+}

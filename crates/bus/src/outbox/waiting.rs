@@ -1,0 +1,272 @@
+//! Messages that nobody matches yet: into the parking area, out of it when a match appears, and what a departed sender
+//! left there.
+//!
+//! A message is claimed for its receiver before it is pushed and done after: whoever takes over in between gives it to
+//! that receiver again, which knows it by its number, and to nobody else.
+
+use std::sync::Arc;
+
+use ipmb_transport::blob::Blob;
+use ipmb_transport::sys::{self, Fd};
+
+use super::{Offer, Outbox, Outgoing, Progress, State, lock};
+use crate::channel::{Content, is_large};
+use crate::error::{FullReason, SendError};
+use crate::identity::EndpointId;
+use crate::parking::{Parcel, Remains};
+use crate::record::{EXTENDED, LARGE, Origin, OwnedMessage, REDELIVERED, REQUEST};
+use crate::roster::EndpointInfo;
+use crate::route::RouteId;
+use crate::selector::{Mode, Selector};
+use crate::stats::DropReason;
+
+/// Claimed by a multicast: whoever takes over gives it to every match, and those who have it know it.
+const EVERYBODY: EndpointId = EndpointId::MAX;
+
+impl Outbox {
+    /// Takes over what `sender` left waiting.
+    pub(crate) fn adopt(&self, sender: &EndpointInfo, remains: Remains) {
+        let mut state = lock(&self.state);
+        state.counters.drop(DropReason::SenderGone, remains.lost);
+        for mut parcel in remains.parcels {
+            let origin = Origin { pid: sender.pid, label: sender.label.clone() };
+            parcel.extension.origin.get_or_insert(origin);
+            let me = state.me.id;
+            if state.parking.park(me, parcel).is_err() {
+                state.counters.drop(DropReason::SenderGone, 1);
+            }
+        }
+        state.refresh();
+        state.deliver_waiting();
+    }
+}
+
+impl State {
+    /// Nobody matches: the message waits if it has a ttl.
+    #[cold]
+    pub(super) fn unroutable(&mut self, out: &mut Outgoing<'_>) -> Result<Progress, SendError> {
+        let Some(selector) = self.routes.get(out.route).map(|route| route.selector.clone()) else {
+            return Err(SendError::StaleRoute);
+        };
+        if selector.ttl.is_zero() {
+            if out.flags & REQUEST != 0 {
+                return Err(SendError::NoRoute);
+            }
+            self.counters.drop(DropReason::NoRoute, 1);
+            return Ok(Progress::Done(0));
+        }
+        let parcel = Parcel {
+            expiry: selector.ttl.deadline(sys::now()),
+            selector,
+            type_id: out.type_id,
+            flags: out.flags & !(LARGE | EXTENDED),
+            extension: out.extension.clone(),
+            payload: out.bytes().to_vec(),
+            attachments: super::dead::attachments(&out.descriptors, is_large(out.flags)),
+            claim: None,
+        };
+        if !self.park(parcel) {
+            return Err(SendError::Full { reason: FullReason::Parking });
+        }
+        Ok(Progress::Done(0))
+    }
+
+    /// A multicast that reached nobody because all its targets are gone waits like one that had none.
+    pub(super) fn unroutable_unless_dropped(&mut self, out: &mut Outgoing<'_>) -> Result<Progress, SendError> {
+        let dropped = self.routes.get(out.route).is_some_and(|r| r.targets.iter().any(|t| !self.gone.contains(&t.id)));
+        if dropped { Ok(Progress::Done(0)) } else { self.unroutable(out) }
+    }
+
+    /// A message back from a dead receiver waits like a new one.
+    pub(super) fn park_again(&mut self, selector: &Arc<Selector>, message: OwnedMessage) -> bool {
+        let large = is_large(message.flags);
+        let payload = match (large, message.descriptors.first()) {
+            (false, _) => message.payload,
+            (true, Some(memory)) => match read_large(memory, &message.payload) {
+                Some(payload) => payload,
+                None => return false,
+            },
+            (true, None) => return false,
+        };
+        self.park(Parcel {
+            expiry: selector.ttl.deadline(sys::now()),
+            selector: selector.clone(),
+            type_id: message.type_id,
+            flags: (message.flags & !(LARGE | EXTENDED)) | REDELIVERED,
+            extension: message.extension,
+            payload,
+            attachments: super::dead::attachments(&message.descriptors, large),
+            claim: None,
+        })
+    }
+
+    fn park(&mut self, parcel: Parcel) -> bool {
+        let expiry = parcel.expiry;
+        if self.parking.park(self.me.id, parcel).is_err() {
+            return false;
+        }
+        if expiry != crate::parking::NEVER {
+            self.schedule(expiry);
+        }
+        self.update_interest();
+        true
+    }
+
+    /// Gives what waits to those who match now, in the order in which it was sent.
+    #[cold]
+    pub(super) fn deliver_waiting(&mut self) {
+        self.held.clear();
+        if self.parking.is_empty() {
+            return;
+        }
+        let now = sys::now();
+        let mut held = std::collections::HashSet::new();
+        let mut moved = false;
+        for sequence in self.parking.sequences() {
+            let Some(waiting) = self.parking.get(sequence) else { continue };
+            let (selector, claim) = (waiting.selector.clone(), waiting.claim);
+            if waiting.expiry <= now {
+                self.parking.done(sequence);
+                self.counters.expired += 1;
+                continue;
+            }
+            let claimed = claim.filter(|&id| id != EVERYBODY && self.roster.member(id).is_some() && !self.gone.contains(&id));
+            let ids: Vec<_> = match claimed {
+                Some(id) => vec![id],
+                None => self.roster.matching(&selector.op).filter(|id| !self.gone.contains(id)).collect(),
+            };
+            if !ids.is_empty() {
+                moved |= self.deliver_one(sequence, &selector, ids, &mut held);
+            }
+        }
+        self.held = held;
+        if moved {
+            self.retry_nanos = 0;
+        }
+        if !self.held.is_empty() {
+            self.retry();
+        }
+        if let Some(deadline) = self.parking.deadline() {
+            self.schedule(deadline);
+        }
+        if !self.backlog.is_empty() {
+            self.flush();
+        }
+        self.update_interest();
+    }
+
+    fn deliver_one(
+        &mut self,
+        sequence: u64,
+        selector: &Arc<Selector>,
+        ids: Vec<EndpointId>,
+        held: &mut std::collections::HashSet<EndpointId>,
+    ) -> bool {
+        let (Ok(route), Some(parcel)) = (self.intern(selector), self.parking.read(sequence)) else { return false };
+        let Some(message) = unpack(parcel) else {
+            held.extend(ids);
+            return false;
+        };
+        let extension = message.extension.encode();
+        let content = Content {
+            flags: message.flags | EXTENDED,
+            type_id: message.type_id,
+            extension: &extension,
+            payload: &message.payload,
+            descriptors: &message.descriptors,
+        };
+        if selector.mode == Mode::Multicast {
+            return self.deliver_to_all(sequence, route, &ids, &content, held);
+        }
+        let old = self.parking.get(sequence).and_then(|waiting| waiting.claim);
+        let start = self.routes.get(route).map_or(0, |r| r.next) % ids.len();
+        for step in 0..ids.len() {
+            let id = ids[(start + step) % ids.len()];
+            if held.contains(&id) {
+                continue;
+            }
+            self.parking.claim(sequence, id);
+            match self.offer_to(route, id, &content).unwrap_or(Offer::Full(FullReason::Descriptors)) {
+                Offer::Sent => {
+                    self.parking.done(sequence);
+                    self.count_sent(1, message.payload.len());
+                    if let Some(route) = self.routes.get_mut(route) {
+                        route.next = route.next.wrapping_add(1) % ids.len();
+                    }
+                    return true;
+                }
+                Offer::Full(_) => {
+                    held.insert(id);
+                }
+                Offer::Gone => {}
+            }
+        }
+        // A claim that we took over stands until its receiver is gone: it may have the message.
+        match old.filter(|id| held.contains(id)) {
+            Some(id) => self.parking.claim(sequence, id),
+            None => self.parking.unclaim(sequence),
+        }
+        false
+    }
+
+    fn deliver_to_all(
+        &mut self,
+        sequence: u64,
+        route: RouteId,
+        ids: &[EndpointId],
+        content: &Content<'_>,
+        held: &mut std::collections::HashSet<EndpointId>,
+    ) -> bool {
+        if ids.iter().any(|id| held.contains(id)) {
+            held.extend(ids);
+            return false;
+        }
+        for &id in ids {
+            let Ok(Ok(place)) = self.link_to(id) else { continue };
+            if let (Some(Some(link)), Some(known)) = (self.links.get_mut(place), self.routes.get(route)) {
+                link.channel.service();
+                if let Ok(false) = link.channel.has_room(known, route, content) {
+                    held.extend(ids);
+                    return false;
+                }
+            }
+        }
+        self.parking.claim(sequence, EVERYBODY);
+        let mut reached = 0;
+        for &id in ids {
+            if let Ok(Offer::Sent) = self.offer_to(route, id, content) {
+                reached += 1;
+            }
+        }
+        if reached == 0 {
+            self.parking.unclaim(sequence);
+            return false;
+        }
+        self.parking.done(sequence);
+        self.count_sent(reached, content.payload.len());
+        true
+    }
+}
+
+/// A waiting message in the form in which it travels.
+fn unpack(parcel: Parcel) -> Option<OwnedMessage> {
+    let mut flags = parcel.flags;
+    let mut descriptors = Vec::new();
+    let mut payload = parcel.payload;
+    if payload.len() > super::outgoing::INLINE_BYTES - crate::record::EXTENSION_BYTES {
+        descriptors.push(Arc::new(Blob::create(&[&payload]).ok()?));
+        payload = (payload.len() as u64).to_le_bytes().to_vec();
+        flags |= LARGE;
+    }
+    descriptors.extend(parcel.attachments);
+    Some(OwnedMessage { flags, type_id: parcel.type_id, extension: parcel.extension, payload, descriptors })
+}
+
+/// The bytes of a large payload that is still in our hands.
+fn read_large(memory: &Fd, len: &[u8]) -> Option<Vec<u8>> {
+    let len = crate::channel::large_len(len)?;
+    let blob = Blob::open(memory.try_clone().ok()?, len).ok()?;
+    let mut bytes = vec![0; usize::try_from(len).ok().filter(|&len| len <= crate::limits::PARKED_BYTES)?];
+    blob.read_into(&mut bytes).ok()?;
+    Some(bytes)
+}

@@ -1,0 +1,144 @@
+//! The route cache: from a selector to those who match it, computed once per selector and directory epoch.
+//!
+//! A route has a small number that stands in each record of the ring. Numbers are used again once nothing in flight
+//! names them; a generation beside the number tells a caller that its number is stale.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::limits;
+use crate::roster::Roster;
+use crate::selector::Selector;
+use crate::identity::EndpointId;
+
+/// A caller's handle on an interned selector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RouteId {
+    pub(crate) index: u32,
+    pub(crate) generation: u32,
+}
+
+/// One endpoint that matches, and the place of the channel to it once that is known.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Target {
+    pub(crate) id: EndpointId,
+    pub(crate) channel: Option<usize>,
+}
+
+/// An interned selector with the matches of one epoch.
+#[derive(Debug)]
+pub(crate) struct Route {
+    pub(crate) selector: Arc<Selector>,
+    pub(crate) encoded: Arc<[u8]>,
+    pub(crate) generation: u32,
+    pub(crate) targets: Vec<Target>,
+    /// Where the next unicast starts to look, so that it spreads over the matches.
+    pub(crate) next: usize,
+    /// The directory word the targets were computed from.
+    word: u64,
+    live: bool,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct RouteTable {
+    routes: Vec<Route>,
+    numbers: HashMap<Arc<[u8]>, u32>,
+    free: Vec<u32>,
+}
+
+impl RouteTable {
+    /// The number of a selector, if it has one or one is free. `None`: collect first.
+    pub(crate) fn intern(&mut self, selector: &Arc<Selector>) -> Option<RouteId> {
+        let encoded = selector.encode();
+        if let Some(&index) = self.numbers.get(encoded.as_slice()) {
+            return Some(RouteId { index, generation: self.routes[index as usize].generation });
+        }
+        let encoded: Arc<[u8]> = encoded.into();
+        let index = match self.free.pop() {
+            Some(index) => {
+                let route = &mut self.routes[index as usize];
+                route.selector = selector.clone();
+                route.encoded = encoded.clone();
+                route.live = true;
+                route.next = 0;
+                index
+            }
+            None if self.routes.len() < limits::ROUTES => {
+                self.routes.push(Route {
+                    selector: selector.clone(),
+                    encoded: encoded.clone(),
+                    generation: 1,
+                    targets: Vec::new(),
+                    next: 0,
+                    word: 0,
+                    live: true,
+                });
+                (self.routes.len() - 1) as u32
+            }
+            None => return None,
+        };
+        self.numbers.insert(encoded, index);
+        Some(RouteId { index, generation: self.routes[index as usize].generation })
+    }
+
+    /// Frees every number that `used` does not name. Handles on them are stale from now on.
+    pub(crate) fn collect(&mut self, used: &std::collections::HashSet<u32>) {
+        for (index, route) in self.routes.iter_mut().enumerate() {
+            let index = index as u32;
+            if route.live && !used.contains(&index) {
+                route.live = false;
+                route.generation = route.generation.wrapping_add(1);
+                route.word = 0;
+                route.targets.clear();
+                self.numbers.remove(&route.encoded);
+                self.free.push(index);
+            }
+        }
+    }
+
+    /// The route of a handle; `None` when its number was given to another selector since.
+    #[inline]
+    pub(crate) fn get(&self, id: RouteId) -> Option<&Route> {
+        self.routes.get(id.index as usize).filter(|route| route.generation == id.generation)
+    }
+
+    #[inline]
+    pub(crate) fn get_mut(&mut self, id: RouteId) -> Option<&mut Route> {
+        self.routes.get_mut(id.index as usize).filter(|route| route.generation == id.generation)
+    }
+
+    /// The route behind a number read back from our own ring.
+    pub(crate) fn by_index(&self, index: u32) -> Option<RouteId> {
+        let route = self.routes.get(index as usize).filter(|route| route.live)?;
+        Some(RouteId { index, generation: route.generation })
+    }
+}
+
+impl Route {
+    /// Brings the targets up to the directory that `roster` shows. Channels already known are looked up by `channel`.
+    #[inline]
+    pub(crate) fn update(&mut self, roster: &Roster, channel: impl Fn(EndpointId) -> Option<usize>) {
+        if self.word == roster.word {
+            return;
+        }
+        self.targets = roster
+            .matching(&self.selector.op)
+            .map(|id| Target { id, channel: channel(id) })
+            .collect();
+        self.word = roster.word;
+    }
+
+    /// Forgets which channel leads to `id`: it is gone.
+    pub(crate) fn forget(&mut self, id: EndpointId) {
+        for target in self.targets.iter_mut().filter(|target| target.id == id) {
+            target.channel = None;
+        }
+    }
+}
+
+impl RouteTable {
+    /// Tells every route that the channel to `id` is gone.
+    pub(crate) fn forget(&mut self, id: EndpointId) {
+        self.routes.iter_mut().for_each(|route| route.forget(id));
+    }
+}

@@ -1,0 +1,198 @@
+//! Endpoints of one process on a bus of their own: what they send arrives, and what cannot is accounted for.
+//!
+//! Deaths of processes are tested from Python, where processes are cheap to make; here is what needs none.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use ipmb_bus::error::{FullReason, JoinError, SendError};
+use ipmb_bus::label::Label;
+use ipmb_bus::label_op::LabelOp;
+use ipmb_bus::selector::{Selector, Ttl};
+use ipmb_bus::{Build, Endpoint, Incoming, Options, Overflow, join};
+
+const TYPE: [u8; 16] = [1; 16];
+const LONG: Option<Duration> = Some(Duration::from_secs(10));
+const NOW: Option<Duration> = Some(Duration::ZERO);
+
+fn bus() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("test.{}.{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+fn endpoint(bus: &str, label: &str) -> Endpoint {
+    join(Options::new(bus, Label::new([label]).unwrap()), LONG).unwrap()
+}
+
+fn to(label: &str) -> Arc<Selector> {
+    Arc::new(Selector::unicast(LabelOp::leaf(label).unwrap()))
+}
+
+fn send(endpoint: &Endpoint, selector: &Arc<Selector>, payload: &[u8]) -> usize {
+    endpoint.sender().send(selector, TYPE, payload, Vec::new(), LONG, Overflow::Block).unwrap()
+}
+
+fn bytes(incoming: &mut Incoming<'_>) -> Vec<u8> {
+    let mut bytes = vec![0; incoming.len()];
+    match incoming.take_blob() {
+        Some(blob) => blob.read_into(&mut bytes).unwrap(),
+        None => incoming.read(&mut bytes),
+    }
+    bytes
+}
+
+fn recv(endpoint: &Endpoint, timeout: Option<Duration>) -> Option<Vec<u8>> {
+    endpoint.receiver().recv(timeout, |incoming| Build::Take(bytes(incoming))).unwrap()
+}
+
+#[test]
+fn what_is_sent_arrives_in_order_at_every_size() {
+    let bus = bus();
+    let (a, b) = (endpoint(&bus, "a"), endpoint(&bus, "b"));
+    assert!(a.is_controller() && !b.is_controller());
+    let sizes = [0, 1, 16, 1000, 16_000, 16_384, 16_385, 70_000, 5_000_000];
+    let receiver = std::thread::spawn(move || sizes.map(|_| recv(&b, LONG).unwrap().len()));
+    for size in sizes {
+        assert_eq!(send(&a, &to("b"), &vec![7; size]), 1);
+    }
+    assert_eq!(receiver.join().unwrap(), sizes);
+}
+
+#[test]
+fn a_hundred_thousand_messages_through_a_full_ring() {
+    let bus = bus();
+    let (a, b) = (endpoint(&bus, "a"), endpoint(&bus, "b"));
+    let count = 100_000_u64;
+    let receiver = std::thread::spawn(move || {
+        for expected in 0..count {
+            assert_eq!(recv(&b, LONG).unwrap(), expected.to_le_bytes());
+        }
+    });
+    for number in 0..count {
+        send(&a, &to("b"), &number.to_le_bytes());
+    }
+    receiver.join().unwrap();
+}
+
+#[test]
+fn unicast_spreads_and_multicast_reaches_all_with_oneself() {
+    let bus = bus();
+    let a = endpoint(&bus, "w");
+    let others: Vec<_> = (0..3).map(|_| endpoint(&bus, "w")).collect();
+    for _ in 0..8 {
+        send(&a, &to("w"), b"x");
+    }
+    for endpoint in others.iter().chain([&a]) {
+        assert_eq!((0..3).map_while(|_| recv(endpoint, Some(Duration::from_millis(50)))).count(), 2);
+    }
+    let everybody = Arc::new(Selector::multicast(LabelOp::constant(true)));
+    assert_eq!(send(&a, &everybody, b"all"), 4);
+    for endpoint in others.iter().chain([&a]) {
+        assert_eq!(recv(endpoint, LONG).unwrap(), b"all");
+    }
+}
+
+#[test]
+fn a_message_waits_for_its_receiver_and_expires_on_an_idle_bus() {
+    let bus = bus();
+    let a = endpoint(&bus, "a");
+    let waiting = Arc::new(Selector::unicast(LabelOp::leaf("b").unwrap()).with_ttl(Ttl::FOREVER));
+    for payload in [&b"one"[..], b"two", &[3; 200_000]] {
+        assert_eq!(send(&a, &waiting, payload), 0);
+    }
+    let short = Arc::new(Selector::unicast(LabelOp::leaf("c").unwrap()).with_ttl(Duration::from_millis(50).into()));
+    send(&a, &short, b"gone");
+    assert_eq!(a.stats().unwrap().waiting, 4);
+    let b = endpoint(&bus, "b");
+    assert_eq!(recv(&b, LONG).unwrap(), b"one");
+    assert_eq!(recv(&b, LONG).unwrap(), b"two");
+    assert_eq!(recv(&b, LONG).unwrap(), [3; 200_000]);
+    let end = Instant::now() + Duration::from_secs(5);
+    while a.stats().unwrap().expired == 0 {
+        assert!(Instant::now() < end);
+        std::thread::yield_now();
+    }
+    assert_eq!(a.stats().unwrap().waiting, 0);
+}
+
+#[test]
+fn a_closed_receivers_unread_messages_go_to_another() {
+    let bus = bus();
+    let (a, b) = (endpoint(&bus, "a"), endpoint(&bus, "w"));
+    for number in 0..10_u8 {
+        send(&a, &to("w"), &[number]);
+    }
+    let c = endpoint(&bus, "w");
+    assert_eq!(recv(&b, LONG).unwrap(), [0]);
+    b.receiver().close();
+    let again: Vec<_> = (1..10).map(|_| recv(&c, LONG).unwrap()[0]).collect();
+    assert_eq!(again, (1..10).collect::<Vec<u8>>());
+    assert_eq!(a.stats().unwrap().redelivered, 9);
+}
+
+#[test]
+fn a_full_ring_is_waited_for_or_refused_or_counted() {
+    let bus = bus();
+    let (a, b) = (endpoint(&bus, "a"), endpoint(&bus, "b"));
+    let sender = a.sender();
+    let mut sent = 0;
+    let refused = loop {
+        match sender.send(&to("b"), TYPE, &[0; 1000], Vec::new(), None, Overflow::Error) {
+            Ok(count) => sent += count,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(refused, SendError::Full { reason: FullReason::Ring }), "{refused}");
+    assert_eq!(sender.send(&to("b"), TYPE, &[0; 1000], Vec::new(), None, Overflow::Drop).unwrap(), 0);
+    assert_eq!(a.stats().unwrap().dropped[1], 1);
+    let late = sender.send(&to("b"), TYPE, &[0; 1000], Vec::new(), Some(Duration::from_millis(50)), Overflow::Block);
+    assert!(matches!(late, Err(SendError::Timeout { delivered: 0 })), "{late:?}");
+    assert_eq!((0..).map_while(|_| recv(&b, NOW)).count(), sent);
+    let own = loop {
+        match sender.send(&to("a"), TYPE, &[0; 1000], Vec::new(), None, Overflow::Block) {
+            Ok(_) => {}
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(own, SendError::Full { reason: FullReason::Own }), "{own}");
+}
+
+#[test]
+fn tokens_have_to_agree() {
+    let bus = bus();
+    let with = |token: &[u8]| {
+        join(Options { token: token.to_vec(), ..Options::new(&*bus, Label::default()) }, LONG)
+    };
+    let _first = with(b"secret").unwrap();
+    assert!(matches!(with(b"wrong"), Err(JoinError::Token)));
+    assert!(matches!(with(b""), Err(JoinError::Token)));
+    assert!(with(b"secret").is_ok());
+}
+
+#[test]
+fn without_affinity_there_has_to_be_a_bus() {
+    let bus = bus();
+    let without = || Options { controller_affinity: false, ..Options::new(&*bus, Label::default()) };
+    let alone = join(without(), Some(Duration::from_millis(60)));
+    assert!(matches!(alone, Err(JoinError::Timeout { .. })));
+    let waiting = { let options = without(); std::thread::spawn(move || join(options, LONG)) };
+    let first = endpoint(&bus, "first");
+    assert!(waiting.join().unwrap().is_ok());
+    drop(first);
+}
+
+#[test]
+fn the_bus_goes_on_without_its_first_controller() {
+    let bus = bus();
+    let (a, b, c) = (endpoint(&bus, "a"), endpoint(&bus, "b"), endpoint(&bus, "c"));
+    send(&b, &to("c"), b"before");
+    a.close();
+    send(&b, &to("c"), b"between");
+    let d = endpoint(&bus, "d");
+    assert_eq!(send(&b, &to("d"), b"new"), 1);
+    assert!(b.is_controller() || c.is_controller());
+    assert_eq!(recv(&c, LONG).unwrap(), b"before");
+    assert_eq!(recv(&c, LONG).unwrap(), b"between");
+    assert_eq!(recv(&d, LONG).unwrap(), b"new");
+}

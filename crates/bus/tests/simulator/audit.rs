@@ -1,0 +1,167 @@
+//! What has to be true after every single event, whatever has happened before.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ipmb_bus::controller::{Action, ConnId, Controller, Event};
+use ipmb_bus::directory::{Snapshot, word};
+use ipmb_bus::limits;
+use ipmb_bus::wire::{ClientFrame, EndpointId, ServerFrame};
+
+use crate::world::{Conn, End, MILLI, UID};
+
+/// What is known of the controller that runs now, learnt from nothing but its events and actions.
+#[derive(Default)]
+pub struct Audit {
+    committed: Option<Snapshot>,
+    /// Connections that have been welcomed and not ended.
+    joined: BTreeMap<ConnId, EndpointId>,
+    watching: BTreeSet<ConnId>,
+    nudged: BTreeSet<ConnId>,
+    /// Those who were on the bus before the takeover and have not registered again.
+    unconfirmed: BTreeSet<EndpointId>,
+    /// When it may next be looked for somebody.
+    next_look: BTreeMap<EndpointId, u64>,
+}
+
+impl Audit {
+    /// A new controller starts.
+    pub fn begin(&mut self, controller: &Controller, seed: Option<&Snapshot>, now: u64) {
+        let first = controller.snapshot();
+        well_formed(&first);
+        if let Some(seed) = seed {
+            assert!(first.word() > seed.word(), "a takeover starts a later directory");
+            assert_eq!(first.entries, seed.entries, "a takeover starts from the last committed directory");
+            assert_eq!(first.tombstones, seed.tombstones);
+        }
+        let unconfirmed: BTreeSet<_> = first.entries.iter().map(|entry| entry.id).collect();
+        let grace = limits::TAKEOVER_GRACE_MILLIS * MILLI;
+        let next_look = unconfirmed.iter().map(|id| (*id, now + grace)).collect();
+        *self = Self { committed: Some(first), unconfirmed, next_look, ..Self::default() };
+    }
+
+    /// One event has been handled.
+    pub fn check(
+        &mut self,
+        event: &Event,
+        actions: &[Action],
+        controller: &Controller,
+        conns: &BTreeMap<ConnId, Conn>,
+        ends: &[End],
+        now: u64,
+    ) {
+        let before = self.committed.take().expect("a controller has begun");
+        let after = controller.snapshot();
+        self.note(event);
+        self.commits(actions, &before, &after, now);
+        self.committed = Some(after);
+        for (place, action) in actions.iter().enumerate() {
+            match action {
+                Action::Welcome { conn, frame, .. } => self.welcome(*conn, frame, &actions[..place], conns, ends),
+                Action::Send { conn, frame: ServerFrame::Nudge } => {
+                    let welcomes_follow =
+                        actions[place..].iter().any(|action| matches!(action, Action::Welcome { .. }));
+                    assert!(!welcomes_follow, "the joiner has its answer before watchers are told");
+                    assert!(self.watching.contains(conn), "a nudge for one who does not watch");
+                    assert!(self.nudged.insert(*conn), "a second nudge is outstanding");
+                }
+                Action::Send { conn, .. } => assert!(conns[conn].accepted, "a frame for a closed connection"),
+                Action::Close { conn } => {
+                    assert!(conns[conn].accepted, "a connection is closed twice");
+                    self.ended(*conn);
+                }
+                Action::Probe { id } => {
+                    assert!(self.unconfirmed.contains(id), "a look for one who has registered");
+                    let next = self.next_look.insert(*id, now + limits::PROBE_MILLIS * MILLI);
+                    assert!(next.is_some_and(|next| now >= next), "looks come too early");
+                }
+                Action::Commit | Action::Adopt { .. } => {}
+            }
+        }
+        assert!(controller.pending() <= limits::PENDING_JOINS);
+        assert!(controller.deadline().is_none_or(|deadline| deadline > now), "a deadline that has passed: a busy loop");
+        let quiet = controller.pending() == 0 && self.unconfirmed.is_empty();
+        assert!(!quiet || controller.deadline().is_none(), "something wakes up on an idle bus");
+    }
+
+    /// What the event itself changes.
+    fn note(&mut self, event: &Event) {
+        match event {
+            Event::Frame { conn, frame } if self.joined.contains_key(conn) => match frame {
+                ClientFrame::Watch(true) => drop(self.watching.insert(*conn)),
+                ClientFrame::Watch(false) => drop(self.watching.remove(conn)),
+                ClientFrame::Seen { .. } => drop(self.nudged.remove(conn)),
+                _ => {}
+            },
+            Event::Closed { conn } => self.ended(*conn),
+            _ => {}
+        }
+    }
+
+    fn ended(&mut self, conn: ConnId) {
+        self.joined.remove(&conn);
+        self.watching.remove(&conn);
+        self.nudged.remove(&conn);
+    }
+
+    fn commits(&mut self, actions: &[Action], before: &Snapshot, after: &Snapshot, now: u64) {
+        let commits = actions.iter().filter(|action| **action == Action::Commit).count();
+        assert!(commits <= 1, "one event commits at most once");
+        assert_eq!(commits == 1, before != after, "a commit for each change and no other");
+        if commits == 1 {
+            assert!(after.word() > before.word(), "term and epoch rise with each commit");
+            well_formed(after);
+        }
+        // Whoever was there is still there, or has just departed: into a tombstone, and with its heritage taken over.
+        let mut adopted = BTreeSet::new();
+        for action in actions {
+            if let Action::Adopt { id, .. } = action {
+                assert!(adopted.insert(*id), "a heritage is taken over twice");
+            }
+        }
+        for entry in before.entries.iter().filter(|entry| after.entry(entry.id).is_none()) {
+            let dead = after.tombstone(entry.id).expect("the departed leave a tombstone");
+            assert_eq!((dead.pid, dead.uid, &dead.label, dead.departed), (entry.pid, entry.uid, &entry.label, now));
+            assert!(adopted.remove(&entry.id), "a heritage is not taken over");
+            self.unconfirmed.remove(&entry.id);
+        }
+        assert!(adopted.is_empty(), "a heritage of nobody: {adopted:?}");
+        for dead in &before.tombstones {
+            let time_is_over = now.saturating_sub(dead.departed) > limits::TOMBSTONE_SECONDS * 1000 * MILLI;
+            let no_room = after.tombstones.len() == limits::TOMBSTONES;
+            let kept = after.tombstone(dead.id).is_some() || after.entry(dead.id).is_some();
+            assert!(kept || time_is_over || no_room, "a tombstone has gone too early");
+            assert!(
+                commits == 0 || !time_is_over || after.tombstone(dead.id) != Some(dead),
+                "a tombstone stays for ever"
+            );
+        }
+    }
+
+    /// Guarantee 7, and that nobody gets in who may not.
+    fn welcome(
+        &mut self,
+        conn: ConnId,
+        frame: &ServerFrame,
+        earlier: &[Action],
+        conns: &BTreeMap<ConnId, Conn>,
+        ends: &[End],
+    ) {
+        let directory = self.committed.as_ref().expect("a controller has begun");
+        let state = &conns[&conn];
+        assert!(state.accepted && state.uid == UID, "a welcome for another user");
+        let ServerFrame::Welcome { term, epoch, .. } = frame else { panic!("no welcome: {frame:?}") };
+        assert_eq!(word(*term, *epoch), directory.word(), "a welcome tells what is committed");
+        assert!(earlier.iter().all(|action| *action == Action::Commit), "only the commit comes before a welcome");
+        let end = state.end.expect("a stranger is welcomed");
+        let end = &ends[end];
+        let entry = directory.entry(end.id).expect("welcomed and not in the committed directory");
+        assert_eq!((entry.pid, entry.uid, &entry.label), (end.pid, UID, &end.label));
+        self.joined.insert(conn, end.id);
+        self.unconfirmed.remove(&end.id);
+    }
+}
+
+/// What every directory has to be. Decoding checks that ids are unique, not 0 and in order.
+fn well_formed(snapshot: &Snapshot) {
+    assert_eq!(Snapshot::decode(&snapshot.encode()).as_ref(), Ok(snapshot));
+}
