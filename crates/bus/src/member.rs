@@ -261,7 +261,10 @@ impl Node {
                 Ok(Received::Packet { .. } | Received::End) | Err(_) => break,
             }
         }
-        // The controller is gone, or threw us out without a word.
+        // The controller is gone, or threw us out without a word; or we are leaving.
+        if matches!(member.phase, Phase::Closed) {
+            return self.disconnect(&mut member);
+        }
         let was_joined = matches!(member.phase, Phase::Joined);
         self.disconnect(&mut member);
         member.phase = Phase::Away;
@@ -389,6 +392,9 @@ impl Node {
     /// controller, and goes on with the directory it has.
     fn fail(self: &Arc<Node>, member: &mut Membership, error: JoinError) {
         self.disconnect(member);
+        if matches!(member.phase, Phase::Closed) {
+            return;
+        }
         if member.settled {
             member.phase = Phase::Away;
             member.pause = LONGEST_PAUSE;
@@ -405,13 +411,18 @@ impl Node {
         member.watching = false;
     }
 
-    /// Leaves for good.
-    pub(crate) fn part(&self) {
+    /// From here on the endpoint looks for no controller and becomes none. Whether it was registered.
+    pub(crate) fn retire(&self) -> bool {
         let mut member = lock(&self.member);
-        if matches!(member.phase, Phase::Joined) {
+        matches!(std::mem::replace(&mut member.phase, Phase::Closed), Phase::Joined)
+    }
+
+    /// Ends the connection for good, after [`Node::retire`].
+    pub(crate) fn part(&self, registered: bool) {
+        let mut member = lock(&self.member);
+        if registered {
             member.send(&ClientFrame::Leave, &[]);
         }
-        member.phase = Phase::Closed;
         self.disconnect(&mut member);
         member.listener = None;
         member.lock = None;

@@ -128,12 +128,13 @@ impl Node {
         self.outbox.close();
         drop(self.inbox.close());
         self.outbox.shut_down();
+        let registered = self.retire();
         let host = lock(&self.host).take();
         if let Some(mut host) = host {
             host.farewell(self);
             host.stop(self);
         }
-        self.part();
+        self.part(registered);
         if let Some((listener, key)) = lock(&self.refusing).take() {
             self.reactor.deregister(key, listener.fd());
         }

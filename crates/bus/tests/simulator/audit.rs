@@ -9,9 +9,13 @@ use ipmb_bus::wire::{ClientFrame, EndpointId, ServerFrame};
 
 use crate::world::{Conn, End, MILLI, UID};
 
+pub(crate) type Tally = BTreeMap<String, u64>;
+
 /// What is known of the controller that runs now, learnt from nothing but its events and actions.
 #[derive(Default)]
-pub struct Audit {
+pub(crate) struct Audit {
+    /// How often what has happened, so that the whole test can tell that nothing it is about never did.
+    pub(crate) tally: Tally,
     committed: Option<Snapshot>,
     /// Connections that have been welcomed and not ended.
     joined: BTreeMap<ConnId, EndpointId>,
@@ -25,7 +29,7 @@ pub struct Audit {
 
 impl Audit {
     /// A new controller starts.
-    pub fn begin(&mut self, controller: &Controller, seed: Option<&Snapshot>, now: u64) {
+    pub(crate) fn begin(&mut self, controller: &Controller, seed: Option<&Snapshot>, now: u64) {
         let first = controller.snapshot();
         well_formed(&first);
         if let Some(seed) = seed {
@@ -36,11 +40,13 @@ impl Audit {
         let unconfirmed: BTreeSet<_> = first.entries.iter().map(|entry| entry.id).collect();
         let grace = limits::TAKEOVER_GRACE_MILLIS * MILLI;
         let next_look = unconfirmed.iter().map(|id| (*id, now + grace)).collect();
-        *self = Self { committed: Some(first), unconfirmed, next_look, ..Self::default() };
+        let tally = std::mem::take(&mut self.tally);
+        *self = Self { tally, committed: Some(first), unconfirmed, next_look, ..Self::default() };
+        self.count(if seed.is_some() { "takeovers" } else { "new buses" });
     }
 
     /// One event has been handled.
-    pub fn check(
+    pub(crate) fn check(
         &mut self,
         event: &Event,
         actions: &[Action],
@@ -63,10 +69,22 @@ impl Audit {
                     assert!(!welcomes_follow, "the joiner has its answer before watchers are told");
                     assert!(self.watching.contains(conn), "a nudge for one who does not watch");
                     assert!(self.nudged.insert(*conn), "a second nudge is outstanding");
+                    self.count("nudges");
                 }
-                Action::Send { conn, .. } => assert!(conns[conn].accepted, "a frame for a closed connection"),
+                Action::Send { conn, frame } => {
+                    assert!(conns[conn].accepted, "a frame for a closed connection");
+                    if let ServerFrame::Refused(refusal) = frame {
+                        self.count(format!("refused: {refusal:?}"));
+                    }
+                }
                 Action::Close { conn } => {
                     assert!(conns[conn].accepted, "a connection is closed twice");
+                    match event {
+                        Event::Tick => self.count("strangers timed out"),
+                        Event::Accepted { conn: new, .. } if new != conn => self.count("strangers pushed out"),
+                        Event::Frame { conn: new, .. } if new != conn => self.count("connections replaced"),
+                        _ => {}
+                    }
                     self.ended(*conn);
                 }
                 Action::Probe { id } => {
@@ -81,6 +99,10 @@ impl Audit {
         assert!(controller.deadline().is_none_or(|deadline| deadline > now), "a deadline that has passed: a busy loop");
         let quiet = controller.pending() == 0 && self.unconfirmed.is_empty();
         assert!(!quiet || controller.deadline().is_none(), "something wakes up on an idle bus");
+    }
+
+    fn count(&mut self, what: impl Into<String>) {
+        *self.tally.entry(what.into()).or_default() += 1;
     }
 
     /// What the event itself changes.
@@ -111,6 +133,9 @@ impl Audit {
             assert!(after.word() > before.word(), "term and epoch rise with each commit");
             well_formed(after);
         }
+        if after.term > before.term {
+            self.count("terms raised");
+        }
         // Whoever was there is still there, or has just departed: into a tombstone, and with its heritage taken over.
         let mut adopted = BTreeSet::new();
         for action in actions {
@@ -123,6 +148,7 @@ impl Audit {
             assert_eq!((dead.pid, dead.uid, &dead.label, dead.departed), (entry.pid, entry.uid, &entry.label, now));
             assert!(adopted.remove(&entry.id), "a heritage is not taken over");
             self.unconfirmed.remove(&entry.id);
+            self.count(format!("departed: {:?}", dead.reason));
         }
         assert!(adopted.is_empty(), "a heritage of nobody: {adopted:?}");
         for dead in &before.tombstones {
@@ -130,6 +156,11 @@ impl Audit {
             let no_room = after.tombstones.len() == limits::TOMBSTONES;
             let kept = after.tombstone(dead.id).is_some() || after.entry(dead.id).is_some();
             assert!(kept || time_is_over || no_room, "a tombstone has gone too early");
+            match after.entry(dead.id) {
+                Some(_) => self.count("departed who came back"),
+                None if !kept => self.count("tombstones expired"),
+                None => {}
+            }
             assert!(
                 commits == 0 || !time_is_over || after.tombstone(dead.id) != Some(dead),
                 "a tombstone stays for ever"
@@ -157,7 +188,9 @@ impl Audit {
         let entry = directory.entry(end.id).expect("welcomed and not in the committed directory");
         assert_eq!((entry.pid, entry.uid, &entry.label), (end.pid, UID, &end.label));
         self.joined.insert(conn, end.id);
-        self.unconfirmed.remove(&end.id);
+        if self.unconfirmed.remove(&end.id) {
+            self.count("confirmed after a takeover");
+        }
     }
 }
 

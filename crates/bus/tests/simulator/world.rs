@@ -19,14 +19,14 @@ use ipmb_bus::wire::{ClientFrame, EndpointId, JoinRequest, Refusal, ServerFrame}
 use crate::audit::Audit;
 use crate::rng::Rng;
 
-pub const UID: u32 = 1000;
-pub const MILLI: u64 = 1_000_000;
+pub(crate) const UID: u32 = 1000;
+pub(crate) const MILLI: u64 = 1_000_000;
 
 /// The memory of one controller's directory, as everybody maps it.
-pub type Board = Rc<RefCell<Snapshot>>;
+pub(crate) type Board = Rc<RefCell<Snapshot>>;
 
 /// One endpoint; its process may have others.
-pub struct End {
+pub(crate) struct End {
     pub id: EndpointId,
     pub pid: u32,
     pub label: Label,
@@ -50,29 +50,29 @@ pub struct End {
 }
 
 impl End {
-    pub fn running(&self) -> bool {
+    pub(crate) fn running(&self) -> bool {
         self.alive && !self.stopped
     }
 
     fn holds_listener(&self) -> bool {
-        self.alive && self.affinity && self.board.is_some()
+        self.alive && self.wanted && self.affinity && self.board.is_some()
     }
 }
 
-pub enum ToServer {
+pub(crate) enum ToServer {
     Frame(ClientFrame),
     Garbage(Option<u16>),
     Closed,
 }
 
-pub enum ToClient {
+pub(crate) enum ToClient {
     Frame(ServerFrame),
     Welcome(ServerFrame, Board),
     End,
 }
 
 /// One connection, both directions.
-pub struct Conn {
+pub(crate) struct Conn {
     /// The endpoint it is of; strangers have none.
     pub end: Option<usize>,
     pub uid: u32,
@@ -88,13 +88,13 @@ pub struct Conn {
 }
 
 /// Whoever plays controller.
-pub struct Host {
+pub(crate) struct Host {
     pub controller: Controller,
     pub end: usize,
     pub board: Board,
 }
 
-pub struct World {
+pub(crate) struct World {
     pub rng: Rng,
     pub now: u64,
     pub ends: Vec<End>,
@@ -108,7 +108,7 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self {
             rng: Rng::new(seed),
             now: 1_000_000 * MILLI,
@@ -123,16 +123,16 @@ impl World {
         }
     }
 
-    pub fn host_running(&self) -> bool {
+    pub(crate) fn host_running(&self) -> bool {
         self.host.as_ref().is_some_and(|host| self.ends[host.end].running())
     }
 
     /// Whether connecting to the name of the bus succeeds.
-    pub fn somebody_listens(&self) -> bool {
+    pub(crate) fn somebody_listens(&self) -> bool {
         self.host.is_some() || self.ends.iter().any(End::holds_listener)
     }
 
-    pub fn spawn(&mut self) -> usize {
+    pub(crate) fn spawn(&mut self) -> usize {
         let number = self.ends.len();
         // Every third endpoint shares the process of the one before, if that is still there.
         let shared = self.ends.last().filter(|last| last.alive && number % 3 == 2).map(|last| last.pid);
@@ -160,7 +160,7 @@ impl World {
     }
 
     /// A new connection in the backlog, with something in it already.
-    pub fn connect(&mut self, end: Option<usize>, uid: u32, pid: u32, first: Vec<ToServer>) -> ConnId {
+    pub(crate) fn connect(&mut self, end: Option<usize>, uid: u32, pid: u32, first: Vec<ToServer>) -> ConnId {
         self.next_conn += 1;
         let (to_server, to_client) = (first.into(), VecDeque::new());
         let conn = Conn { end, uid, pid, to_server, to_client, accepted: false, dropped: false, late: false };
@@ -170,7 +170,7 @@ impl World {
     }
 
     /// An endpoint connects, if it has no connection and somebody listens.
-    pub fn register(&mut self, end: usize) {
+    pub(crate) fn register(&mut self, end: usize) {
         if self.ends[end].conn.is_some() || !self.somebody_listens() {
             return;
         }
@@ -182,14 +182,14 @@ impl World {
         self.ends[end].hello = hello;
     }
 
-    pub fn send(&mut self, end: usize, frame: ClientFrame) {
+    pub(crate) fn send(&mut self, end: usize, frame: ClientFrame) {
         if let Some(conn) = self.ends[end].conn.and_then(|conn| self.conns.get_mut(&conn)) {
             conn.to_server.push_back(ToServer::Frame(frame));
         }
     }
 
     /// An endpoint drops its connection without a word.
-    pub fn disconnect(&mut self, end: usize) {
+    pub(crate) fn disconnect(&mut self, end: usize) {
         self.ends[end].welcomed = false;
         if let Some(conn) = self.ends[end].conn.take().and_then(|conn| self.conns.get_mut(&conn)) {
             conn.to_server.push_back(ToServer::Closed);
@@ -203,14 +203,20 @@ impl World {
     }
 
     /// SIGKILL: all endpoints of the process are gone, with the controller if it was there.
-    pub fn kill(&mut self, pid: u32) {
+    pub(crate) fn kill(&mut self, pid: u32) {
         for end in 0..self.ends.len() {
             if self.ends[end].pid == pid && self.ends[end].alive {
                 self.disconnect(end);
                 self.ends[end].alive = false;
             }
         }
-        if self.host.as_ref().is_some_and(|host| !self.ends[host.end].alive) {
+        self.retire();
+    }
+
+    /// Nobody plays controller any more if the endpoint that did has died or left; the rest of its process may live on.
+    pub(crate) fn retire(&mut self) {
+        let gone = |end: &End| !end.alive || !end.wanted && end.conn.is_none();
+        if self.host.as_ref().is_some_and(|host| gone(&self.ends[host.end])) {
             self.host = None;
             self.probes.clear();
             for conn in self.conns.values_mut().filter(|conn| conn.accepted) {
@@ -222,13 +228,15 @@ impl World {
         if !self.somebody_listens() {
             // The last descriptor of the listening socket is gone, and with it whatever waited there.
             while let Some(conn) = self.backlog.pop_front() {
-                self.conns.get_mut(&conn).unwrap().to_client.push_back(ToClient::End);
+                let state = self.conns.get_mut(&conn).unwrap();
+                state.to_server.clear();
+                state.to_client.push_back(ToClient::End);
             }
         }
     }
 
     /// An endpoint gets the lock, or binds the free name, and plays controller from now on.
-    pub fn take_over(&mut self, end: usize) {
+    pub(crate) fn take_over(&mut self, end: usize) {
         let me = &self.ends[end];
         if self.host.is_some() || !(me.running() && me.affinity && me.wanted) {
             return;
@@ -246,7 +254,7 @@ impl World {
     }
 
     /// Accepts the first of the backlog.
-    pub fn accept(&mut self) {
+    pub(crate) fn accept(&mut self) {
         if let Some(conn) = self.backlog.pop_front() {
             let nonce = self.rng.bytes();
             let state = self.conns.get_mut(&conn).unwrap();
@@ -257,7 +265,7 @@ impl World {
     }
 
     /// Hands the controller the next thing that a connection has brought.
-    pub fn deliver_to_server(&mut self, conn: ConnId) {
+    pub(crate) fn deliver_to_server(&mut self, conn: ConnId) {
         let event = match self.conns.get_mut(&conn).and_then(|conn| conn.to_server.pop_front()) {
             Some(ToServer::Frame(frame)) => Event::Frame { conn, frame },
             Some(ToServer::Garbage(version)) => Event::Unreadable { conn, version },
@@ -267,7 +275,7 @@ impl World {
         self.handle(event);
     }
 
-    pub fn handle(&mut self, event: Event) -> Vec<Action> {
+    pub(crate) fn handle(&mut self, event: Event) -> Vec<Action> {
         let host = self.host.as_mut().expect("somebody plays controller");
         let mut actions = Vec::new();
         host.controller.handle(self.now, event.clone(), &mut actions);
@@ -300,14 +308,14 @@ impl World {
     }
 
     /// Answers one look at an endpoint: somebody listens there as long as its process lives, stopped or not.
-    pub fn answer_probe(&mut self, place: usize) {
+    pub(crate) fn answer_probe(&mut self, place: usize) {
         let id = self.probes.swap_remove(place);
         let alive = self.ends.iter().any(|end| end.id == id && end.alive && end.wanted);
         self.handle(Event::Probed { id, alive });
     }
 
     /// An endpoint reads the next thing from its connection.
-    pub fn deliver_to_client(&mut self, conn: ConnId) {
+    pub(crate) fn deliver_to_client(&mut self, conn: ConnId) {
         let Some(end) = self.conns.get(&conn).filter(|conn| !conn.dropped).and_then(|conn| conn.end) else { return };
         match self.conns.get_mut(&conn).unwrap().to_client.pop_front() {
             Some(ToClient::Frame(frame)) => self.client_frame(end, frame),
@@ -317,6 +325,7 @@ impl World {
                 self.backlog.retain(|waiting| *waiting != conn);
                 self.ends[end].conn = None;
                 self.ends[end].welcomed = false;
+                self.retire();
             }
             None => {}
         }
@@ -384,6 +393,6 @@ impl World {
 }
 
 /// What an endpoint publishes for channels; here it need not be random.
-pub fn nonce_of(id: EndpointId) -> [u8; 16] {
+pub(crate) fn nonce_of(id: EndpointId) -> [u8; 16] {
     u128::from(id).to_le_bytes()
 }
