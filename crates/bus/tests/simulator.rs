@@ -129,7 +129,7 @@ fn step(world: &mut World, deaths: usize, attacks: usize) {
             let able = (0..world.ends.len()).filter(|end| world.ends[*end].conn.is_none()).collect::<Vec<_>>();
             world.rng.pick(&able).into_iter().for_each(|end| world.take_over(end));
         }
-        78..81 if world.ends.len() < 16 => drop(world.spawn()),
+        78..81 if world.ends.len() < 20 => drop(world.spawn()),
         81 if running && world.rng.chance(30) => leave(world, end),
         82..85 if running => change_mind(world, end),
         85 if running => world.disconnect(end),
@@ -139,7 +139,7 @@ fn step(world: &mut World, deaths: usize, attacks: usize) {
         }
         87..89 => {
             let pid = world.ends[end].pid;
-            let stopped = !world.ends[end].stopped;
+            let stopped = world.rng.chance(30);
             world.ends.iter_mut().filter(|end| end.pid == pid).for_each(|end| end.stopped = stopped);
         }
         89..92 => {
