@@ -198,3 +198,7 @@ def version() -> tuple[int, str]:
     """The versions; also the way to have the bus imported and nothing joined."""
     found = ipmb.version()
     return found.protocol, found.package
+
+
+def recv_is_pattern(seed: int, size: int, *, name: str = MAIN, timeout: float = 5.0) -> bool:
+    return bool(plain(ends[name].receiver.recv(timeout).payload) == pattern(seed, size))

@@ -237,6 +237,9 @@ def when_interrupted(what: str, timeout: float | None, to: str = "", size: int =
                 ends[MAIN].receiver.recv(timeout)
             case "send":
                 ends[MAIN].sender.send(to, bytes(size), timeout=timeout)
+            case "fill":
+                while True:
+                    ends[MAIN].sender.send(to, bytes(size), timeout=timeout)
             case _:
                 ipmb.join(to, timeout=timeout)
     except KeyboardInterrupt:
@@ -292,3 +295,40 @@ def close_under_iteration() -> str:
     finally:
         closing.join()
     return "ended"
+
+
+def park_until_error(to: str, size: int, *, ttl: float | None = None, name: str = MAIN) -> tuple[int, str]:
+    """Send to nobody with a ttl until that fails; (how many wait now, the name of the exception)."""
+    for number in range(1_000_000):
+        try:
+            assert send_numbers(to, number, 1, size=size, ttl=ttl, name=name) == [0]
+        except ipmb.SendError as error:
+            return number, type(error).__name__
+    return -1, ""
+
+
+def recv_through_interrupts(count: int, *, name: str = MAIN) -> tuple[list[int], int]:
+    """Receive integers while Ctrl-C keeps coming; (what came, how many times it was interrupted).
+
+    The interpreter itself may lose the value of a call that is interrupted just after its return. A list that
+    extends itself from the receiver leaves it no such moment: Ctrl-C is raised inside the bus or not at all.
+    """
+    messages: list[ipmb.Message] = []
+    interrupts = 0
+    waiting = False
+
+    def handle(*_: object) -> None:
+        nonlocal interrupts, waiting
+        if waiting:
+            waiting = False
+            interrupts += 1
+            raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGINT, handle)
+    while len(messages) < count:
+        with contextlib.suppress(KeyboardInterrupt):
+            waiting = True
+            messages.extend(ends[name].receiver)
+    waiting = False
+    signal.signal(signal.SIGINT, previous)
+    return [message.payload for message in messages], interrupts

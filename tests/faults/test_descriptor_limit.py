@@ -1,0 +1,104 @@
+"""Reaching the descriptor limit is an ordinary error for the one who did, and ends when descriptors are
+free again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.support import proc, roles, scarce
+from tests.support.wait import until
+
+if TYPE_CHECKING:
+    from tests.conftest import Spawn
+
+LIMIT = 60
+MANY = 80
+
+
+def test_joining_until_it_is_reached(spawn: Spawn, bus: str) -> None:
+    """`join` fails with an ordinary error, what has joined works on, and after leaving one can join again."""
+    earth = spawn.member(bus, "earth")
+    child = spawn.limited_child(LIMIT)
+    joined, error = child.call(scarce.join_until_error, bus, MANY, bound=60)
+    assert 2 <= joined < MANY
+    assert "JoinError" in error or "OSError" in error
+    for name in (0, joined - 1):
+        assert child.call(roles.send, "earth", name, name=str(name)) == 1
+        assert earth.recv().payload == name
+    for name in range(joined // 2, joined):
+        child.call(roles.leave, str(name))
+    assert child.call(scarce.join_until_error, bus, 1, first=1000) == (1, [])
+    assert child.call(roles.send, "earth", b"again", name="1000") == 1
+    assert earth.recv().payload == b"again"
+
+
+def test_sending_to_more_than_fit(spawn: Spawn, bus: str) -> None:
+    """A sender runs out of descriptors for channels: `send` says so, and the open channels work on."""
+    host = spawn.child("host")
+    for number in range(MANY):
+        host.call(roles.join, bus, (f"end-{number}",), name=str(number))
+    child = spawn.limited_child(LIMIT)
+    child.call(roles.join, bus, ("limited",), affinity=False)
+    reached, error = child.call(scarce.send_to_each, MANY, bound=60)
+    assert 2 <= reached < MANY
+    assert "IpmbError" in error or "OSError" in error
+    for _ in range(3):
+        for number in (0, reached - 1):
+            assert child.call(roles.send, f"end-{number}", b"still") == 1
+    assert host.call(roles.send, "limited", b"back", name="0") == 1
+    assert child.call(roles.recv)[0] == b"back"
+
+
+def test_receiving_from_more_than_fit(spawn: Spawn, bus: str) -> None:
+    """More senders than a receiver can connect to: as some go, the others' messages come; none is lost."""
+    host = spawn.child("host")
+    for number in range(MANY):
+        host.call(roles.join, bus, (f"end-{number}",), name=str(number))
+    child = spawn.limited_child(LIMIT)
+    child.call(roles.join, bus, ("limited",), affinity=False)
+    for number in range(MANY):
+        assert host.call(roles.send, "limited", number, name=str(number), timeout=2.0) == 1
+    for number in range(MANY):
+        host.call(roles.leave, str(number))
+    got = child.call(roles.recv_all, 1.0, bound=30)
+    assert sorted(got) == list(range(MANY))
+
+
+def test_a_controller_that_cannot_take_more(spawn: Spawn, bus: str) -> None:
+    """Joiners beyond the controller's limit get a clear error; members talk on; when some leave, others get
+    in.
+    """
+    controller = spawn.limited_child(LIMIT, "controller")
+    controller.call(roles.join, bus, ("controller",))
+    child = spawn.child("joiner")
+    joined, error = child.call(scarce.join_until_error, bus, MANY, timeout=1.0, affinity=False, bound=60)
+    assert 2 <= joined < MANY
+    assert "JoinError" in error
+    assert child.call(roles.send, "end-1", b"x", name="0") == 1
+    assert child.call(roles.recv, name="1")[0] == b"x"
+    for name in range(4, joined):
+        child.call(roles.leave, str(name))
+    assert child.call(scarce.join_until_error, bus, 1, first=1000, affinity=False) == (1, [])
+    assert child.call(roles.send, "controller", b"hello", name="1000") == 1
+    assert controller.call(roles.recv)[0] == b"hello"
+    proc.wait_asleep(controller.pid)
+    until(lambda: proc.state(controller.pid) == "S", "the controller rests")
+
+
+def test_a_process_with_no_descriptor_left(spawn: Spawn, bus: str) -> None:
+    """The application itself has used up every descriptor: sends in the ring go on, a large one is an
+    error.
+    """
+    earth = spawn.member(bus, "earth")
+    child = spawn.limited_child(LIMIT)
+    child.call(roles.join, bus, ("limited",), affinity=False)
+    assert child.call(roles.send, "earth", b"before") == 1
+    assert earth.send("limited", b"before") == 1
+    assert child.call(roles.recv)[0] == b"before"
+    in_ring, large, after = child.call(scarce.with_no_descriptor_left, "earth")
+    assert in_ring == 1
+    assert "SendError" in large or "OSError" in large
+    assert after == 1
+    assert [earth.recv().payload for _ in range(2)] == [b"before", b"in the ring"]
+    assert len(earth.recv().payload) == 100_000

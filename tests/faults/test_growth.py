@@ -1,0 +1,139 @@
+"""Nothing grows: not over 2,000 joins and leaves, not over many channels, not over many messages."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support import cycles, proc, roles, streams
+from tests.support.wait import until
+
+if TYPE_CHECKING:
+    from tests.conftest import Spawn
+
+CYCLES = 2000
+WARM_UP = 300
+
+#: Growth of memory over all cycles that is still none: allocators keep what they have once had.
+MEMORY_KIB = 1024
+
+
+@dataclass(frozen=True)
+class Size:
+    """What a process holds."""
+
+    descriptors: int
+    threads: int
+    mappings: int
+    names: int
+    kib: int
+
+    @classmethod
+    def of(cls, pid: int) -> Size:
+        return cls(
+            len(proc.descriptors(pid)),
+            len(proc.threads(pid)),
+            len(proc.mappings(pid)),
+            len(proc.listening_names(pid)),
+            proc.resident_kib(pid),
+        )
+
+
+def assert_no_growth(before: Size, pid: int, *, kib: int = MEMORY_KIB) -> None:
+    """Descriptors, threads and names exactly, mappings up to the allocator's own, memory up to the bound."""
+
+    def settled() -> bool:
+        now = Size.of(pid)
+        same = (now.descriptors, now.threads, now.names) <= (before.descriptors, before.threads, before.names)
+        return same and now.mappings <= before.mappings + 4 and now.kib <= before.kib + kib
+
+    until(settled, f"{before} again; now {Size.of(pid)}")
+
+
+@pytest.mark.timeout(180, method="signal")
+def test_2000_joins_and_leaves(spawn: Spawn, bus: str) -> None:
+    """Neither the one that joins and leaves nor the ones that stay hold more after 2,000 times."""
+    controller, earth = spawn.members(bus, "controller", "earth")
+    child = spawn.child("cycler")
+    child.call(cycles.join_and_leave, bus, WARM_UP, bound=60)
+    earth.child.call(streams.recv_plain_numbers, WARM_UP, bound=60)
+    pids = [controller.pid, earth.pid, child.pid]
+    before = {pid: Size.of(pid) for pid in pids}
+    for _ in range(CYCLES // 100):
+        child.call(cycles.join_and_leave, bus, 100, bound=60)
+        assert len(earth.recv_numbers(100)) == 100
+    for pid in pids:
+        # The controller remembers the departed for a minute, so it may hold a little for each.
+        assert_no_growth(before[pid], pid, kib=MEMORY_KIB * (2 if pid == controller.pid else 1))
+    assert controller.peer_ids() == {earth.id}
+
+
+def test_200_controllers_in_turn(spawn: Spawn, bus: str) -> None:
+    """The same process makes and leaves a bus of its own again and again."""
+    child = spawn.child("cycler")
+    child.call(cycles.make_and_leave, bus, 50)
+    before = Size.of(child.pid)
+    child.call(cycles.make_and_leave, bus, 200, bound=60)
+    assert_no_growth(before, child.pid)
+    assert before.names == 0
+
+
+def test_members_that_are_killed_leave_nothing(spawn: Spawn, bus: str) -> None:
+    """Dead peers cost the living neither descriptors nor mappings, and the machine no names or files."""
+    earth = spawn.member(bus, "earth")
+    files = set(os.listdir("/dev/shm")) | set(os.listdir("/tmp"))
+
+    def round_of_deaths() -> None:
+        doomed = spawn.members(bus, *["doomed"] * 4)
+        for member in doomed:
+            assert member.send("earth", b"x" * 100_000) == 1
+            assert earth.recv().pid == member.pid
+            assert earth.send("doomed", b"unread") == 1
+        for member in doomed:
+            member.kill()
+            spawn.forget(member.child)
+        until(lambda: not earth.peer_ids(), "they are gone")
+
+    round_of_deaths()
+    before = Size.of(earth.pid)
+    for _ in range(4):
+        round_of_deaths()
+    assert_no_growth(before, earth.pid)
+    mine = {name for name in set(os.listdir("/dev/shm")) | set(os.listdir("/tmp")) if "ipmb" in name}
+    assert mine <= files
+    own_prefix = proc.own_name(earth.pid)[:37]
+    assert {one.name for one in proc.unix_sockets() if one.name.startswith(own_prefix)} == {
+        proc.own_name(earth.pid)
+    }
+
+
+def test_messages_leave_nothing(spawn: Spawn, bus: str) -> None:
+    """100,000 messages in the ring and 500 with memory of their own: as before."""
+    earth, moon = spawn.members(bus, "earth", "moon")
+    for warm in (True, False):
+        reading = earth.child.begin(streams.recv_slowly, 0)
+        count = 10_000 if warm else 100_000
+        assert moon.child.call(streams.send_in_order, "earth", count, bound=60) == count
+        for _ in range(20 if warm else 500):
+            assert moon.child.call(roles.send_pattern, "earth", 1, 200_000) == 1
+        proc.wait_asleep(moon.pid)
+        ended = earth.child.post(roles.stats)
+        assert reading.result() == count + (20 if warm else 500)
+        ended.result()
+        if warm:
+            before = {pid: Size.of(pid) for pid in (earth.pid, moon.pid)}
+    for pid, size in before.items():
+        assert_no_growth(size, pid, kib=2 * MEMORY_KIB)
+
+
+def test_selectors_leave_nothing(spawn: Spawn, bus: str) -> None:
+    """A program that makes a new selector for every message does not grow either."""
+    earth, moon = spawn.members(bus, "earth", "moon")
+    moon.child.call(cycles.send_new_selectors, 0, 5000, bound=30)
+    before = Size.of(moon.pid)
+    moon.child.call(cycles.send_new_selectors, 5000, 20_000, bound=60)
+    assert_no_growth(before, moon.pid)
+    assert earth.recv().payload == 0

@@ -1,0 +1,303 @@
+"""Every bound: accepted at the bound, an ordinary error one past it, and nothing sent by the call that
+fails.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+import ipmb
+from tests.support import bounds, proc, roles, stranger, streams
+from tests.support.limits import all_bounds, bound
+
+if TYPE_CHECKING:
+    from tests.conftest import Spawn
+
+ROOT = Path(__file__).parents[2]
+
+#: Bounds that no test in Python can reach, and where they are tested instead.
+ELSEWHERE = {
+    "DEDUP_ENTRIES": "crates/bus",
+    "DESCRIPTORS_IN_FLIGHT_PER_PEER": "with attachments",
+    "DESCRIPTORS_IN_FLIGHT_SHARE": "with attachments",
+    "DIRECTORY_BYTES": "crates/bus",
+    "LISTEN_BACKLOG": "the kernel cuts it",
+    "MEMBERS": "crates/bus",
+    "OBJECTS_PER_MESSAGE": "with attachments",
+    "PROBE_MILLIS": "crates/bus",
+    "RING_BYTES_MAX": "rings do not grow yet",
+    "SELECTOR_BYTES": "follows from LABEL_OP_BYTES",
+    "TAKEOVER_GRACE_MILLIS": "crates/bus",
+    "TERM_LEAP": "crates/bus",
+    "TOMBSTONES": "crates/bus",
+    "TOMBSTONE_SECONDS": "crates/bus",
+}
+
+
+def test_every_bound_has_a_test() -> None:
+    """A bound that is added to the source must be used in this file or be listed with its reason above."""
+    used = set(re.findall(r'bound\("(\w+)"\)', Path(__file__).read_text()))
+    known = set(all_bounds())
+    assert known
+    assert used <= known, f"gone from the source: {used - known}"
+    assert set(ELSEWHERE) <= known, f"gone from the source: {set(ELSEWHERE) - known}"
+    assert known == used | set(ELSEWHERE), f"without a test: {known - used - set(ELSEWHERE)}"
+    assert not used & set(ELSEWHERE)
+
+
+def refused(error: pytest.ExceptionInfo[Exception], argument: str, limit: int) -> None:
+    """A good error names the argument and the bound."""
+    assert argument in str(error.value), error.value
+    assert str(limit) in str(error.value), error.value
+
+
+def test_identifier_bytes(spawn: Spawn, bus: str) -> None:
+    limit = bound("IDENTIFIER_BYTES")
+    spawn.member(bus.ljust(limit, "x"), "earth")
+    for bad in (bus.ljust(limit + 1, "x"), "ä" * (limit // 2 + 1), "", "a\0b"):
+        with pytest.raises(ValueError, match="identifier") as error:
+            ipmb.join(bad, timeout=0)
+        refused(error, "identifier", limit)
+
+
+def test_label_element_bytes(spawn: Spawn, bus: str) -> None:
+    limit = bound("LABEL_ELEMENT_BYTES")
+    longest = "e" * limit
+    earth = spawn.member(bus, longest)
+    assert spawn.member(bus, "moon").send(longest, b"x") == 1
+    assert earth.recv().payload == b"x"
+    for bad in ("e" * (limit + 1), "ä" * (limit // 2 + 1), ""):
+        for call in (ipmb.label, ipmb.LabelOp):
+            with pytest.raises(ValueError, match="label element") as error:
+                call(bad)
+            refused(error, "label element", limit)
+        with pytest.raises(ValueError, match="label element"):
+            ipmb.join(bus, [bad], timeout=0)
+
+
+def test_label_elements(spawn: Spawn, bus: str) -> None:
+    limit = bound("LABEL_ELEMENTS")
+    many = [f"e{number}" for number in range(limit)]
+    earth = spawn.member(bus, *many)
+    assert spawn.member(bus, "moon").send(f"e{limit - 1} & e0", b"x") == 1
+    assert set(earth.recv().label) == {"moon"}
+    with pytest.raises(ValueError, match="label") as error:
+        ipmb.label(*many, "one more")
+    refused(error, "label", limit)
+    with pytest.raises(ValueError, match="label"):
+        _ = ipmb.label(*many) | ipmb.label("one more")
+
+
+def test_label_bytes(spawn: Spawn, bus: str) -> None:
+    limit = bound("LABEL_BYTES")
+    part = bound("LABEL_ELEMENT_BYTES") - 3
+    full = [f"{number:02}".ljust(part, "x") for number in range(limit // part)]
+    rest = limit - len(full) * part
+    full += ["r" * rest] if rest else []
+    assert sum(map(len, full)) == limit
+    earth = spawn.member(bus, *full)
+    assert spawn.member(bus, "moon").peers() == [(earth.id, tuple(sorted(full)), earth.pid)]
+    with pytest.raises(ValueError, match="label") as error:
+        ipmb.label(*full, "x")
+    refused(error, "label", limit)
+
+
+def test_label_op_depth(spawn: Spawn, bus: str) -> None:
+    limit = bound("LABEL_OP_DEPTH")
+    moon = spawn.member(bus, "moon")
+    deepest = "!" * (limit - 1) + "moon"
+    assert str(ipmb.LabelOp.parse(deepest)) == deepest
+    assert moon.send(deepest, b"x") == (limit - 1) % 2 ^ 1
+    with pytest.raises(ValueError, match="label op") as error:
+        ipmb.LabelOp.parse("!" + deepest)
+    assert str(limit) in str(error.value)
+    op = ipmb.LabelOp.parse(deepest)
+    with pytest.raises(ValueError, match=str(limit)):
+        _ = ~op
+    with pytest.raises(ValueError, match=r"."):
+        ipmb.LabelOp.parse("(" * 100_000 + "a" + ")" * 100_000)
+
+
+def test_label_op_nodes(spawn: Spawn, bus: str) -> None:
+    limit = bound("LABEL_OP_NODES")
+    moon = spawn.member(bus, "moon")
+    leaves = (limit + 1) // 2
+    widest = bounds.balanced(leaves)
+    assert moon.send(f"({widest}) | moon" if limit % 2 else widest, b"x") == 1
+    with pytest.raises(ValueError, match=str(limit)):
+        ipmb.LabelOp.parse(bounds.balanced(leaves + 1))
+
+
+def test_label_op_bytes(spawn: Spawn, bus: str) -> None:
+    limit = bound("LABEL_OP_BYTES")
+    element = bound("LABEL_ELEMENT_BYTES")
+    moon = spawn.member(bus, "moon")
+    assert moon.send(bounds.wide(limit - 2 * element, element), b"x") == 0
+    with pytest.raises(ValueError, match=str(limit)):
+        ipmb.LabelOp.parse(bounds.wide(limit + element, element))
+
+
+def test_token_bytes(spawn: Spawn, bus: str) -> None:
+    limit = bound("TOKEN_BYTES")
+    longest = "t" * limit
+    first, second = spawn.members(bus, "first", "second", token=longest)
+    assert first.peer_ids() == {second.id}
+    spawn.child("other").post(roles.join, bus, (), token=longest[:-1] + "u").fails("TokenMismatch")
+    with pytest.raises(ValueError, match="token") as error:
+        ipmb.join(bus, token=longest + "t", timeout=0)
+    refused(error, "token", limit)
+
+
+def test_payload_at_the_border_of_a_record(spawn: Spawn, bus: str) -> None:
+    """Payloads around the size from which they travel in memory of their own all arrive."""
+    border = bound("RECORD_BYTES")
+    assert border == bound("RING_BYTES") // 4
+    earth, moon = spawn.members(bus, "earth", "moon")
+    sizes = [*range(border - 200, border + 40, 3), border - 1, border, border + 1]
+    for size in sizes:
+        assert moon.child.call(roles.send_pattern, "earth", size, size) == 1
+        assert earth.child.call(roles.recv_is_pattern, size, size)
+
+
+def test_payload_of_a_gibibyte_arrives(spawn: Spawn, bus: str) -> None:
+    earth, moon = spawn.members(bus, "earth", "moon")
+    sending = moon.child.begin(bounds.send_gibibyte, "earth")
+    assert earth.child.call(bounds.recv_gibibyte, bound=50)
+    assert sending.result(50) == 1
+
+
+def test_payload_bytes(spawn: Spawn, bus: str) -> None:
+    """A payload at the bound is tried (nobody matches, so nothing is copied); one past it is `TooLarge`."""
+    limit = bound("PAYLOAD_BYTES")
+    _, moon = spawn.members(bus, "earth", "moon")
+    assert moon.child.call(bounds.send_vast, "nobody", limit, bound=30) == 0
+    error = moon.child.post(bounds.send_vast, "earth", limit + 1).fails("TooLarge", 30)
+    assert error.is_a("SendError")
+    assert str(limit) in error.text
+    assert moon.stats()["sent"] == 0
+
+
+def test_parked_messages(spawn: Spawn, bus: str) -> None:
+    limit = bound("PARKED_MESSAGES")
+    moon = spawn.member(bus, "moon")
+    assert moon.child.call(streams.park_until_error, "late", 8, bound=30) == (limit, "Full")
+    assert moon.stats()["waiting"] == limit
+    late = spawn.member(bus, "late")
+    assert late.recv_numbers(limit) == list(range(limit))
+    late.nothing_comes()
+    assert moon.send("later", b"room again", ttl=60) == 0
+
+
+def test_parked_bytes(spawn: Spawn, bus: str) -> None:
+    limit = bound("PARKED_BYTES")
+    moon = spawn.member(bus, "moon")
+    size = 15_000
+    parked, error = moon.child.call(streams.park_until_error, "late", size, bound=30)
+    assert error == "Full"
+    assert 0.9 * limit < parked * size <= limit
+    late = spawn.member(bus, "late")
+    assert late.recv_numbers(parked) == list(range(parked))
+    assert moon.send("later", b"room again", ttl=60) == 0
+
+
+@pytest.mark.parametrize("ttl", [0, None], ids=["no ttl", "any ttl"])
+def test_ring_bytes(spawn: Spawn, bus: str, ttl: float | None) -> None:
+    """A full ring is a timeout, an error, or a counted drop, as the caller chose; and room again is room
+    again.
+    """
+    earth, moon = spawn.members(bus, "earth", "moon")
+    sent, error = moon.child.call(roles.send_until_error, "earth", 1000, overflow="error", ttl=ttl)
+    assert error == "Full"
+    assert bound("RING_BYTES") * 0.8 < sent * 1000 < bound("RING_BYTES")
+    timeout = moon.child.post(roles.send, "earth", bytes(1000), timeout=0.2, ttl=ttl).fails("SendTimeout")
+    assert timeout.is_a("TimeoutError")
+    assert timeout.attributes["delivered"] == 0
+    moon.child.post(roles.send, "earth", bytes(1000), timeout=0, ttl=ttl).fails("SendTimeout")
+    for _ in range(3):
+        assert moon.send("earth", bytes(1000), overflow="drop", ttl=ttl) == 0
+    stats = moon.stats()
+    assert (stats["dropped"], stats["dropped_by_reason"]["full"]) == (3, 3)
+    waiting = moon.child.begin(roles.send_numbers, "earth", sent, 1, size=1000, timeout=20.0, ttl=ttl)
+    proc.wait_asleep(moon.pid)
+    assert earth.recv_numbers(sent + 1) == list(range(sent + 1))
+    assert waiting.result() == [1]
+
+
+def test_ring_full_for_some_of_many(spawn: Spawn, bus: str) -> None:
+    """A multicast to a full and an empty ring: `error` reaches nobody, a timeout says whom it reached."""
+    full, empty, moon = spawn.members(bus, "planet", "planet", "moon")
+    sent, _ = moon.child.call(roles.send_until_error, "planet", 1000, mode="multicast", overflow="error")
+    assert empty.recv_numbers(sent) == list(range(sent))
+    for overflow, name, delivered in (("error", "Full", None), ("block", "SendTimeout", 1)):
+        pending = moon.child.post(
+            roles.send, "planet", bytes(1000), mode="multicast", overflow=overflow, timeout=0.2
+        )
+        assert pending.fails(name).attributes.get("delivered") == delivered
+    assert moon.send("planet", bytes(1000), mode="multicast", overflow="drop") == 1
+    assert len(empty.recv_all(0.1)) == 2, "the one of the timeout and the one beside the drop"
+    assert full.recv_numbers(sent) == list(range(sent))
+    full.nothing_comes()
+
+
+def test_ring_to_oneself(spawn: Spawn, bus: str) -> None:
+    """A full ring to oneself is `Full` at once, not a deadlock, even without a timeout."""
+    moon = spawn.member(bus, "moon")
+    sent, error = moon.child.call(roles.send_until_error, "moon", 1000, timeout=None)
+    assert error == "Full"
+    assert moon.recv_numbers(sent) == list(range(sent))
+    assert moon.send("moon", b"again") == 1
+
+
+def test_routes(spawn: Spawn, bus: str) -> None:
+    """More selectors than are kept resolved: all of them work, the first ones too when they come again."""
+    limit = bound("ROUTES")
+    earth, moon = spawn.members(bus, "earth", "moon")
+    for _ in range(2):
+        assert moon.child.call(bounds.send_by_many_selectors, "earth", limit + 50, bound=30) == limit + 50
+        assert earth.child.call(streams.recv_in_order, limit + 50, bound=30) == limit + 50
+
+
+def test_pending_strangers(spawn: Spawn, bus: str) -> None:
+    """The bus bears only so many strangers at a time, each only so long."""
+    controller = spawn.member(bus, "controller")
+    crowds = {
+        proc.rendezvous_name(controller.pid): bound("PENDING_JOINS"),
+        proc.own_name(controller.pid): bound("PENDING_CHANNELS"),
+    }
+    for name, limit in crowds.items():
+        before = len(proc.descriptors(controller.pid))
+        waited = spawn.child("crowd").call(bounds.crowd_until_dropped, name, 2 * limit, bound=30)
+        assert max(waited) < 3 * bound("HANDSHAKE_MILLIS") / 1000
+        assert bounds.peak(controller.pid, name, 2 * limit) <= before + limit + 8
+
+
+def test_packet_bytes(spawn: Spawn, bus: str) -> None:
+    """A control packet over the bound is refused, whatever is in it."""
+    controller = spawn.member(bus, "controller")
+    for size in (bound("PACKET_BYTES") + 1, 4 * bound("PACKET_BYTES")):
+        with stranger.connect(proc.rendezvous_name(controller.pid)) as one:
+            assert stranger.say(one, stranger.packet(bytes(size))[:size])
+            stranger.answers_until_closed(one, bound=5.0)
+    assert spawn.member(bus, "late").peer_ids() == {controller.id}
+
+
+@pytest.mark.parametrize("timeout", [-1, -0.001, float("nan"), "1", [1]])
+def test_bad_timeouts(timeout: object) -> None:
+    """Negative, not a number, or no number at all: named at the call, before anything happens."""
+    kind = TypeError if isinstance(timeout, str | list) else ValueError
+    with pytest.raises(kind, match="timeout"):
+        ipmb.join("test.never", timeout=timeout)  # type: ignore[arg-type]
+
+
+def test_bad_arguments_of_a_call(spawn: Spawn, bus: str) -> None:
+    """Each names its argument, and nothing has been sent by any of them."""
+    earth, moon = spawn.members(bus, "earth", "moon")
+    for argument, names in moon.child.call(bounds.bad_calls, "earth"):
+        assert {"ValueError", "TypeError"} & set(names[:-1]), (argument, names)
+        assert argument in names[-1], (argument, names)
+    earth.nothing_comes()
+    assert moon.stats()["sent"] == 0

@@ -1,0 +1,131 @@
+"""Roles that go to a bound and one past it."""
+
+from __future__ import annotations
+
+import mmap
+import select
+import time
+from typing import Any
+
+import ipmb
+from tests.support import proc, roles, stranger
+
+GIBIBYTE = 1 << 30
+
+
+def balanced(leaves: int, first: int = 0) -> str:
+    """An expression of that many leaves, one of them `moon`, nested as little as possible."""
+    if leaves == 1:
+        return f"e{first}" if first else "moon"
+    half = leaves // 2
+    return f"({balanced(half, first)} | {balanced(leaves - half, first + half)})"
+
+
+def wide(size: int, element: int) -> str:
+    """An expression whose leaves together have about ``size`` bytes, of ``element`` bytes each."""
+    leaves = [f"e{number:03}".ljust(element, "x") for number in range(size // element)]
+    while len(leaves) > 1:
+        pairs = zip(leaves[::2], leaves[1::2], strict=False)
+        odd = leaves[-1:] if len(leaves) % 2 else []
+        leaves = [f"({one} | {other})" for one, other in pairs] + odd
+    return leaves[0]
+
+
+def send_gibibyte(to: str) -> int:
+    """A payload of one GiB, mostly zeros, with a mark in every 64th MiB."""
+    with mmap.mmap(-1, GIBIBYTE) as source:
+        for place in range(0, GIBIBYTE, 64 << 20):
+            source[place : place + 8] = place.to_bytes(8, "little")
+        return roles.ends[roles.MAIN].sender.send(to, source, timeout=40.0)
+
+
+def recv_gibibyte() -> bool:
+    payload = memoryview(roles.ends[roles.MAIN].receiver.recv(40.0).payload)
+    places = range(0, GIBIBYTE, 64 << 20)
+    marks = [int.from_bytes(payload[place : place + 8], "little") for place in places]
+    return len(payload) == GIBIBYTE and marks == list(places)
+
+
+def send_vast(to: str, size: int) -> int:
+    """A payload that exists only as address space: nobody has touched its pages."""
+    with mmap.mmap(-1, size) as source:
+        return roles.ends[roles.MAIN].sender.send(to, source, timeout=20.0)
+
+
+def send_by_many_selectors(to: str, count: int) -> int:
+    """One message by each of ``count`` different selectors that all mean the same endpoint."""
+    sender = roles.ends[roles.MAIN].sender
+    return sum(sender.send(ipmb.LabelOp(to) & ~ipmb.LabelOp(f"no-{n}"), n, timeout=5.0) for n in range(count))
+
+
+def crowd_until_dropped(name: bytes, count: int) -> list[float]:
+    """Connect ``count`` times in silence, each until it is dropped; how long each was borne."""
+    poller = select.poll()
+    begun: dict[int, float] = {}
+    crowd = {}
+    for _ in range(count):
+        one = stranger.connect(name)
+        crowd[one.fileno()] = one
+        begun[one.fileno()] = time.monotonic()
+        poller.register(one, select.POLLRDHUP)
+    borne = []
+    while crowd:
+        for number, _ in poller.poll(10_000):
+            borne.append(time.monotonic() - begun[number])
+            poller.unregister(number)
+            crowd.pop(number).close()
+    return borne
+
+
+def peak(pid: int, name: bytes, count: int) -> int:
+    """The most descriptors ``pid`` holds while ``count`` silent connections come."""
+    crowd = [stranger.connect(name) for _ in range(count)]
+    most = 0
+    while not all(stranger.is_closed(one) for one in crowd):
+        most = max(most, len(proc.descriptors(pid)))
+        time.sleep(0.005)
+    for one in crowd:
+        one.close()
+    return most
+
+
+def bad_calls(to: str) -> list[tuple[str, list[str]]]:
+    """Calls with a bad argument: (its name, the classes and the text of what was raised)."""
+    end = roles.ends[roles.MAIN]
+    send: Any = end.sender.send
+    recv: Any = end.receiver.recv
+    unicast: Any = ipmb.Selector.unicast
+    calls = {
+        "timeout": [
+            lambda: send(to, b"", timeout=-1),
+            lambda: send(to, b"", timeout="1"),
+            lambda: recv(-1),
+            lambda: recv(float("nan")),
+            lambda: recv("1"),
+        ],
+        "ttl": [
+            lambda: unicast("a", ttl=-1),
+            lambda: unicast("a", ttl=float("nan")),
+            lambda: unicast("a", ttl="1"),
+            lambda: send(to, b"", ttl=-0.5),
+        ],
+        "overflow": [lambda: send(to, b"", overflow="explode"), lambda: send(to, b"", overflow=1)],
+        "payload": [
+            lambda: send(to, object()),
+            lambda: send(to, {1, 2}),
+            lambda: send(to, 2**64),
+            lambda: send(to, -(2**63) - 1),
+            lambda: send(to, [1, [2, {"three": object()}]]),
+        ],
+        "selector": [lambda: send(1, b""), lambda: send(None, b"")],
+    }
+    found = []
+    for argument, tries in calls.items():
+        for call in tries:
+            try:
+                value = call()
+            except Exception as error:  # noqa: BLE001 - which one it is, is the question
+                found.append((argument, [kind.__name__ for kind in type(error).__mro__] + [str(error)]))
+            else:
+                found.append((argument, ["nothing was raised", repr(value)]))
+    return found

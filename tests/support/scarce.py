@@ -1,0 +1,56 @@
+"""Roles that use descriptors up, and report how that ends."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import ipmb
+from tests.support import roles
+
+
+def _names(error: BaseException) -> list[str]:
+    return [kind.__name__ for kind in type(error).__mro__]
+
+
+def join_until_error(
+    bus: str, count: int, *, first: int = 0, timeout: float = 5.0, affinity: bool = True
+) -> tuple[int, list[str]]:
+    """Join as end-0, end-1 ...; how many did, and the classes of the exception that ended it."""
+    for number in range(first, first + count):
+        try:
+            roles.join(bus, [f"end-{number}"], name=str(number), timeout=timeout, affinity=affinity)
+        except (ipmb.IpmbError, OSError) as error:
+            return number - first, _names(error)
+    return count, []
+
+
+def send_to_each(count: int) -> tuple[int, list[str]]:
+    """Send one message to each of end-0, end-1 ...; how many went, and what ended it."""
+    for number in range(count):
+        try:
+            assert roles.send(f"end-{number}", number, timeout=2.0) == 1
+        except (ipmb.IpmbError, OSError) as error:
+            return number, _names(error)
+    return count, []
+
+
+def with_no_descriptor_left(to: str) -> tuple[int, list[str], Any]:
+    """Send a small and a large message with all descriptors in use, and a large one when they are free
+    again.
+    """
+    taken = []
+    try:
+        while True:
+            taken.append(os.dup(0))
+    except OSError:
+        pass
+    large: list[str] = []
+    in_ring = roles.send(to, b"in the ring")
+    try:
+        roles.send(to, bytes(100_000))
+    except (ipmb.IpmbError, OSError) as error:
+        large = _names(error)
+    for number in taken:
+        os.close(number)
+    return in_ring, large, roles.send(to, bytes(100_000))
