@@ -6,7 +6,9 @@ sent. Lists and dicts are decoded here, by msgspec, which checks what it reads a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+import builtins
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Any, Final, get_args
 from uuid import UUID
 
 import msgspec
@@ -25,6 +27,23 @@ _DECODERS: Final[Mapping[str, Callable[[bytes], Any]]] = {
     "list": msgspec.msgpack.Decoder(list).decode,
     "dict": msgspec.msgpack.Decoder(dict).decode,
 }
+
+
+def accepted(payloads: type | UnionType | None) -> list[bytes]:
+    """The UUIDs of the payload types in a union such as `str | bytes`.
+
+    Raises:
+        TypeError: A member of the union is no payload type.
+    """
+    members = get_args(payloads) if isinstance(payloads, UnionType) else (payloads,)
+    ids = []
+    for member in members:
+        name = "None" if member in {None, NoneType} else getattr(member, "__name__", "")
+        if name not in BUILTINS or (name != "None" and getattr(builtins, name) is not member):
+            msg = f"payloads is or holds {member!r}: give types out of {', '.join(BUILTINS)}"
+            raise TypeError(msg)
+        ids.append(BUILTINS[name].bytes)
+    return ids
 
 
 def encode(payload: object) -> tuple[bytes, bytes]:

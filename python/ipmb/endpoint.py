@@ -1,0 +1,192 @@
+"""Joining a bus, and the endpoint that comes of it."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+from typing import TYPE_CHECKING, NoReturn, Self, overload
+
+from ipmb import _core
+from ipmb._core import Label, Receiver, Sender
+from ipmb.values import Options, Stats
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import TracebackType, UnionType
+
+    from ipmb._core import EndpointInfo
+
+logger = logging.getLogger("ipmb")
+
+# A thread that waits in native code when the interpreter goes away could not come back into it.
+atexit.register(_core.close_all)
+
+
+class Endpoint(tuple[Sender, Receiver]):
+    """One place on a bus: a sender and a receiver, with an id nobody else has.
+
+    Made by `join`. It unpacks to `(sender, receiver)` and is a context manager that leaves the bus at its end. When
+    nobody holds the endpoint or one of its halves any more, it leaves as well.
+
+    Example:
+        >>> import ipmb
+        >>> with ipmb.join("com.example.endpoint", "earth") as (sender, receiver):
+        ...     sender.send("earth", "hello me")
+        ...     receiver.recv(timeout=5).payload
+        1
+        'hello me'
+    """
+
+    _core: _core.Endpoint
+
+    def __new__(cls, core: _core.Endpoint) -> Self:
+        """Wraps what the native join made; programs call `join`."""
+        self = super().__new__(cls, (core.sender, core.receiver))
+        self._core = core
+        return self
+
+    @property
+    def id(self) -> int:
+        """The id of this endpoint, which nobody else has as long as the bus lives."""
+        return self._core.id
+
+    @property
+    def label(self) -> Label:
+        """The label it joined with."""
+        return self._core.label
+
+    @property
+    def identifier(self) -> str:
+        """The name of the bus."""
+        return self._core.identifier
+
+    @property
+    def is_controller(self) -> bool:
+        """Whether this endpoint plays controller now."""
+        return self._core.is_controller
+
+    @property
+    def sender(self) -> Sender:
+        """The half that sends."""
+        return self[0]
+
+    @property
+    def receiver(self) -> Receiver:
+        """The half that receives."""
+        return self[1]
+
+    def peers(self) -> list[EndpointInfo]:
+        """Everybody on the bus but this endpoint.
+
+        Raises:
+            Closed: The endpoint has left the bus.
+
+        Example:
+            >>> import ipmb
+            >>> with ipmb.join("com.example.peers", "earth") as earth, ipmb.join("com.example.peers", "moon"):
+            ...     [peer.label for peer in earth.peers()]
+            [label('moon')]
+        """
+        return self._core.peers()
+
+    def stats(self) -> Stats:
+        """What this endpoint has counted since it joined.
+
+        Example:
+            >>> import ipmb
+            >>> with ipmb.join("com.example.stats") as endpoint:
+            ...     endpoint.sender.send("nobody", b"lost")
+            ...     endpoint.stats().dropped_by_reason["no_route"]
+            0
+            1
+        """
+        return self._core.stats()
+
+    def close(self) -> None:
+        """Leaves the bus. A `recv` or `send` that waits in another thread raises `Closed`. Closing twice is fine."""
+        self._core.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Endpoint {self.id:#x} {self.label!r} on {self.identifier!r}>"
+
+    def __reduce__(self) -> NoReturn:
+        msg = "an Endpoint belongs to its process: send the identifier and join there"
+        raise TypeError(msg)
+
+
+@overload
+def join(options: Options, /, *, timeout: float | None = None) -> Endpoint: ...
+@overload
+def join(
+    identifier: str,
+    label: Label | str | Iterable[str] = (),
+    *,
+    token: str | bytes = "",
+    controller_affinity: bool = True,
+    timeout: float | None = None,
+    payloads: type | UnionType | None = None,
+) -> Endpoint: ...
+def join(
+    identifier: str | Options,
+    label: Label | str | Iterable[str] = (),
+    *,
+    token: str | bytes = "",
+    controller_affinity: bool = True,
+    timeout: float | None = None,
+    payloads: type | UnionType | None = None,
+) -> Endpoint:
+    """Joins a bus, and makes it when it is not there yet.
+
+    Args:
+        identifier: The name of the bus, 1 to 255 bytes in UTF-8 without NUL; or `Options` with everything but the
+            timeout.
+        label: What describes this endpoint: a `Label`, a string, or an iterable of strings.
+        token: The shared secret, at most 1024 bytes. Empty: a bus without one, where all processes of the same user
+            trust each other.
+        controller_affinity: Whether this endpoint may play controller. With False it waits for a bus.
+        timeout: Seconds to wait, 0 or more; None waits for ever, 0 tries once.
+        payloads: The payload types this receiver takes, e.g. `str | bytes`; what it does not take is skipped and
+            counted. None takes everything.
+
+    Returns:
+        The `Endpoint`. From now on every later `send` by anyone on the bus sees it.
+
+    Raises:
+        TypeError, ValueError: An argument is of the wrong type or out of its bounds.
+        JoinTimeout: Nobody admitted us in time.
+        VersionMismatch: The bus speaks another protocol version.
+        TokenMismatch: The token is not the bus's.
+        PermissionDenied: The bus belongs to another user.
+        JoinError: The bus is full, or the system refused something.
+
+    Example:
+        >>> import ipmb
+        >>> with ipmb.join("com.example.join", ipmb.label("earth")) as (sender, receiver):
+        ...     sender.send("mars", "anybody there?")
+        0
+    """
+    if isinstance(identifier, Options):
+        if label != () or token != "" or controller_affinity is not True:
+            msg = "label, token and controller_affinity belong into the Options that were given"
+            raise TypeError(msg)
+        options = identifier
+    else:
+        options = Options(identifier, label, token, controller_affinity)
+    takes = None
+    if payloads is not None:
+        from ipmb import codec  # noqa: PLC0415 # msgspec is loaded where it is needed
+
+        takes = codec.accepted(payloads)
+    core = _core.join(
+        options.identifier, options.label, options.token, options.controller_affinity, timeout, takes
+    )
+    logger.debug("joined %r as %#x with %r", core.identifier, core.id, core.label)
+    return Endpoint(core)
