@@ -49,6 +49,12 @@ fn send_timeout(py: Python<'_>, text: String, delivered: usize) -> PyErr {
     make().map_or_else(|error| error, PyErr::from_value)
 }
 
+/// Whether an exception says that this side closed it.
+pub(crate) fn is_closed(py: Python<'_>, error: &PyErr) -> bool {
+    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    CLASS.import(py, "ipmb.errors", "Closed").is_ok_and(|class| error.is_instance(py, class))
+}
+
 /// A wrong value: "timeout is -1: give 0 or more seconds, or None for ever".
 pub(crate) fn wrong_value(argument: &str, value: impl std::fmt::Display, bound: &str) -> PyErr {
     PyValueError::new_err(format!("{argument} is {value}: {bound}"))

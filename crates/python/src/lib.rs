@@ -1,16 +1,24 @@
 //! The native module `ipmb._core`: what is on the path of a message, and thin faces of the core's own values.
 //!
 //! From the bottom up: `errors`, exceptions; `arguments`, checks that several functions share; `label` and `selector`,
-//! where a message goes; `msgpack` and `payload`, what it carries.
-//! The interpreter lock is held while a ring is read or written and released in every wait.
+//! where a message goes; `peer`, who sent it; `msgpack` and `payload`, what it carries; `message`; `waiting`, with the
+//! interpreter lock released; `sender`, `receiver`, `endpoint`.
+//!
+//! The interpreter lock is held while a ring is read or written and released in every wait. The core never calls back.
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod endpoint;
 mod errors;
 mod label;
+mod message;
 mod msgpack;
 mod payload;
+mod peer;
+mod receiver;
 mod selector;
+mod sender;
+mod waiting;
 
 use pyo3::prelude::*;
 
@@ -23,9 +31,19 @@ mod _core {
     use crate::{errors, payload};
 
     #[pymodule_export]
+    use crate::endpoint::{Endpoint, close_all, join};
+    #[pymodule_export]
     use crate::label::{Label, LabelOp};
     #[pymodule_export]
+    use crate::message::Message;
+    #[pymodule_export]
+    use crate::peer::EndpointInfo;
+    #[pymodule_export]
+    use crate::receiver::Receiver;
+    #[pymodule_export]
     use crate::selector::Selector;
+    #[pymodule_export]
+    use crate::sender::Sender;
 
     /// The UUID and the bytes that a payload travels as.
     #[pyfunction]
@@ -51,6 +69,8 @@ mod _core {
         for (name, type_id) in payload::TABLE {
             table.set_item(name, PyBytes::new(module.py(), &type_id.to_be_bytes()))?;
         }
-        module.add("BUILTIN_TYPES", table)
+        module.add("BUILTIN_TYPES", table)?;
+        module.add("PROTOCOL", ipmb_bus::wire::PROTOCOL_VERSION)?;
+        module.add("PACKAGE", env!("CARGO_PKG_VERSION"))
     }
 }

@@ -1,0 +1,178 @@
+//! Joining, the endpoint, and the end of the interpreter.
+//!
+//! The Python class `ipmb.Endpoint` stands on the native one here: what is not on the path of a message is Python.
+
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use ipmb_bus::stats::DropReason;
+use ipmb_bus::{Options, begin_join};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBytes, PyDict, PyList, PyMappingProxy, PyString, PyType};
+
+use crate::arguments::{self, Timeout};
+use crate::errors::{from_join, from_send, wrong_type};
+use crate::label::Label;
+use crate::payload::Type;
+use crate::peer::EndpointInfo;
+use crate::receiver::Receiver;
+use crate::sender::Sender;
+use crate::waiting::let_everybody_out;
+
+/// Shared by an endpoint and its halves, so that the exit of the interpreter finds whatever still lives.
+pub(crate) struct Anchor {
+    pub(crate) endpoint: ipmb_bus::Endpoint,
+}
+
+static ANCHORS: Mutex<Vec<Weak<Anchor>>> = Mutex::new(Vec::new());
+
+fn anchors() -> std::sync::MutexGuard<'static, Vec<Weak<Anchor>>> {
+    ANCHORS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The native part of an endpoint.
+#[pyclass(frozen, module = "ipmb._core")]
+pub(crate) struct Endpoint {
+    anchor: Arc<Anchor>,
+    sender: Py<Sender>,
+    receiver: Py<Receiver>,
+}
+
+#[pymethods]
+impl Endpoint {
+    #[getter]
+    fn id(&self) -> u64 {
+        self.anchor.endpoint.id()
+    }
+
+    #[getter]
+    fn label(&self) -> Label {
+        Label { core: self.anchor.endpoint.label().clone() }
+    }
+
+    #[getter]
+    fn identifier(&self) -> &str {
+        self.anchor.endpoint.identifier()
+    }
+
+    #[getter]
+    fn is_controller(&self, py: Python<'_>) -> bool {
+        py.detach(|| self.anchor.endpoint.is_controller())
+    }
+
+    #[getter]
+    fn sender(&self, py: Python<'_>) -> Py<Sender> {
+        self.sender.clone_ref(py)
+    }
+
+    #[getter]
+    fn receiver(&self, py: Python<'_>) -> Py<Receiver> {
+        self.receiver.clone_ref(py)
+    }
+
+    fn peers<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let peers = py.detach(|| self.anchor.endpoint.peers()).map_err(|error| from_send(py, &error))?;
+        let infos: PyResult<Vec<_>> = peers.iter().map(|peer| EndpointInfo::of(py, peer)).collect();
+        PyList::new(py, infos?)
+    }
+
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+        let stats = py.detach(|| self.anchor.endpoint.stats()).map_err(|error| from_send(py, &error))?;
+        let reasons = PyDict::new(py);
+        for (reason, count) in DropReason::ALL.iter().zip(stats.dropped) {
+            reasons.set_item(reason.name(), count)?;
+        }
+        let fields = PyDict::new(py);
+        for (name, value) in [
+            ("sent", stats.sent),
+            ("received", stats.received),
+            ("skipped", stats.skipped),
+            ("dropped", stats.dropped.iter().sum()),
+            ("expired", stats.expired),
+            ("redelivered", stats.redelivered),
+            ("waiting", stats.waiting),
+            ("bytes_sent", stats.bytes_sent),
+            ("bytes_received", stats.bytes_received),
+        ] {
+            fields.set_item(name, value)?;
+        }
+        fields.set_item("dropped_by_reason", PyMappingProxy::new(py, reasons.as_mapping()))?;
+        CLASS.import(py, "ipmb.values", "Stats")?.call((), Some(&fields))
+    }
+
+    fn close(&self, py: Python<'_>) {
+        py.detach(|| self.anchor.endpoint.close());
+    }
+}
+
+/// Joins a bus; the arguments are those of `ipmb.join`, with the UUIDs of the payload types it takes.
+#[pyfunction]
+#[pyo3(signature = (identifier, label, token, controller_affinity, timeout, takes))]
+pub(crate) fn join(
+    identifier: &Bound<'_, PyAny>,
+    label: &Bound<'_, PyAny>,
+    token: &Bound<'_, PyAny>,
+    controller_affinity: &Bound<'_, PyAny>,
+    timeout: &Bound<'_, PyAny>,
+    takes: Option<Vec<[u8; 16]>>,
+) -> PyResult<Endpoint> {
+    let py = identifier.py();
+    let Ok(name) = identifier.cast::<PyString>() else {
+        return Err(wrong_type("identifier", identifier, "give a str"));
+    };
+    let controller_affinity = controller_affinity
+        .extract::<bool>()
+        .map_err(|_| wrong_type("controller_affinity", controller_affinity, "give True or False"))?;
+    let options = Options {
+        identifier: arguments::text("identifier", name)?.to_owned(),
+        label: arguments::label(label)?,
+        token: secret(token)?,
+        controller_affinity,
+    };
+    let timeout = Timeout::parse(timeout)?;
+    let endpoint = wait_for_join(py, options, timeout)?;
+    let anchor = Arc::new(Anchor { endpoint });
+    let mut anchors = anchors();
+    anchors.retain(|anchor| anchor.strong_count() > 0);
+    anchors.push(Arc::downgrade(&anchor));
+    drop(anchors);
+    let takes = takes.map(|types| types.into_iter().map(Type::from_be_bytes).collect());
+    Ok(Endpoint {
+        sender: Py::new(py, Sender::new(anchor.clone()))?,
+        receiver: Py::new(py, Receiver::new(anchor.clone(), takes))?,
+        anchor,
+    })
+}
+
+fn secret(token: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
+    if let Ok(text) = token.cast::<PyString>() {
+        return Ok(arguments::text("token", text)?.as_bytes().to_vec());
+    }
+    match token.cast::<PyBytes>() {
+        Ok(bytes) => Ok(bytes.as_bytes().to_vec()),
+        Err(_) => Err(wrong_type("token", token, "give a str or bytes")),
+    }
+}
+
+fn wait_for_join(py: Python<'_>, options: Options, timeout: Timeout) -> PyResult<ipmb_bus::Endpoint> {
+    let deadline = timeout.deadline();
+    let mut joining = py.detach(|| begin_join(options)).map_err(|error| from_join(py, &error))?;
+    loop {
+        if let Some(outcome) = py.detach(|| joining.poll(deadline)) {
+            return outcome.map_err(|error| from_join(py, &error));
+        }
+        py.check_signals()?;
+        if py.detach(|| joining.park(deadline)).is_err() {
+            py.check_signals()?;
+        }
+    }
+}
+
+/// Closes every endpoint of this process and lets the threads that wait on them come back. For the interpreter's exit.
+#[pyfunction]
+pub(crate) fn close_all(py: Python<'_>) {
+    let living: Vec<_> = anchors().drain(..).filter_map(|anchor| anchor.upgrade()).collect();
+    py.detach(|| living.iter().for_each(|anchor| anchor.endpoint.close()));
+    let_everybody_out(py);
+}

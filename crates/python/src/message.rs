@@ -1,0 +1,170 @@
+//! `Message`: one that a program makes to send it, or one that it received.
+
+use std::sync::Arc;
+
+use ipmb_bus::Peer;
+use ipmb_bus::selector::Selector as CoreSelector;
+use pyo3::exceptions::{PyAttributeError, PyTypeError};
+use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+
+use crate::errors::a_type;
+use crate::peer::EndpointInfo;
+use crate::selector::{Selector, parse_selector};
+
+/// What is sent and what `recv` returns: where it goes, and what it carries.
+///
+/// Args:
+///     selector: A `Selector`; a `LabelOp` or a string alone mean unicast.
+///     payload: None, bool, int (-2**63 to 2**64-1), float, str, bytes or any contiguous buffer, or lists and dicts of
+///         these. It is encoded when it is sent.
+///     objects: Empty: this version carries no objects.
+///     memory_regions: Empty: this version carries no memory regions.
+///
+/// Attributes:
+///     selector: The selector it was sent with.
+///     payload: The payload.
+///     sender: `EndpointInfo` of the one who sent it, as the kernel and the directory know it; only on a received one.
+///     redelivered: Whether another receiver got it first and died with it unread.
+///
+/// Raises:
+///     TypeError, ValueError: An argument is of the wrong type or out of its bounds.
+///
+/// Example:
+///     >>> import ipmb
+///     >>> message = ipmb.Message("earth", {"height": 3})
+///     >>> message.selector, message.payload
+///     (Selector.unicast('earth'), {'height': 3})
+#[pyclass(frozen, module = "ipmb")]
+pub(crate) struct Message {
+    pub(crate) payload: Py<PyAny>,
+    origin: Origin,
+}
+
+enum Origin {
+    Made(Py<Selector>),
+    Received(Received),
+}
+
+/// What a received message knows beside its payload.
+pub(crate) struct Received {
+    pub(crate) sender: Arc<Peer>,
+    pub(crate) selector: Arc<CoreSelector>,
+    pub(crate) redelivered: bool,
+}
+
+impl Message {
+    pub(crate) fn received(payload: Py<PyAny>, received: Received) -> Message {
+        Message { payload, origin: Origin::Received(received) }
+    }
+
+    /// The selector as an object that is the same at every call where possible: it is a key of the route cache.
+    pub(crate) fn selector_object<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, Selector>> {
+        match &self.origin {
+            Origin::Made(selector) => Ok(selector.bind(py).clone()),
+            Origin::Received(received) => Bound::new(py, Selector { core: received.selector.clone() }),
+        }
+    }
+}
+
+/// Refuses attachments, which no message of this version carries.
+pub(crate) fn no_attachments(argument: &str, given: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+    let Some(given) = given else { return Ok(()) };
+    if given.cast_exact::<PyTuple>().is_ok_and(|tuple| tuple.is_empty()) {
+        return Ok(());
+    }
+    let mut items = given
+        .try_iter()
+        .map_err(|_| PyTypeError::new_err(format!("{argument} is {}: give an iterable", a_type(given))))?;
+    match items.next() {
+        None => Ok(()),
+        Some(item) => Err(PyTypeError::new_err(format!(
+            "{argument}[0] is {}: this version of ipmb sends payloads only, without attachments",
+            a_type(&item?)
+        ))),
+    }
+}
+
+#[pymethods]
+impl Message {
+    #[new]
+    #[pyo3(signature = (selector, payload, objects = None, memory_regions = None), text_signature = "(selector, payload, objects=(), memory_regions=())")]
+    fn new(
+        selector: &Bound<'_, PyAny>,
+        payload: Py<PyAny>,
+        objects: Option<&Bound<'_, PyAny>>,
+        memory_regions: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        no_attachments("objects", objects)?;
+        no_attachments("memory_regions", memory_regions)?;
+        let selector = match selector.cast::<Selector>() {
+            Ok(selector) => selector.clone().unbind(),
+            Err(_) => Py::new(selector.py(), Selector { core: parse_selector(selector)? })?,
+        };
+        Ok(Self { payload, origin: Origin::Made(selector) })
+    }
+
+    #[getter]
+    #[inline]
+    fn payload(&self, py: Python<'_>) -> Py<PyAny> {
+        self.payload.clone_ref(py)
+    }
+
+    #[getter]
+    fn selector<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, Selector>> {
+        self.selector_object(py)
+    }
+
+    #[getter]
+    fn objects<'py>(&self, py: Python<'py>) -> Bound<'py, PyTuple> {
+        PyTuple::empty(py)
+    }
+
+    #[getter]
+    fn memory_regions<'py>(&self, py: Python<'py>) -> Bound<'py, PyTuple> {
+        PyTuple::empty(py)
+    }
+
+    #[getter]
+    fn sender(&self, py: Python<'_>) -> PyResult<Py<EndpointInfo>> {
+        match &self.origin {
+            Origin::Received(received) => EndpointInfo::of(py, &received.sender),
+            Origin::Made(_) => Err(PyAttributeError::new_err("a message that was not received has no sender")),
+        }
+    }
+
+    #[getter]
+    fn redelivered(&self) -> bool {
+        matches!(&self.origin, Origin::Received(received) if received.redelivered)
+    }
+
+    /// Releases what is attached. The payload stays readable. Closing twice is fine.
+    fn close(&self) {}
+
+    fn __enter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    #[pyo3(signature = (kind, error, trace, /))]
+    fn __exit__(&self, kind: &Bound<'_, PyAny>, error: &Bound<'_, PyAny>, trace: &Bound<'_, PyAny>) {
+        let _ = (kind, error, trace);
+        self.close();
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let payload = self.payload.bind(py).repr()?.to_string();
+        let payload = match payload.char_indices().nth(60) {
+            Some((cut, _)) => format!("{}...", &payload[..cut]),
+            None => payload,
+        };
+        let selector = self.selector_object(py)?.as_any().repr()?.to_string();
+        Ok(match &self.origin {
+            Origin::Made(_) => format!("Message({selector}, {payload})"),
+            Origin::Received(received) => {
+                let label =
+                    EndpointInfo::of(py, &received.sender)?.into_bound(py).getattr("label")?.repr()?.to_string();
+                format!("<Message {payload} to {selector} from {label}>")
+            }
+        })
+    }
+}

@@ -1,0 +1,290 @@
+//! `Receiver`: from a ring to a Python object.
+//!
+//! With the interpreter lock held it looks for a message and builds the payload straight from the ring; nothing that
+//! runs Python code may happen there, since the core's lock is held too. Spinning, sleeping and the copying of large
+//! payloads release the lock.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ipmb_bus::{Build, Incoming, Polled};
+use ipmb_transport::blob::Blob;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyInt, PyList};
+
+use crate::arguments::Timeout;
+use crate::endpoint::Anchor;
+use crate::errors::{self, from_recv, wrong_type, wrong_value};
+use crate::message::{Message, Received};
+use crate::payload::{self, Type};
+use crate::waiting::{detached, interruptible};
+
+/// The receiving half of an endpoint. Iterating over it gives messages until it is closed. Many threads may share one.
+///
+/// It is a context manager that closes it.
+#[pyclass(frozen, module = "ipmb")]
+pub(crate) struct Receiver {
+    core: ipmb_bus::Receiver,
+    /// The payload types it takes; `None`: all that are known.
+    takes: Option<Vec<Type>>,
+    anchor: Arc<Anchor>,
+    /// What went wrong after the first message of a `recv_many`: raised by the next call.
+    postponed: Mutex<Option<PyErr>>,
+    is_postponed: AtomicBool,
+}
+
+/// What was taken out of a ring.
+struct Taken {
+    body: Body,
+    received: Received,
+}
+
+enum Body {
+    Built(payload::Received),
+    Large(Type, Blob),
+}
+
+impl Receiver {
+    pub(crate) fn new(anchor: Arc<Anchor>, takes: Option<Vec<Type>>) -> Receiver {
+        Receiver {
+            core: anchor.endpoint.receiver(),
+            takes,
+            anchor,
+            postponed: Mutex::default(),
+            is_postponed: AtomicBool::new(false),
+        }
+    }
+
+    #[inline]
+    fn takes(&self, type_id: Type) -> bool {
+        match &self.takes {
+            None => payload::is_known(type_id),
+            Some(types) => types.contains(&type_id),
+        }
+    }
+
+    /// The next message, if one is there.
+    #[inline]
+    fn poll(slf: &Bound<'_, Self>) -> PyResult<Option<Message>> {
+        let (py, this) = (slf.py(), slf.get());
+        let polled = this.core.try_recv(|incoming| this.build(py, incoming));
+        match polled {
+            Ok(Polled::Got(taken)) => {
+                let payload = match taken.body {
+                    Body::Built(built) => built.value(py)?,
+                    Body::Large(type_id, blob) => read_large(py, type_id, &blob)?,
+                };
+                Ok(Some(Message::received(payload, taken.received)))
+            }
+            Ok(Polled::Empty) => Ok(None),
+            Err(error) => Err(from_recv(py, &error)),
+        }
+    }
+
+    /// Takes a message out of its ring. Runs no Python code.
+    #[inline]
+    fn build(&self, py: Python<'_>, incoming: &mut Incoming<'_>) -> Build<Taken> {
+        let type_id = Type::from_be_bytes(incoming.type_id());
+        let Some(selector) = incoming.selector().cloned().filter(|_| self.takes(type_id)) else { return Build::Skip };
+        let body = match incoming.take_blob() {
+            None => Body::Built(payload::receive(py, type_id, incoming.len(), |into| incoming.read(into))),
+            Some(blob) => Body::Large(type_id, blob),
+        };
+        let received = Received { sender: incoming.sender().clone(), selector, redelivered: incoming.redelivered() };
+        Build::Take(Taken { body, received })
+    }
+
+    /// The next message; waits for it. `None`: the time is over.
+    #[inline]
+    fn wait(slf: &Bound<'_, Self>, timeout: Timeout) -> PyResult<Option<Message>> {
+        if slf.get().is_postponed.load(Ordering::Relaxed) {
+            slf.get().raise_postponed()?;
+        }
+        match Self::poll(slf)? {
+            Some(message) => Ok(Some(message)),
+            None if timeout == Timeout::Now => Ok(None),
+            None => Self::wait_on(slf, timeout.deadline()),
+        }
+    }
+
+    #[cold]
+    fn postpone(&self, error: PyErr) {
+        *self.postponed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        self.is_postponed.store(true, Ordering::Relaxed);
+    }
+
+    #[cold]
+    fn raise_postponed(&self) -> PyResult<()> {
+        self.is_postponed.store(false, Ordering::Relaxed);
+        let postponed = self.postponed.lock().unwrap_or_else(PoisonError::into_inner).take();
+        postponed.map_or(Ok(()), Err)
+    }
+
+    #[cold]
+    fn wait_on(slf: &Bound<'_, Self>, deadline: Option<u64>) -> PyResult<Option<Message>> {
+        let (py, core) = (slf.py(), &slf.get().core);
+        loop {
+            let over = if detached(py, || core.spin()) {
+                py.check_signals()?;
+                deadline.is_some_and(|at| ipmb_transport::sys::now() >= at)
+            } else {
+                interruptible(py, || core.park(deadline))? == Some(false)
+            };
+            match Self::poll(slf)? {
+                None if over => return Ok(None),
+                None => {}
+                message => return Ok(message),
+            }
+        }
+    }
+}
+
+/// Reads a payload that came in a memory file, with the interpreter lock released.
+#[cold]
+fn read_large(py: Python<'_>, type_id: Type, blob: &Blob) -> PyResult<Py<PyAny>> {
+    let bytes = PyBytes::new_with(py, blob.len(), |into| Ok(detached(py, || blob.read_into(into))?))?;
+    payload::decode(py, type_id, &bytes)
+}
+
+fn parse_timeout(timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Timeout> {
+    timeout.map_or(Ok(Timeout::Never), Timeout::parse)
+}
+
+fn late(py: Python<'_>) -> PyErr {
+    errors::recv_timeout(py, "no message came in time: give a longer timeout, or look whether anybody sends")
+}
+
+#[pymethods]
+impl Receiver {
+    /// Takes the next message, and waits for it. Ctrl-C interrupts it.
+    ///
+    /// Args:
+    ///     timeout: Seconds to wait, 0 or more; None waits for ever, 0 only looks.
+    ///
+    /// Returns:
+    ///     The `Message`. It counts as read from now on: nobody else gets it.
+    ///
+    /// Raises:
+    ///     RecvTimeout: Nothing came in time.
+    ///     DecodeError: A message's bytes are not what its type says; it is gone, the next call goes on.
+    ///     TooManyOpenFiles: A message waits whose descriptors do not fit in this process.
+    ///     Closed: This receiver is closed, also when that happens in another thread meanwhile.
+    ///     Forked: The endpoint belongs to the parent process.
+    ///     TypeError, ValueError: `timeout` is no number, or negative.
+    ///
+    /// Example:
+    ///     >>> import ipmb
+    ///     >>> with ipmb.join("com.example.recv", "earth") as (sender, receiver):
+    ///     ...     sender.send("earth", [1, 2.5, b"x"])
+    ///     ...     receiver.recv(timeout=5).payload
+    ///     1
+    ///     [1, 2.5, b'x']
+    #[pyo3(signature = (timeout = None))]
+    fn recv(slf: &Bound<'_, Self>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Message> {
+        let timeout = parse_timeout(timeout)?;
+        Self::wait(slf, timeout)?.ok_or_else(|| late(slf.py()))
+    }
+
+    /// Takes up to `limit` messages, and waits only for the first.
+    ///
+    /// Args:
+    ///     limit: How many at most, 1 or more.
+    ///     timeout: Seconds to wait for the first, 0 or more; None waits for ever, 0 only looks.
+    ///
+    /// Returns:
+    ///     A list of 1 to `limit` messages.
+    ///
+    /// Raises:
+    ///     The same as `recv`. An error after the first message is raised by the next call.
+    ///
+    /// Example:
+    ///     >>> import ipmb
+    ///     >>> with ipmb.join("com.example.many", "earth") as (sender, receiver):
+    ///     ...     for number in range(3):
+    ///     ...         _ = sender.send("earth", number)
+    ///     ...     [message.payload for message in receiver.recv_many(10, timeout=5)]
+    ///     [0, 1, 2]
+    #[pyo3(signature = (limit, timeout = None))]
+    fn recv_many<'py>(
+        slf: &Bound<'py, Self>,
+        limit: &Bound<'py, PyAny>,
+        timeout: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let py = slf.py();
+        let Ok(number) = limit.cast::<PyInt>() else {
+            return Err(wrong_type("limit", limit, "give an int, 1 or more"));
+        };
+        if number.lt(1)? {
+            return Err(wrong_value("limit", number, "give 1 or more"));
+        }
+        // More than memory holds is no limit.
+        let limit = number.extract::<usize>().unwrap_or(usize::MAX);
+        let timeout = parse_timeout(timeout)?;
+        let first = Self::wait(slf, timeout)?.ok_or_else(|| late(py))?;
+        let messages = PyList::new(py, [Py::new(py, first)?])?;
+        while messages.len() < limit {
+            // A broken message in the middle must not take the good ones before it along.
+            match Self::poll(slf) {
+                Ok(Some(message)) => messages.append(Py::new(py, message)?)?,
+                Ok(None) => break,
+                Err(error) => {
+                    slf.get().postpone(error);
+                    break;
+                }
+            }
+        }
+        Ok(messages)
+    }
+
+    /// A descriptor for `select`, `poll` and event loops; it stays the receiver's.
+    ///
+    /// Returns:
+    ///     A number that is readable whenever `recv(0)` would return a message. It may be readable without; `recv(0)`
+    ///     clears that.
+    ///
+    /// Raises:
+    ///     Closed: This receiver is closed.
+    ///     Forked: The endpoint belongs to the parent process.
+    ///
+    /// Example:
+    ///     >>> import ipmb, select
+    ///     >>> with ipmb.join("com.example.fileno", "earth") as (sender, receiver):
+    ///     ...     _ = sender.send("earth", "wake up")
+    ///     ...     ready, _, _ = select.select([receiver], [], [], 5)
+    ///     ...     ready == [receiver], receiver.recv(0).payload
+    ///     (True, 'wake up')
+    fn fileno(&self, py: Python<'_>) -> PyResult<i32> {
+        self.core.fileno().map_err(|error| from_recv(py, &error))
+    }
+
+    /// Closes this half: unread messages go to others who match, a `recv` that waits raises `Closed`, iteration ends.
+    /// Closing the sender too leaves the bus. Closing twice is fine.
+    fn close(&self, py: Python<'_>) {
+        py.detach(|| self.core.close());
+    }
+
+    fn __iter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __next__(slf: &Bound<'_, Self>) -> PyResult<Option<Message>> {
+        match Self::wait(slf, Timeout::Never) {
+            Err(error) if errors::is_closed(slf.py(), &error) => Ok(None),
+            message => message,
+        }
+    }
+
+    fn __enter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    #[pyo3(signature = (kind, error, trace, /))]
+    fn __exit__(&self, py: Python<'_>, kind: &Bound<'_, PyAny>, error: &Bound<'_, PyAny>, trace: &Bound<'_, PyAny>) {
+        let _ = (kind, error, trace);
+        self.close(py);
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<Receiver of {:#x}>", self.anchor.endpoint.id())
+    }
+}

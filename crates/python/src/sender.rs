@@ -1,0 +1,287 @@
+//! `Sender`: from a Python object to a ring.
+//!
+//! The way of a small message: the arguments are told apart by pointer, the route comes from a cache by pointer, the
+//! payload's bytes are borrowed from the object and copied once, into the ring. Only what has to wait, or is too long
+//! for a ring, releases the interpreter lock.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ipmb_bus::error::SendError;
+use ipmb_bus::selector::Selector as CoreSelector;
+use ipmb_bus::{INLINE_BYTES, Outgoing, Overflow, Payload, Progress, RouteId, limits, prepare};
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+
+use crate::arguments::{Argument, Timeout};
+use crate::endpoint::Anchor;
+use crate::errors::{from_send, wrong_type, wrong_value};
+use crate::message::{Message, no_attachments};
+use crate::payload;
+use crate::selector::{parse_selector, parse_ttl};
+use crate::waiting::{detached, interruptible};
+
+/// Objects whose route is found by comparing pointers. Programs mostly send to a few constant selectors.
+const RECENT: usize = 4;
+
+/// The sending half of an endpoint. Many threads may share one.
+///
+/// It is a context manager that closes it.
+#[pyclass(frozen, module = "ipmb")]
+pub(crate) struct Sender {
+    core: ipmb_bus::Sender,
+    routes: Mutex<Routes>,
+    _anchor: Arc<Anchor>,
+}
+
+#[derive(Default)]
+struct Routes {
+    /// Held, so that no other object can come to have the same pointer.
+    recent: [Option<(Py<PyAny>, RouteId)>; RECENT],
+    oldest: usize,
+    texts: HashMap<Box<str>, RouteId>,
+}
+
+impl Sender {
+    pub(crate) fn new(anchor: Arc<Anchor>) -> Sender {
+        Sender { core: anchor.endpoint.sender(), routes: Mutex::default(), _anchor: anchor }
+    }
+
+    /// The route to a target: a `Selector`, or a `LabelOp` or string that alone mean unicast.
+    #[inline]
+    fn route(&self, target: &Bound<'_, PyAny>) -> PyResult<RouteId> {
+        let routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
+        for (known, route) in routes.recent.iter().flatten() {
+            if known.is(target) {
+                return Ok(*route);
+            }
+        }
+        drop(routes);
+        self.find_route(target)
+    }
+
+    #[cold]
+    fn find_route(&self, target: &Bound<'_, PyAny>) -> PyResult<RouteId> {
+        let text = target.cast_exact::<PyString>().ok().map(|string| string.to_str()).transpose().ok().flatten();
+        let lock = || self.routes.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = text.and_then(|text| lock().texts.get(text).copied());
+        let route = match known {
+            Some(route) => route,
+            None => self.intern(target.py(), &parse_selector(target)?)?,
+        };
+        let mut routes = lock();
+        if let (Some(text), None) = (text, known) {
+            if routes.texts.len() >= limits::ROUTES {
+                routes.texts.clear();
+            }
+            routes.texts.insert(text.into(), route);
+        }
+        let oldest = routes.oldest;
+        routes.oldest = (oldest + 1) % RECENT;
+        let evicted = routes.recent[oldest].replace((target.clone().unbind(), route));
+        // What drops with it may be the last reference, and its end runs code.
+        drop(routes);
+        drop(evicted);
+        Ok(route)
+    }
+
+    fn intern(&self, py: Python<'_>, selector: &Arc<CoreSelector>) -> PyResult<RouteId> {
+        self.core.intern(selector).map_err(|error| from_send(py, &error))
+    }
+
+    /// The table of routes was collected: nothing known of it holds any more.
+    #[cold]
+    fn forget_routes(&self) {
+        let forgotten = std::mem::take(&mut *self.routes.lock().unwrap_or_else(PoisonError::into_inner));
+        drop(forgotten);
+    }
+
+    /// Encodes, routes, pushes, and waits for room where that is wanted.
+    #[inline]
+    fn push<'py>(
+        &self,
+        payload: &Bound<'py, PyAny>,
+        timeout: Timeout,
+        overflow: Overflow,
+        route: impl Fn() -> PyResult<RouteId>,
+    ) -> PyResult<usize> {
+        let py = payload.py();
+        let encoded = payload::encode(payload)?;
+        let number = route()?;
+        let bytes = encoded.bytes();
+        let body = if bytes.len() <= INLINE_BYTES {
+            Payload::Inline(bytes)
+        } else {
+            detached(py, || prepare(bytes)).map_err(|error| from_send(py, &error))?
+        };
+        let mut out = Outgoing::new(number, encoded.type_id.to_be_bytes(), body, Vec::new(), overflow)
+            .map_err(|error| from_send(py, &error))?;
+        match self.core.try_send(&mut out) {
+            Ok(Progress::Done(reached)) => Ok(reached),
+            first => self.push_on(py, out, timeout, route, first),
+        }
+    }
+
+    /// The rest of the way for a message that did not go through at once.
+    #[cold]
+    fn push_on(
+        &self,
+        py: Python<'_>,
+        mut out: Outgoing<'_>,
+        timeout: Timeout,
+        route: impl Fn() -> PyResult<RouteId>,
+        first: Result<Progress, SendError>,
+    ) -> PyResult<usize> {
+        let deadline = timeout.deadline();
+        let mut result = first;
+        loop {
+            match result {
+                Ok(Progress::Done(reached)) => return Ok(reached),
+                Ok(Progress::Blocked) => {
+                    let over = deadline.is_some_and(|at| ipmb_transport::sys::now() >= at);
+                    let waited = if over {
+                        Err(from_send(py, &SendError::Timeout { delivered: out.reached() }))
+                    } else {
+                        interruptible(py, || out.wait(deadline))
+                    };
+                    if let Err(error) = waited {
+                        self.core.abandon(&mut out);
+                        return Err(error);
+                    }
+                }
+                Err(SendError::StaleRoute) => {
+                    self.forget_routes();
+                    out.reroute(route()?);
+                }
+                Err(error) => return Err(from_send(py, &error)),
+            }
+            result = self.core.try_send(&mut out);
+        }
+    }
+}
+
+fn parse_overflow(value: &Argument<'_>) -> PyResult<Overflow> {
+    const BOUND: &str = "give \"block\", \"error\" or \"drop\"";
+    let Some(value) = value.given() else { return Ok(Overflow::Block) };
+    let Ok(text) = value.cast::<PyString>() else { return Err(wrong_type("overflow", value, BOUND)) };
+    match text.to_str() {
+        Ok("block") => Ok(Overflow::Block),
+        Ok("error") => Ok(Overflow::Error),
+        Ok("drop") => Ok(Overflow::Drop),
+        _ => Err(wrong_value("overflow", text.repr()?, BOUND)),
+    }
+}
+
+fn not_with_a_message(argument: &str) -> PyErr {
+    PyTypeError::new_err(format!("{argument} is given beside a Message: it belongs into the Message"))
+}
+
+#[pymethods]
+impl Sender {
+    /// Sends a message: `send(message)`, or `send(selector, payload)`.
+    ///
+    /// When it returns, the message is in memory that outlives this process.
+    ///
+    /// Args:
+    ///     selector: A `Message`, and nothing but `timeout` and `overflow` beside it. Or a `Selector`; a `LabelOp` or
+    ///         a string alone mean unicast.
+    ///     payload: None, bool, int (-2**63 to 2**64-1), float, str, bytes or any contiguous buffer, or lists and dicts
+    ///         of these; at most 4 GiB.
+    ///     objects: Empty: this version carries no objects.
+    ///     memory_regions: Empty: this version carries no memory regions.
+    ///     ttl: Seconds that the message waits while nobody matches, 0 or more; None and infinity are for ever. In the
+    ///         place of the selector's own.
+    ///     timeout: Seconds to wait for room, 0 or more; None waits for ever.
+    ///     overflow: What to do when a receiver has no room: "block" waits, "error" raises `Full` with nothing sent,
+    ///         "drop" drops the message for that receiver and counts it.
+    ///
+    /// Returns:
+    ///     In how many endpoints' rings the message is. 0: nobody matched; with a ttl it now waits.
+    ///
+    /// Raises:
+    ///     TypeError, ValueError: An argument is of the wrong type or out of its bounds; nothing was sent.
+    ///     SendTimeout: No room in time; its `delivered` says how many have the message.
+    ///     Full: No room and `overflow="error"`, or waiting could never help.
+    ///     TooLarge: The payload is over the maximum.
+    ///     Closed: This sender is closed.
+    ///     Forked: The endpoint belongs to the parent process.
+    ///
+    /// Example:
+    ///     >>> import ipmb
+    ///     >>> with ipmb.join("com.example.send", "earth") as (sender, receiver):
+    ///     ...     sender.send("earth", "to one")
+    ///     ...     sender.send(ipmb.Selector.multicast(ipmb.LabelOp.TRUE), "to all")
+    ///     ...     sender.send("mars", "to nobody")
+    ///     1
+    ///     1
+    ///     0
+    #[pyo3(
+        signature = (selector, payload = Argument::Missing, /, *, objects = None, memory_regions = None, ttl = Argument::Missing, timeout = None, overflow = Argument::Missing),
+        text_signature = "($self, selector, payload=..., /, *, objects=(), memory_regions=(), ttl=..., timeout=None, overflow='block')"
+    )]
+    #[allow(clippy::too_many_arguments)]
+    fn send<'py>(
+        &self,
+        selector: &Bound<'py, PyAny>,
+        payload: Argument<'py>,
+        objects: Option<&Bound<'py, PyAny>>,
+        memory_regions: Option<&Bound<'py, PyAny>>,
+        ttl: Argument<'py>,
+        timeout: Option<&Bound<'py, PyAny>>,
+        overflow: Argument<'py>,
+    ) -> PyResult<usize> {
+        let py = selector.py();
+        let timeout = timeout.map_or(Ok(Timeout::Never), Timeout::parse)?;
+        let overflow = parse_overflow(&overflow)?;
+        no_attachments("objects", objects)?;
+        no_attachments("memory_regions", memory_regions)?;
+        if let Ok(message) = selector.cast_exact::<Message>() {
+            for (argument, given) in [("payload", payload.given()), ("ttl", ttl.given())] {
+                if given.is_some() {
+                    return Err(not_with_a_message(argument));
+                }
+            }
+            let message = message.get();
+            let target = message.selector_object(py)?;
+            return self.push(message.payload.bind(py), timeout, overflow, || self.route(target.as_any()));
+        }
+        let Some(payload) = payload.given() else {
+            return Err(match parse_selector(selector) {
+                Ok(_) => {
+                    PyTypeError::new_err("payload is missing: give a payload after the selector, or a Message alone")
+                }
+                Err(error) => error,
+            });
+        };
+        match ttl.given() {
+            None => self.push(payload, timeout, overflow, || self.route(selector)),
+            Some(ttl) => {
+                let mut waiting = (*parse_selector(selector)?).clone();
+                waiting.ttl = parse_ttl(ttl)?;
+                let waiting = Arc::new(waiting);
+                self.push(payload, timeout, overflow, || self.intern(py, &waiting))
+            }
+        }
+    }
+
+    /// Closes this half. What was sent stays sent, what waits for a match goes on waiting; closing the receiver too
+    /// leaves the bus. Closing twice is fine.
+    fn close(&self, py: Python<'_>) {
+        py.detach(|| self.core.close());
+    }
+
+    fn __enter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    #[pyo3(signature = (kind, error, trace, /))]
+    fn __exit__(&self, py: Python<'_>, kind: &Bound<'_, PyAny>, error: &Bound<'_, PyAny>, trace: &Bound<'_, PyAny>) {
+        let _ = (kind, error, trace);
+        self.close(py);
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<Sender of {:#x}>", self.core.id())
+    }
+}
