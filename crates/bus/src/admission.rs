@@ -138,14 +138,17 @@ impl Pending {
         let judged: Vec<u64> =
             self.candidates.iter().filter(|(_, c)| c.opening.is_some()).map(|(&key, _)| key).collect();
         for key in judged {
-            let Some(Candidate { opening: Some((open, _)), uid, pid, .. }) = self.candidates.get(&key) else { continue };
+            let Some(Candidate { opening: Some((open, _)), uid, pid, .. }) = self.candidates.get(&key) else {
+                continue;
+            };
             match identify(open, *uid, *pid, me, view) {
                 Verdict::Later => {}
                 Verdict::Refuse | Verdict::Accept(None) => {
                     self.candidates.remove(&key);
                 }
                 Verdict::Accept(Some(peer)) => {
-                    if let Some(Candidate { socket, opening: Some((open, memory)), .. }) = self.candidates.remove(&key) {
+                    if let Some(Candidate { socket, opening: Some((open, memory)), .. }) = self.candidates.remove(&key)
+                    {
                         let proof = proof::consumer_proof(&me.key, me.id, open.opener, &peer.nonce);
                         admitted.push(Admitted { socket, memory, peer, proof });
                     }

@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ipmb_transport::sys::{self, Fd, Signal};
+use ipmb_transport::sys::{Fd, Signal};
 
 use crate::error::{Interrupted, JoinError, RecvError, SendError};
 use crate::identity::EndpointId;
@@ -21,6 +21,8 @@ use crate::roster::Peer;
 use crate::route::RouteId;
 use crate::selector::Selector;
 use crate::stats::Stats;
+use crate::wait::{self, deadline};
+use crate::watch::Watch;
 
 /// How to join a bus.
 #[derive(Clone, Debug)]
@@ -86,23 +88,13 @@ pub fn join(options: Options, timeout: Option<Duration>) -> Result<Endpoint, Joi
     }
 }
 
-/// A point of the monotonic clock, in nanoseconds.
-pub fn deadline(timeout: Option<Duration>) -> Option<u64> {
-    let nanos = u64::try_from(timeout?.as_nanos()).unwrap_or(u64::MAX);
-    sys::now().checked_add(nanos)
-}
-
 impl Joining {
     /// Sleeps until the outcome is there, or `deadline`.
     ///
     /// # Errors
     /// [`Interrupted`] when a signal came.
     pub fn park(&self, deadline: Option<u64>) -> Result<(), Interrupted> {
-        let timeout = deadline.map(|at| Duration::from_nanos(at.saturating_sub(sys::now())));
-        match sys::poll(&[self.done.as_fd()], timeout) {
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => Err(Interrupted),
-            _ => Ok(()),
-        }
+        wait::on(&[self.done.as_fd()], wait::left([deadline])).map(|_| ())
     }
 
     /// The outcome, if it is there. Past `deadline` it is an error that says what was in the way.
@@ -114,7 +106,7 @@ impl Joining {
         match member.outcome() {
             Some(Ok(())) => Some(Ok(Endpoint { handle: self.handle.clone() })),
             Some(Err(error)) => Some(Err(error)),
-            None if deadline.is_some_and(|at| sys::now() >= at) => Some(Err(JoinError::Timeout { seen: member.seen() })),
+            None if wait::is_over(deadline) => Some(Err(JoinError::Timeout { seen: member.seen() })),
             None => None,
         }
     }
@@ -178,6 +170,17 @@ impl Endpoint {
         Ok(roster.members.iter().filter(|peer| peer.info.id != self.id()).cloned().collect())
     }
 
+    /// Watches who joins and leaves from now on.
+    ///
+    /// # Errors
+    /// When the process forked, or has no descriptor left.
+    pub fn watch(&self) -> Result<Watch, SendError> {
+        if self.forked() {
+            return Err(SendError::Forked);
+        }
+        Ok(Watch::new(self.node().clone())?)
+    }
+
     /// What it counted so far.
     ///
     /// # Errors
@@ -215,6 +218,14 @@ impl Sender {
     /// When more selectors are in flight than [`ROUTES`](crate::limits::ROUTES).
     pub fn intern(&self, selector: &Arc<Selector>) -> Result<RouteId, SendError> {
         self.check()?.outbox.intern(selector)
+    }
+
+    /// The number of the route to one endpoint, whatever its label: the way back to a message's sender.
+    ///
+    /// # Errors
+    /// When more routes are in flight than [`ROUTES`](crate::limits::ROUTES).
+    pub fn intern_endpoint(&self, id: EndpointId) -> Result<RouteId, SendError> {
+        self.check()?.outbox.intern_endpoint(id)
     }
 
     /// Sends, or says that somebody has to make room first. Never waits.
@@ -259,7 +270,7 @@ impl Sender {
                 }
                 Err(error) => return Err(error),
             }
-            if deadline.is_some_and(|at| sys::now() >= at) {
+            if wait::is_over(deadline) {
                 self.abandon(&mut out);
                 return Err(SendError::Timeout { delivered: out.reached() });
             }
@@ -325,7 +336,7 @@ impl Receiver {
             if let Polled::Got(message) = self.try_recv(&mut build)? {
                 return Ok(Some(message));
             }
-            if deadline.is_some_and(|at| sys::now() >= at) {
+            if wait::is_over(deadline) {
                 return Ok(None);
             }
             if !self.spin() {

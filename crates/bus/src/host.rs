@@ -110,7 +110,9 @@ impl Host {
             };
             let Ok(peer) = socket.peer() else { continue };
             let conn = self.next_conn;
-            let Ok(key) = node.reactor.register(socket.fd(), Interest::READ, node.clone(), CONN_TAG | conn) else { continue };
+            let Ok(key) = node.reactor.register(socket.fd(), Interest::READ, node.clone(), CONN_TAG | conn) else {
+                continue;
+            };
             self.next_conn += 1;
             self.conns.insert(conn, Conn { socket, key, parking: None });
             let mut nonce = [0; 32];
@@ -156,7 +158,8 @@ impl Host {
     pub(crate) fn tick(&mut self, node: &Arc<Node>) {
         self.timer = None;
         if self.listener_key.is_none() {
-            self.listener_key = node.reactor.register(self.listener.fd(), Interest::READ, node.clone(), LISTENER_TAG).ok();
+            self.listener_key =
+                node.reactor.register(self.listener.fd(), Interest::READ, node.clone(), LISTENER_TAG).ok();
         }
         self.handle(node, Event::Tick);
     }

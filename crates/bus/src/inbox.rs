@@ -26,6 +26,7 @@ use crate::roster::{Peer, View};
 use crate::seen::Seen;
 use crate::selector::Selector;
 use crate::stats::RecvCounters;
+use crate::wait;
 
 /// Looks at hot channels between two looks at the doorbells: bounds how long a newly rung channel waits behind busy ones.
 const POLL_EVERY: u32 = 32;
@@ -75,7 +76,7 @@ impl Incoming<'_> {
     /// Bytes of the payload.
     #[allow(clippy::len_without_is_empty)]
     pub fn len(&self) -> usize {
-        self.blob.as_ref().map_or(self.popped.payload_len, |blob| blob.len() as usize)
+        self.blob.as_ref().map_or(self.popped.payload_len, |blob| blob.len())
     }
 
     /// Copies a payload that travelled in the ring; `into` is as long as the payload. Large ones: [`Incoming::take_blob`].
@@ -265,7 +266,7 @@ impl Inbox {
     pub(crate) fn spin(&self) -> bool {
         let misses = self.misses.load(Ordering::Relaxed);
         // Where spinning keeps failing the peer is slow, or needs this core: one look in eight is still tried.
-        let budget = if misses < 8 || misses % 8 == 0 { SPIN } else { SPIN / 32 };
+        let budget = if misses < 8 || misses.is_multiple_of(8) { SPIN } else { SPIN / 32 };
         let mut state = lock(&self.state);
         if state.hot.is_empty() {
             return self.is_closed();
@@ -282,21 +283,14 @@ impl Inbox {
     }
 
     /// Sleeps until something may be there, or `deadline`. `false`: the deadline passed.
-    pub(crate) fn park(
-        &self,
-        view: &Mutex<View>,
-        me: &Local,
-        deadline: Option<u64>,
-    ) -> Result<bool, Interrupted> {
+    pub(crate) fn park(&self, view: &Mutex<View>, me: &Local, deadline: Option<u64>) -> Result<bool, Interrupted> {
         let timeout = {
             let mut guard = lock(&self.state);
             if self.is_closed() || !guard.settle(self) {
                 return Ok(true);
             }
             guard.waiters += 1;
-            let now = sys::now();
-            let until = [deadline, guard.pending.deadline()].into_iter().flatten().min();
-            until.map(|at| Duration::from_nanos(at.saturating_sub(now)))
+            wait::left([deadline, guard.pending.deadline()])
         };
         let mut events = Events::new();
         let slept = self.poller.wait(&mut events, timeout);
@@ -306,7 +300,7 @@ impl Inbox {
         match slept {
             Ok(0) => {
                 state.pending.expire(sys::now());
-                Ok(!deadline.is_some_and(|deadline| sys::now() >= deadline))
+                Ok(!wait::is_over(deadline))
             }
             Ok(_) => {
                 let _ = self.handle(state, &events, me, view);
@@ -441,12 +435,12 @@ impl State {
                 }
                 admission::Verdict::Refuse => return Err(Lie),
             }
-            if let Some(number) = popped.extension.parked {
-                if !self.seen.insert(number) {
-                    channel.take_descriptors(popped.tag);
-                    channel.consume(popped.record);
-                    return Ok(None);
-                }
+            if let Some(number) = popped.extension.parked
+                && !self.seen.insert(number)
+            {
+                channel.take_descriptors(popped.tag);
+                channel.consume(popped.record);
+                return Ok(None);
             }
         }
         let mut descriptors = channel.take_descriptors(popped.tag);
@@ -604,4 +598,3 @@ fn no_descriptors(error: io::Error) -> RecvError {
         _ => RecvError::Io(error),
     }
 }
-

@@ -34,6 +34,8 @@ mod roster;
 mod route;
 mod seen;
 pub mod stats;
+pub mod wait;
+mod watch;
 
 pub use endpoint::{Endpoint, Joining, Options, Receiver, Sender, begin_join, join};
 pub use inbox::{Build, Incoming, Polled};
@@ -41,3 +43,4 @@ pub use outbox::{INLINE_BYTES, Outgoing, Overflow, Payload, Progress, prepare};
 pub use record::TypeId;
 pub use roster::{EndpointInfo, Face, Peer};
 pub use route::RouteId;
+pub use watch::{PeerEvent, Watch};

@@ -14,9 +14,9 @@ use crate::identity::{check_identifier, check_token};
 use crate::inbox::Inbox;
 use crate::label::Label;
 use crate::limits;
-use crate::names;
 use crate::local::Local;
 use crate::member::Membership;
+use crate::names;
 use crate::outbox::{CHANNEL_TAG, Outbox, Owner, TIMER_TAG};
 use crate::parking::Parking;
 use crate::reactor::{self, Key, Reactor, Source, lock};
@@ -50,7 +50,12 @@ pub(crate) struct Node {
 
 impl Node {
     /// Makes an endpoint that nobody knows yet, and starts to look for the bus.
-    pub(crate) fn start(identifier: String, label: Label, token: &[u8], affinity: bool) -> Result<Arc<Node>, JoinError> {
+    pub(crate) fn start(
+        identifier: String,
+        label: Label,
+        token: &[u8],
+        affinity: bool,
+    ) -> Result<Arc<Node>, JoinError> {
         check_identifier(&identifier)?;
         check_token(token)?;
         sys::raise_descriptor_limit();
@@ -162,6 +167,19 @@ impl Node {
     pub(crate) fn watch(self: &Arc<Node>, signal: &Arc<Signal>) {
         lock(&self.watchers).push(Arc::downgrade(signal));
         self.clone().interest();
+    }
+
+    /// The end of [`Node::watch`].
+    pub(crate) fn unwatch(self: &Arc<Node>, signal: &Arc<Signal>) {
+        if !self.me.forked() {
+            lock(&self.watchers).retain(|watcher| !std::ptr::eq(watcher.as_ptr(), Arc::as_ptr(signal)));
+            self.clone().interest();
+        }
+    }
+
+    /// Whether it is off the bus for good.
+    pub(crate) fn has_left(&self) -> bool {
+        self.left.load(Ordering::Acquire)
     }
 
     pub(crate) fn wants_nudges(&self) -> bool {

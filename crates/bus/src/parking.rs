@@ -17,10 +17,10 @@ use ipmb_transport::memory::{OwnMemory, PeerMemory};
 use ipmb_transport::sys::Fd;
 use serde::{Deserialize, Serialize};
 
+use crate::identity::EndpointId;
 use crate::limits;
 use crate::record::{Extension, TypeId};
 use crate::selector::Selector;
-use crate::identity::EndpointId;
 
 const FREE: u64 = 0;
 const WAITING: u64 = 1;
@@ -231,12 +231,12 @@ impl Parking {
         if let Some(room) = self.free_bytes.remove(&(offset + length)) {
             length += room;
         }
-        if let Some((&before, &room)) = self.free_bytes.range(..offset).next_back() {
-            if before + room == offset {
-                self.free_bytes.remove(&before);
-                offset = before;
-                length += room;
-            }
+        if let Some((&before, &room)) = self.free_bytes.range(..offset).next_back()
+            && before + room == offset
+        {
+            self.free_bytes.remove(&before);
+            offset = before;
+            length += room;
         }
         self.free_bytes.insert(offset, length);
     }
@@ -370,7 +370,9 @@ mod tests {
     fn an_area_full_of_lies_is_counted_not_followed() {
         let (memory, descriptor) = OwnMemory::create("hostile", AREA_BYTES).unwrap();
         memory.word(0).store(u64::MAX, Release);
-        for (slot, offset, length) in [(0, 0, 8), (1, u64::MAX, 8), (2, BYTES_AT as u64, u64::MAX), (3, BYTES_AT as u64, 0)] {
+        for (slot, offset, length) in
+            [(0, 0, 8), (1, u64::MAX, 8), (2, BYTES_AT as u64, u64::MAX), (3, BYTES_AT as u64, 0)]
+        {
             memory.word(slot_word(slot, STATE)).store(WAITING, Release);
             memory.word(slot_word(slot, OFFSET)).store(offset, Release);
             memory.word(slot_word(slot, LENGTH)).store(length, Release);

@@ -172,10 +172,10 @@ impl Reactor {
                 job();
             }
             // Signals are blocked here, so the only errors are our own mistakes; looping on one would burn a core.
-            if let Err(error) = self.poller.wait(&mut events, timeout) {
-                if error.kind() != io::ErrorKind::Interrupted {
-                    std::thread::sleep(Duration::from_millis(10));
-                }
+            if let Err(error) = self.poller.wait(&mut events, timeout)
+                && error.kind() != io::ErrorKind::Interrupted
+            {
+                std::thread::sleep(Duration::from_millis(10));
             }
             self.blocked.store(false, Ordering::SeqCst);
             for event in events.iter() {

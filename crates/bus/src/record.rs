@@ -7,9 +7,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::identity::EndpointId;
 use crate::label::Label;
 use crate::limits;
-use crate::identity::EndpointId;
 
 /// The universally unique identifier under which a payload's type travels.
 pub type TypeId = [u8; 16];

@@ -8,9 +8,9 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use crate::directory::{Departure, DirectoryReader, Snapshot};
+use crate::identity::EndpointId;
 use crate::label::Label;
 use crate::label_op::LabelOp;
-use crate::identity::EndpointId;
 
 /// Who an endpoint is, as the kernel and the directory know it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,18 +67,16 @@ impl Roster {
     /// Parses a snapshot, taking over what `old` already has.
     pub(crate) fn new(snapshot: Snapshot, old: &Roster) -> Roster {
         let peer = |id: EndpointId, label: Label, pid, uid, nonce, receiving| {
-            if let Some(peer) = old.member(id) {
-                if peer.info.pid == pid && peer.receiving == receiving && peer.info.label == label && peer.nonce == nonce {
-                    return peer.clone();
-                }
+            let same = |peer: &&Arc<Peer>| {
+                peer.info.pid == pid && peer.receiving == receiving && peer.info.label == label && peer.nonce == nonce
+            };
+            if let Some(peer) = old.member(id).filter(same) {
+                return peer.clone();
             }
             Peer::new(EndpointInfo { id, label, pid }, uid, nonce, receiving)
         };
-        let members: Vec<_> = snapshot
-            .entries
-            .into_iter()
-            .map(|e| peer(e.id, e.label, e.pid, e.uid, e.nonce, e.receiving))
-            .collect();
+        let members: Vec<_> =
+            snapshot.entries.into_iter().map(|e| peer(e.id, e.label, e.pid, e.uid, e.nonce, e.receiving)).collect();
         let departed = snapshot
             .tombstones
             .into_iter()
@@ -110,6 +108,11 @@ impl Roster {
         self.member(id).or_else(|| self.departed.get(&id).map(|(peer, _)| peer))
     }
 
+    /// Why an endpoint is not here any more, while its tombstone stands.
+    pub(crate) fn departure(&self, id: EndpointId) -> Option<Departure> {
+        self.departed.get(&id).map(|(_, reason)| *reason)
+    }
+
     /// The ids of those who receive and whose label matches.
     pub(crate) fn matching<'a>(&'a self, op: &'a LabelOp) -> impl Iterator<Item = EndpointId> + 'a {
         self.members.iter().filter(|peer| peer.receiving && op.matches(&peer.info.label)).map(|peer| peer.info.id)
@@ -139,13 +142,12 @@ impl View {
     /// The roster as of now. What cannot be read (a controller that lies, or writes without a pause) leaves the last
     /// good one in place.
     pub(crate) fn refresh(&mut self) -> Arc<Roster> {
-        if let Some(reader) = &self.reader {
-            if reader.word() != self.roster.word {
-                if let Ok(snapshot) = reader.read() {
-                    self.roster = Arc::new(Roster::new(snapshot, &self.roster));
-                    self.note_controller();
-                }
-            }
+        if let Some(reader) = &self.reader
+            && reader.word() != self.roster.word
+            && let Ok(snapshot) = reader.read()
+        {
+            self.roster = Arc::new(Roster::new(snapshot, &self.roster));
+            self.note_controller();
         }
         self.roster.clone()
     }

@@ -6,10 +6,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::identity::EndpointId;
+use crate::label_op::LabelOp;
 use crate::limits;
 use crate::roster::Roster;
 use crate::selector::Selector;
-use crate::identity::EndpointId;
 
 /// A caller's handle on an interned selector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -25,6 +26,15 @@ pub(crate) struct Target {
     pub(crate) channel: Option<usize>,
 }
 
+/// What a route is found by.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Name {
+    /// An encoded selector.
+    Selector(Arc<[u8]>),
+    /// One endpoint, whatever its label.
+    Endpoint(EndpointId),
+}
+
 /// An interned selector with the matches of one epoch.
 #[derive(Debug)]
 pub(crate) struct Route {
@@ -34,6 +44,7 @@ pub(crate) struct Route {
     pub(crate) targets: Vec<Target>,
     /// Where the next unicast starts to look, so that it spreads over the matches.
     pub(crate) next: usize,
+    name: Name,
     /// The directory word the targets were computed from.
     word: u64,
     live: bool,
@@ -42,43 +53,54 @@ pub(crate) struct Route {
 #[derive(Debug, Default)]
 pub(crate) struct RouteTable {
     routes: Vec<Route>,
-    numbers: HashMap<Arc<[u8]>, u32>,
+    numbers: HashMap<Name, u32>,
     free: Vec<u32>,
 }
 
 impl RouteTable {
     /// The number of a selector, if it has one or one is free. `None`: collect first.
     pub(crate) fn intern(&mut self, selector: &Arc<Selector>) -> Option<RouteId> {
-        let encoded = selector.encode();
-        if let Some(&index) = self.numbers.get(encoded.as_slice()) {
+        let encoded: Arc<[u8]> = selector.encode().into();
+        self.find_or_add(Name::Selector(encoded.clone()), || (selector.clone(), encoded))
+    }
+
+    /// The number of the route to one endpoint. Its selector matches nobody by label, and so is never taken for the
+    /// way to somebody else.
+    pub(crate) fn intern_endpoint(&mut self, id: EndpointId) -> Option<RouteId> {
+        self.find_or_add(Name::Endpoint(id), || {
+            let selector = Selector::unicast(LabelOp::constant(false));
+            let encoded = selector.encode().into();
+            (Arc::new(selector), encoded)
+        })
+    }
+
+    fn find_or_add(&mut self, name: Name, make: impl FnOnce() -> (Arc<Selector>, Arc<[u8]>)) -> Option<RouteId> {
+        if let Some(&index) = self.numbers.get(&name) {
             return Some(RouteId { index, generation: self.routes[index as usize].generation });
         }
-        let encoded: Arc<[u8]> = encoded.into();
         let index = match self.free.pop() {
-            Some(index) => {
-                let route = &mut self.routes[index as usize];
-                route.selector = selector.clone();
-                route.encoded = encoded.clone();
-                route.live = true;
-                route.next = 0;
-                index
-            }
-            None if self.routes.len() < limits::ROUTES => {
-                self.routes.push(Route {
-                    selector: selector.clone(),
-                    encoded: encoded.clone(),
-                    generation: 1,
-                    targets: Vec::new(),
-                    next: 0,
-                    word: 0,
-                    live: true,
-                });
-                (self.routes.len() - 1) as u32
-            }
+            Some(index) => index,
+            None if self.routes.len() < limits::ROUTES => self.routes.len() as u32,
             None => return None,
         };
-        self.numbers.insert(encoded, index);
-        Some(RouteId { index, generation: self.routes[index as usize].generation })
+        let (selector, encoded) = make();
+        let generation = self.routes.get(index as usize).map_or(1, |route| route.generation);
+        let route = Route {
+            selector,
+            encoded,
+            generation,
+            targets: Vec::new(),
+            next: 0,
+            name: name.clone(),
+            word: 0,
+            live: true,
+        };
+        match self.routes.get_mut(index as usize) {
+            Some(free) => *free = route,
+            None => self.routes.push(route),
+        }
+        self.numbers.insert(name, index);
+        Some(RouteId { index, generation })
     }
 
     /// Frees every number that `used` does not name. Handles on them are stale from now on.
@@ -88,9 +110,8 @@ impl RouteTable {
             if route.live && !used.contains(&index) {
                 route.live = false;
                 route.generation = route.generation.wrapping_add(1);
-                route.word = 0;
                 route.targets.clear();
-                self.numbers.remove(&route.encoded);
+                self.numbers.remove(&route.name);
                 self.free.push(index);
             }
         }
@@ -121,10 +142,13 @@ impl Route {
         if self.word == roster.word {
             return;
         }
-        self.targets = roster
-            .matching(&self.selector.op)
-            .map(|id| Target { id, channel: channel(id) })
-            .collect();
+        let target = |id| Target { id, channel: channel(id) };
+        self.targets = match self.name {
+            Name::Selector(_) => roster.matching(&self.selector.op).map(target).collect(),
+            Name::Endpoint(id) => {
+                roster.member(id).filter(|peer| peer.receiving).map(|_| target(id)).into_iter().collect()
+            }
+        };
         self.word = roster.word;
     }
 

@@ -161,9 +161,7 @@ fn a_full_ring_is_waited_for_or_refused_or_counted() {
 #[test]
 fn tokens_have_to_agree() {
     let bus = bus();
-    let with = |token: &[u8]| {
-        join(Options { token: token.to_vec(), ..Options::new(&*bus, Label::default()) }, LONG)
-    };
+    let with = |token: &[u8]| join(Options { token: token.to_vec(), ..Options::new(&*bus, Label::default()) }, LONG);
     let _first = with(b"secret").unwrap();
     assert!(matches!(with(b"wrong"), Err(JoinError::Token)));
     assert!(matches!(with(b""), Err(JoinError::Token)));
@@ -176,7 +174,10 @@ fn without_affinity_there_has_to_be_a_bus() {
     let without = || Options { controller_affinity: false, ..Options::new(&*bus, Label::default()) };
     let alone = join(without(), Some(Duration::from_millis(60)));
     assert!(matches!(alone, Err(JoinError::Timeout { .. })));
-    let waiting = { let options = without(); std::thread::spawn(move || join(options, LONG)) };
+    let waiting = {
+        let options = without();
+        std::thread::spawn(move || join(options, LONG))
+    };
     let first = endpoint(&bus, "first");
     assert!(waiting.join().unwrap().is_ok());
     drop(first);
@@ -202,4 +203,23 @@ fn the_bus_goes_on_without_its_first_controller() {
     assert_eq!(recv(&c, LONG).unwrap(), b"before");
     assert_eq!(recv(&c, LONG).unwrap(), b"between");
     assert_eq!(recv(&d, LONG).unwrap(), b"new");
+}
+
+#[test]
+fn a_watch_tells_who_comes_and_goes() {
+    use ipmb_bus::PeerEvent;
+    let bus = bus();
+    let a = endpoint(&bus, "a");
+    let mut watch = a.watch().unwrap();
+    let mut next = || loop {
+        if let Some(event) = watch.poll() {
+            return event;
+        }
+        watch.park(ipmb_bus::wait::deadline(LONG)).unwrap();
+    };
+    let b = endpoint(&bus, "b");
+    assert!(matches!(next(), PeerEvent::Joined(peer) if peer.info.id == b.id()));
+    let id = b.id();
+    b.close();
+    assert!(matches!(next(), PeerEvent::Left(peer, Some(_)) if peer.info.id == id));
 }

@@ -54,12 +54,7 @@ pub(crate) struct Inbound {
 
 impl Inbound {
     /// Maps the ring and hands the sender our page, before anything is popped.
-    pub(crate) fn open(
-        socket: Socket,
-        memory: &Fd,
-        peer: Arc<Peer>,
-        proof: [u8; 32],
-    ) -> Result<Inbound, Lie> {
+    pub(crate) fn open(socket: Socket, memory: &Fd, peer: Arc<Peer>, proof: [u8; 32]) -> Result<Inbound, Lie> {
         let (ring, page) = Consumer::open(memory).map_err(|_| Lie)?;
         let attach = wire::encode(&PeerFrame::Attach { proof });
         // A sender that is already dead cannot take the page; what it left is read all the same.

@@ -5,8 +5,8 @@ use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use ipmb_transport::ring::{Producer, Pushed};
 use ipmb_transport::ConnectError;
+use ipmb_transport::ring::{Producer, Pushed};
 use ipmb_transport::sys::{Fd, Received, Socket};
 
 use super::{DESCRIPTORS, PACKET_BYTES, ROOM};
@@ -265,7 +265,9 @@ impl Outbound {
 
     fn attach(&mut self, packet: &[u8], mut fds: Vec<Fd>) -> bool {
         let (Ok(PeerFrame::Attach { proof }), 1) = (wire::decode(packet), fds.len()) else { return false };
-        if !proof::verify(&proof, &self.attach_proof) || self.ring.attached() || self.ring.attach(&fds.remove(0)).is_err()
+        if !proof::verify(&proof, &self.attach_proof)
+            || self.ring.attached()
+            || self.ring.attach(&fds.remove(0)).is_err()
         {
             return false;
         }

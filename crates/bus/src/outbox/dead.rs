@@ -110,6 +110,9 @@ impl State {
 }
 
 /// What a message carries besides the memory file of a large payload.
-pub(super) fn attachments(descriptors: &[Arc<ipmb_transport::sys::Fd>], large: bool) -> Vec<Arc<ipmb_transport::sys::Fd>> {
+pub(super) fn attachments(
+    descriptors: &[Arc<ipmb_transport::sys::Fd>],
+    large: bool,
+) -> Vec<Arc<ipmb_transport::sys::Fd>> {
     descriptors[usize::from(large)..].to_vec()
 }

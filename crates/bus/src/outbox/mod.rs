@@ -137,6 +137,11 @@ impl Outbox {
         lock(&self.state).intern(selector)
     }
 
+    /// The number of the route to one endpoint.
+    pub(crate) fn intern_endpoint(&self, id: EndpointId) -> Result<RouteId, SendError> {
+        lock(&self.state).intern_endpoint(id)
+    }
+
     /// Sends, or says what is in the way. Never waits.
     #[inline]
     pub(crate) fn try_send(&self, out: &mut Outgoing<'_>) -> Result<Progress, SendError> {
@@ -247,12 +252,25 @@ impl State {
         if let Some(route) = self.routes.intern(selector) {
             return Ok(route);
         }
+        self.collect_routes();
+        self.routes.intern(selector).ok_or(SendError::Full { reason: FullReason::Routes })
+    }
+
+    fn intern_endpoint(&mut self, id: EndpointId) -> Result<RouteId, SendError> {
+        if let Some(route) = self.routes.intern_endpoint(id) {
+            return Ok(route);
+        }
+        self.collect_routes();
+        self.routes.intern_endpoint(id).ok_or(SendError::Full { reason: FullReason::Routes })
+    }
+
+    /// Frees the routes that nothing unread names.
+    fn collect_routes(&mut self) {
         let mut used: HashSet<u32> = self.backlog.iter().map(|(route, _)| route.index).collect();
         for link in self.links.iter_mut().flatten() {
             link.channel.routes_in_flight(&mut used);
         }
         self.routes.collect(&used);
-        self.routes.intern(selector).ok_or(SendError::Full { reason: FullReason::Routes })
     }
 
     /// One load and a comparison, as long as nobody joined or left.
@@ -320,7 +338,8 @@ impl State {
                 // Nobody else could make room while this thread waits for itself.
                 Overflow::Block if reason == FullReason::Own => Err(SendError::Full { reason }),
                 Overflow::Block => {
-                    let ids: Vec<_> = self.routes.get(out.route).into_iter().flat_map(|r| &r.targets).map(|t| t.id).collect();
+                    let ids: Vec<_> =
+                        self.routes.get(out.route).into_iter().flat_map(|r| &r.targets).map(|t| t.id).collect();
                     self.enter(out, &ids)
                 }
             },
@@ -373,7 +392,9 @@ impl State {
                 Err(Offer::Full(reason)) => return Ok(Err(reason)),
                 Err(_) => continue,
             };
-            let (Some(route), Some(Some(link))) = (self.routes.get(out.route), self.links.get_mut(place)) else { continue };
+            let (Some(route), Some(Some(link))) = (self.routes.get(out.route), self.links.get_mut(place)) else {
+                continue;
+            };
             let room = |link: &mut Link| link.channel.has_room(route, out.route, &out.content());
             if let Ok(false) = room(link) {
                 link.channel.service();
@@ -407,7 +428,9 @@ impl State {
     /// Offers a message to the `place`th match of a route.
     #[inline]
     fn offer(&mut self, route: RouteId, place: usize, content: &Content<'_>) -> Result<Offer, SendError> {
-        let Some(target) = self.routes.get(route).and_then(|r| r.targets.get(place)).copied() else { return Ok(Offer::Gone) };
+        let Some(target) = self.routes.get(route).and_then(|r| r.targets.get(place)).copied() else {
+            return Ok(Offer::Gone);
+        };
         if !self.held.is_empty() && self.held.contains(&target.id) {
             return Ok(Offer::Full(FullReason::Ring));
         }
@@ -460,7 +483,9 @@ impl State {
         if let Some(&place) = self.by_id.get(&id) {
             return Ok(Ok(place));
         }
-        let Some(peer) = self.roster.member(id).filter(|peer| peer.receiving).cloned() else { return Ok(Err(Offer::Gone)) };
+        let Some(peer) = self.roster.member(id).filter(|peer| peer.receiving).cloned() else {
+            return Ok(Err(Offer::Gone));
+        };
         let me = self.me.clone();
         let opener = Opener {
             identifier: &me.identifier,
@@ -481,8 +506,7 @@ impl State {
         };
         let Some(owner) = self.owner.upgrade() else { return Err(SendError::Closed) };
         let place = self.links.iter().position(Option::is_none).unwrap_or(self.links.len());
-        let watch =
-            self.reactor.register(channel.socket.fd(), Interest::HANGUP, owner, CHANNEL_TAG | place as u64)?;
+        let watch = self.reactor.register(channel.socket.fd(), Interest::HANGUP, owner, CHANNEL_TAG | place as u64)?;
         if place == self.links.len() {
             self.links.push(None);
         }
@@ -534,12 +558,19 @@ impl State {
                 None => silent = true,
             }
         }
-        if out.tries > 0 && !out.patient && self.routes.get(out.route).is_some_and(|r| r.selector.mode == Mode::Unicast) {
+        if out.tries > 0 && !out.patient && self.routes.get(out.route).is_some_and(|r| r.selector.mode == Mode::Unicast)
+        {
             out.patient = true;
             self.patient += 1;
             self.update_interest();
         }
-        out.until = if silent { Some(now + MOMENT) } else if out.patient { None } else { Some(now + SLICE) };
+        out.until = if silent {
+            Some(now + MOMENT)
+        } else if out.patient {
+            None
+        } else {
+            Some(now + SLICE)
+        };
         Ok(Progress::Blocked)
     }
 

@@ -1,12 +1,10 @@
 //! One message on its way out, and how far it has come.
 
-use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::time::Duration;
 
 use ipmb_transport::blob::Blob;
-use ipmb_transport::sys::{self, Fd, Signal, Socket};
+use ipmb_transport::sys::{Fd, Signal, Socket};
 
 use crate::channel::Content;
 use crate::error::{Interrupted, InvalidArgument, SendError};
@@ -14,6 +12,7 @@ use crate::identity::EndpointId;
 use crate::limits;
 use crate::record::{EXTENDED, Extension, HEADER_BYTES, LARGE, REQUEST, TypeId};
 use crate::route::RouteId;
+use crate::wait;
 
 /// What `send` does when a receiver's ring is full.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -180,19 +179,12 @@ impl<'a> Outgoing<'a> {
     /// # Errors
     /// [`Interrupted`] when a signal came.
     pub fn wait(&mut self, deadline: Option<u64>) -> Result<(), Interrupted> {
-        let until = [deadline, self.until].into_iter().flatten().min();
-        let timeout = until.map(|at| Duration::from_nanos(at.saturating_sub(sys::now())));
         let mut descriptors: Vec<_> = self.sockets.iter().map(|socket| socket.fd().as_fd()).collect();
         if let Some(signal) = &self.signal {
             descriptors.push(signal.as_fd());
         }
-        match sys::poll(&descriptors, timeout) {
-            Ok(0) => {
-                self.tries += 1;
-                Ok(())
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(Interrupted),
-            _ => Ok(()),
-        }
+        let woken = wait::on(&descriptors, wait::left([deadline, self.until]))?;
+        self.tries += u32::from(!woken);
+        Ok(())
     }
 }

@@ -130,7 +130,8 @@ impl State {
                 self.counters.expired += 1;
                 continue;
             }
-            let claimed = claim.filter(|&id| id != EVERYBODY && self.roster.member(id).is_some() && !self.gone.contains(&id));
+            let claimed =
+                claim.filter(|&id| id != EVERYBODY && self.roster.member(id).is_some() && !self.gone.contains(&id));
             let ids: Vec<_> = match claimed {
                 Some(id) => vec![id],
                 None => self.roster.matching(&selector.op).filter(|id| !self.gone.contains(id)).collect(),
