@@ -188,7 +188,7 @@ def test_a_killed_process_leaves_no_shared_memory(spawn: Spawn, bus: str) -> Non
 
 
 def test_nobody_tracks_and_unlinks_living_memory(spawn: Spawn, bus: str) -> None:
-    """Seen elsewhere: a resource tracker unlinks shared memory that others still use when one process ends."""
+    """Seen elsewhere: a resource tracker unlinks memory in use when one process ends."""
     earth, moon, other = spawn.members(bus, "earth", "moon", "other")
     for member in (earth, moon, other):
         with open(f"/proc/{member.pid}/task/{member.pid}/children") as children:

@@ -1,0 +1,30 @@
+"""The line that says what was measured on: figures without it mean nothing."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+
+
+def cpu() -> str:
+    """The processor's name as the kernel knows it."""
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith(("model name", "Model", "cpu model")):
+            return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def describe() -> dict[str, str | int]:
+    """Processor, cores, kernel, Python."""
+    return {
+        "cpu": cpu(),
+        "cores": len(os.sched_getaffinity(0)),
+        "kernel": f"{platform.system()} {platform.release()}",
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+    }
+
+
+def line() -> str:
+    found = describe()
+    return f"{found['cpu']}, {found['cores']} cores, {found['kernel']}, {found['python']}"
