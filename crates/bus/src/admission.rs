@@ -28,15 +28,6 @@ pub(crate) enum Verdict {
     Refuse,
 }
 
-/// An opener whose claims have been checked.
-pub(crate) struct Admitted {
-    pub(crate) socket: Socket,
-    pub(crate) memory: Fd,
-    pub(crate) peer: Arc<Peer>,
-    /// What we show it in return.
-    pub(crate) proof: Proof,
-}
-
 struct Candidate {
     socket: Socket,
     uid: u32,
@@ -132,30 +123,37 @@ impl Pending {
         self.candidates.values().any(|candidate| candidate.opening.is_some())
     }
 
-    /// Takes out everybody who proved to be who they say.
-    pub(crate) fn admit(&mut self, me: &Local, view: &Mutex<View>) -> Vec<Admitted> {
-        let mut admitted = Vec::new();
-        let judged: Vec<u64> =
-            self.candidates.iter().filter(|(_, c)| c.opening.is_some()).map(|(&key, _)| key).collect();
-        for key in judged {
-            let Some(Candidate { opening: Some((open, _)), uid, pid, .. }) = self.candidates.get(&key) else {
-                continue;
-            };
-            match identify(open, *uid, *pid, me, view) {
-                Verdict::Later => {}
-                Verdict::Refuse | Verdict::Accept(None) => {
-                    self.candidates.remove(&key);
-                }
+    /// Who proved to be who they say, and what we show them in return. Liars go.
+    pub(crate) fn judge(&mut self, me: &Local, view: &Mutex<View>) -> Vec<(u64, Arc<Peer>, Proof)> {
+        let mut proved = Vec::new();
+        self.candidates.retain(|&key, candidate| {
+            let Some((open, _)) = &candidate.opening else { return true };
+            match identify(open, candidate.uid, candidate.pid, me, view) {
+                Verdict::Later => true,
+                Verdict::Refuse | Verdict::Accept(None) => false,
                 Verdict::Accept(Some(peer)) => {
-                    if let Some(Candidate { socket, opening: Some((open, memory)), .. }) = self.candidates.remove(&key)
-                    {
-                        let proof = proof::consumer_proof(&me.key, me.id, open.opener, &peer.nonce);
-                        admitted.push(Admitted { socket, memory, peer, proof });
-                    }
+                    let proof = proof::consumer_proof(&me.key, me.id, open.opener, &peer.nonce);
+                    proved.push((key, peer, proof));
+                    true
                 }
             }
-        }
-        admitted
+        });
+        proved
+    }
+
+    /// Whether it has said who it is, and waits for us.
+    pub(crate) fn has_opened(&self, key: u64) -> bool {
+        self.candidates.get(&key).is_some_and(|candidate| candidate.opening.is_some())
+    }
+
+    /// The ring that an opener brought.
+    pub(crate) fn memory(&self, key: u64) -> Option<&Fd> {
+        self.candidates.get(&key)?.opening.as_ref().map(|(_, memory)| memory)
+    }
+
+    /// Takes a candidate out: it becomes a channel.
+    pub(crate) fn take(&mut self, key: u64) -> Option<Socket> {
+        self.candidates.remove(&key).map(|candidate| candidate.socket)
     }
 }
 

@@ -93,8 +93,8 @@ pub const DESCRIPTORS_IN_FLIGHT_PER_PEER: usize = 253;
 /// [fraction] A sender's share of its descriptor limit for descriptors in flight to all receivers is one in this many.
 pub const DESCRIPTORS_IN_FLIGHT_SHARE: u64 = 4;
 
-/// [routes] Most selectors a sender keeps resolved. The least used go first.
-pub const ROUTES: usize = 1024;
+/// [routes] Most selectors a sender keeps resolved: one for each member of a full bus. At the bound those that nothing unread names are freed.
+pub const ROUTES: usize = 4096;
 
 /// [bytes] Largest control packet. The longest label with its frame fits twice; more is a stranger's.
 pub const PACKET_BYTES: usize = 16 << 10;

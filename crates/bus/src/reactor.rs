@@ -169,7 +169,7 @@ impl Reactor {
                 (jobs, timeout)
             };
             for job in jobs {
-                job();
+                outlive(job);
             }
             // Signals are blocked here, so the only errors are our own mistakes; looping on one would burn a core.
             if let Err(error) = self.poller.wait(&mut events, timeout)
@@ -185,7 +185,7 @@ impl Reactor {
                 }
                 let source = lock(&self.inner).sources.get(&event.token).cloned();
                 if let Some((source, tag)) = source {
-                    source.ready(tag);
+                    outlive(|| source.ready(tag));
                 }
             }
             self.fire();
@@ -202,9 +202,15 @@ impl Reactor {
                     _ => return,
                 }
             };
-            due.0.due(due.1);
+            outlive(|| due.0.due(due.1));
         }
     }
+}
+
+/// A bug in the handling of one event must not take every endpoint of the process off its bus: the panic is reported
+/// by its hook, and the thread goes on.
+fn outlive(work: impl FnOnce()) {
+    let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
 }
 
 /// Names one timer.

@@ -10,6 +10,7 @@ use ipmb_transport::sys::{Fd, Received, Socket};
 
 use super::{DESCRIPTORS, DOORBELL, ROOM};
 use crate::limits;
+use crate::proof::Proof;
 use crate::record::{EXTENDED, EXTENSION_BYTES, Extension, HEADER_BYTES, Header, Kind, LARGE, Tag};
 use crate::roster::Peer;
 use crate::selector::Selector;
@@ -53,13 +54,12 @@ pub(crate) struct Inbound {
 }
 
 impl Inbound {
-    /// Maps the ring and hands the sender our page, before anything is popped.
-    pub(crate) fn open(socket: Socket, memory: &Fd, peer: Arc<Peer>, proof: [u8; 32]) -> Result<Inbound, Lie> {
-        let (ring, page) = Consumer::open(memory).map_err(|_| Lie)?;
+    /// Hands the sender our page, before anything is popped.
+    pub(crate) fn new(socket: Socket, ring: Consumer, page: &Fd, peer: Arc<Peer>, proof: Proof) -> Inbound {
         let attach = wire::encode(&PeerFrame::Attach { proof });
         // A sender that is already dead cannot take the page; what it left is read all the same.
         let _ = socket.send(&attach, &[page.as_fd()]);
-        Ok(Inbound {
+        Inbound {
             peer,
             socket,
             ring,
@@ -69,7 +69,7 @@ impl Inbound {
             descriptors: VecDeque::new(),
             ended: false,
             starved: false,
-        })
+        }
     }
 
     /// Reads the socket until it is empty: doorbells, descriptors, the sender's end.

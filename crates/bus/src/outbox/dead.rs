@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Offer, State};
+use super::State;
+use super::link::Offer;
 use crate::channel::Content;
 use crate::error::FullReason;
 use crate::record::{EXTENDED, OwnedMessage, REDELIVERED, REQUEST};

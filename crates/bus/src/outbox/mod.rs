@@ -6,26 +6,29 @@
 //! same state under one lock, which is never held while anybody waits.
 
 mod dead;
+mod link;
 mod outgoing;
+mod room;
+mod routing;
 mod waiting;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, Weak};
 
-use ipmb_transport::sys::{self, Fd, Interest, Signal};
+use ipmb_transport::sys::Signal;
 
-use crate::channel::{Content, OpenError, Opener, Outbound, PushError, Serviced};
+use self::link::Link;
+use crate::channel::Serviced;
 use crate::directory::DirectoryReader;
 use crate::error::{FullReason, SendError};
 use crate::identity::EndpointId;
-use crate::limits;
 use crate::local::Local;
 use crate::parking::Parking;
-use crate::reactor::{Key, Reactor, Source, TimerKey, lock};
+use crate::reactor::{Reactor, Source, TimerKey, lock};
 use crate::record::OwnedMessage;
 use crate::roster::{Roster, View};
 use crate::route::{RouteId, RouteTable};
-use crate::selector::{Mode, Selector};
+use crate::selector::Selector;
 use crate::stats::{DropReason, SendCounters};
 
 pub use outgoing::{INLINE_BYTES, Outgoing, Overflow, Payload, prepare};
@@ -51,11 +54,6 @@ pub(crate) const TIMER_TAG: u64 = 1 << 61;
 
 pub(crate) struct Outbox {
     state: Mutex<State>,
-}
-
-struct Link {
-    channel: Outbound,
-    watch: Key,
 }
 
 struct State {
@@ -87,13 +85,6 @@ struct State {
     retry_nanos: u64,
     counters: SendCounters,
     closed: bool,
-}
-
-/// What became of one message at one endpoint.
-enum Offer {
-    Sent,
-    Full(FullReason),
-    Gone,
 }
 
 impl Outbox {
@@ -151,6 +142,9 @@ impl Outbox {
             return Err(SendError::Closed);
         }
         state.refresh();
+        if !state.held.is_empty() {
+            state.deliver_waiting();
+        }
         let result = state.dispatch(out);
         if state.unsettled {
             state.flush();
@@ -294,304 +288,6 @@ impl State {
         }
     }
 
-    #[inline]
-    fn dispatch(&mut self, out: &mut Outgoing<'_>) -> Result<Progress, SendError> {
-        let State { routes, roster, by_id, .. } = self;
-        let route = routes.get_mut(out.route).ok_or(SendError::StaleRoute)?;
-        route.update(roster, |id| by_id.get(&id).copied());
-        let mode = route.selector.mode;
-        out.sockets.clear();
-        out.until = None;
-        match mode {
-            Mode::Unicast => self.unicast(out),
-            Mode::Multicast => self.multicast(out),
-        }
-    }
-
-    #[inline]
-    fn unicast(&mut self, out: &mut Outgoing<'_>) -> Result<Progress, SendError> {
-        let Some(route) = self.routes.get(out.route) else { return Err(SendError::StaleRoute) };
-        let (count, start) = (route.targets.len(), route.next);
-        let mut full = None;
-        for step in 0..count {
-            let place = if start + step < count { start + step } else { (start + step) % count };
-            match self.offer(out.route, place, &out.content())? {
-                Offer::Sent => {
-                    if let Some(route) = self.routes.get_mut(out.route) {
-                        route.next = place + 1;
-                    }
-                    self.count_sent(1, out.payload_len());
-                    return Ok(Progress::Done(1));
-                }
-                Offer::Full(reason) if full != Some(FullReason::Ring) => full = Some(reason),
-                Offer::Full(_) | Offer::Gone => {}
-            }
-        }
-        match full {
-            None => self.unroutable(out),
-            Some(reason) => match out.overflow {
-                Overflow::Drop => {
-                    self.counters.drop(DropReason::Full, 1);
-                    Ok(Progress::Done(0))
-                }
-                Overflow::Error => Err(SendError::Full { reason }),
-                // Nobody else could make room while this thread waits for itself.
-                Overflow::Block if reason == FullReason::Own => Err(SendError::Full { reason }),
-                Overflow::Block => {
-                    let ids: Vec<_> =
-                        self.routes.get(out.route).into_iter().flat_map(|r| &r.targets).map(|t| t.id).collect();
-                    self.enter(out, &ids)
-                }
-            },
-        }
-    }
-
-    fn multicast(&mut self, out: &mut Outgoing<'_>) -> Result<Progress, SendError> {
-        let first = out.remaining.is_none();
-        let remaining = match out.remaining.take() {
-            Some(remaining) => remaining,
-            None => self.routes.get(out.route).into_iter().flat_map(|r| &r.targets).map(|t| t.id).collect(),
-        };
-        if first && let Err(reason) = self.reserve(out, &remaining)? {
-            return Err(SendError::Full { reason });
-        }
-        let mut full = Vec::new();
-        for id in remaining {
-            match self.offer_to(out.route, id, &out.content())? {
-                Offer::Sent => {
-                    out.reached += 1;
-                    self.count_sent(1, out.payload_len());
-                }
-                Offer::Full(_) if out.overflow == Overflow::Drop => self.counters.drop(DropReason::Full, 1),
-                Offer::Full(_) => full.push(id),
-                Offer::Gone => {}
-            }
-        }
-        if !full.is_empty() {
-            let blocked = self.enter(out, &full);
-            out.remaining = Some(full);
-            return blocked;
-        }
-        if out.reached == 0 && first { self.unroutable_unless_dropped(out) } else { Ok(Progress::Done(out.reached)) }
-    }
-
-    /// With `error` a multicast goes to everybody or to nobody; a full ring to oneself is an error in any case but `drop`.
-    fn reserve(&mut self, out: &Outgoing<'_>, ids: &[EndpointId]) -> Result<Result<(), FullReason>, SendError> {
-        if out.overflow == Overflow::Drop {
-            return Ok(Ok(()));
-        }
-        for &id in ids {
-            if out.overflow == Overflow::Block && id != self.me.id {
-                continue;
-            }
-            if self.held.contains(&id) {
-                return Ok(Err(FullReason::Ring));
-            }
-            let place = match self.link_to(id)? {
-                Ok(place) => place,
-                Err(Offer::Full(reason)) => return Ok(Err(reason)),
-                Err(_) => continue,
-            };
-            let (Some(route), Some(Some(link))) = (self.routes.get(out.route), self.links.get_mut(place)) else {
-                continue;
-            };
-            let room = |link: &mut Link| link.channel.has_room(route, out.route, &out.content());
-            if let Ok(false) = room(link) {
-                link.channel.service();
-                if let Ok(false) = room(link) {
-                    return Ok(Err(if id == self.me.id { FullReason::Own } else { FullReason::Ring }));
-                }
-            }
-        }
-        Ok(Ok(()))
-    }
-
-    fn count_sent(&mut self, copies: u64, bytes: usize) {
-        self.counters.sent += copies;
-        self.counters.bytes += copies * bytes as u64;
-    }
-
-    /// Offers a message to one endpoint by its id.
-    fn offer_to(&mut self, route: RouteId, id: EndpointId, content: &Content<'_>) -> Result<Offer, SendError> {
-        if self.held.contains(&id) {
-            return Ok(Offer::Full(FullReason::Ring));
-        }
-        if self.gone.contains(&id) {
-            return Ok(Offer::Gone);
-        }
-        match self.link_to(id)? {
-            Ok(place) => self.push(place, route, content),
-            Err(offer) => Ok(offer),
-        }
-    }
-
-    /// Offers a message to the `place`th match of a route.
-    #[inline]
-    fn offer(&mut self, route: RouteId, place: usize, content: &Content<'_>) -> Result<Offer, SendError> {
-        let Some(target) = self.routes.get(route).and_then(|r| r.targets.get(place)).copied() else {
-            return Ok(Offer::Gone);
-        };
-        if !self.held.is_empty() && self.held.contains(&target.id) {
-            return Ok(Offer::Full(FullReason::Ring));
-        }
-        if let Some(link) = target.channel {
-            return self.push(link, route, content);
-        }
-        if self.gone.contains(&target.id) {
-            return Ok(Offer::Gone);
-        }
-        match self.link_to(target.id)? {
-            Ok(link) => {
-                if let Some(target) = self.routes.get_mut(route).and_then(|r| r.targets.get_mut(place)) {
-                    target.channel = Some(link);
-                }
-                self.push(link, route, content)
-            }
-            Err(offer) => Ok(offer),
-        }
-    }
-
-    #[inline]
-    fn push(&mut self, place: usize, route: RouteId, content: &Content<'_>) -> Result<Offer, SendError> {
-        if !content.descriptors.is_empty() && !self.descriptors_allow(content.descriptors.len()) {
-            return Ok(Offer::Full(FullReason::Descriptors));
-        }
-        for attempt in 0..2 {
-            let (Some(Some(link)), Some(known)) = (self.links.get_mut(place), self.routes.get(route)) else {
-                return Ok(Offer::Gone);
-            };
-            match link.channel.push(known, route, content) {
-                Ok(()) => return Ok(Offer::Sent),
-                Err(PushError::Full) => {
-                    let own = link.channel.peer.info.id == self.me.id;
-                    match link.channel.service() {
-                        Serviced::Progress if attempt == 0 => self.tell_waiters(),
-                        Serviced::Ended => break,
-                        _ => return Ok(Offer::Full(if own { FullReason::Own } else { FullReason::Ring })),
-                    }
-                }
-                Err(PushError::Broken) => break,
-                Err(PushError::Io(error)) => return Err(SendError::Io(error)),
-            }
-        }
-        self.bury(place);
-        Ok(Offer::Gone)
-    }
-
-    /// The channel to an endpoint, opened at the first use.
-    fn link_to(&mut self, id: EndpointId) -> Result<Result<usize, Offer>, SendError> {
-        if let Some(&place) = self.by_id.get(&id) {
-            return Ok(Ok(place));
-        }
-        let Some(peer) = self.roster.member(id).filter(|peer| peer.receiving).cloned() else {
-            return Ok(Err(Offer::Gone));
-        };
-        let me = self.me.clone();
-        let opener = Opener {
-            identifier: &me.identifier,
-            id: me.id,
-            nonce: me.nonce,
-            key: &me.key,
-            term: self.roster.term,
-            allowed_uids: &me.allowed_uids,
-        };
-        let channel = match Outbound::open(&opener, &peer) {
-            Ok(channel) => channel,
-            Err(OpenError::Busy) => return Ok(Err(Offer::Full(FullReason::Ring))),
-            Err(OpenError::Gone) => {
-                self.gone.insert(id);
-                return Ok(Err(Offer::Gone));
-            }
-            Err(OpenError::Io(error)) => return Err(SendError::Io(error)),
-        };
-        let Some(owner) = self.owner.upgrade() else { return Err(SendError::Closed) };
-        let place = self.links.iter().position(Option::is_none).unwrap_or(self.links.len());
-        let watch = self.reactor.register(channel.socket.fd(), Interest::HANGUP, owner, CHANNEL_TAG | place as u64)?;
-        if place == self.links.len() {
-            self.links.push(None);
-        }
-        self.links[place] = Some(Box::new(Link { channel, watch }));
-        self.by_id.insert(id, place);
-        Ok(Ok(place))
-    }
-
-    /// Keeps descriptors in flight to all receivers within our share of what the process may open.
-    #[cold]
-    fn descriptors_allow(&mut self, more: usize) -> bool {
-        let bound = (sys::descriptor_limit() / limits::DESCRIPTORS_IN_FLIGHT_SHARE) as usize;
-        let in_flight = |links: &Vec<Option<Box<Link>>>| -> usize {
-            links.iter().flatten().map(|link| link.channel.descriptors_in_flight()).sum()
-        };
-        // One message is always allowed, or it could never be sent.
-        if in_flight(&self.links) == 0 || in_flight(&self.links) + more <= bound {
-            return true;
-        }
-        self.links.iter_mut().flatten().for_each(|link| {
-            let _ = link.channel.trim();
-        });
-        in_flight(&self.links) == 0 || in_flight(&self.links) + more <= bound
-    }
-
-    /// Makes the caller one who waits for room at `ids`.
-    fn enter(&mut self, out: &mut Outgoing<'_>, ids: &[EndpointId]) -> Result<Progress, SendError> {
-        const SOCKETS: usize = 64;
-        const SLICE: u64 = 20_000_000;
-        const MOMENT: u64 = 1_000_000;
-        let signal = match out.signal.take().or_else(|| self.spare_signals.pop()) {
-            Some(signal) => signal,
-            None => Arc::new(Signal::new()?),
-        };
-        if !self.waiters.iter().any(|waiter| Arc::ptr_eq(waiter, &signal)) {
-            self.waiters.push(signal.clone());
-        }
-        signal.clear();
-        out.signal = Some(signal);
-        let now = sys::now();
-        // What no socket tells (a queue of connections, a budget of the whole process) is looked at again by the clock.
-        let mut silent = ids.len() > SOCKETS || !out.descriptors.is_empty();
-        for &id in ids.iter().take(SOCKETS) {
-            match self.by_id.get(&id).and_then(|&place| self.links[place].as_deref_mut()) {
-                Some(link) => {
-                    silent |= !link.channel.announce_wait();
-                    out.sockets.push(link.channel.socket.clone());
-                }
-                None => silent = true,
-            }
-        }
-        if out.tries > 0 && !out.patient && self.routes.get(out.route).is_some_and(|r| r.selector.mode == Mode::Unicast)
-        {
-            out.patient = true;
-            self.patient += 1;
-            self.update_interest();
-        }
-        out.until = if silent {
-            Some(now + MOMENT)
-        } else if out.patient {
-            None
-        } else {
-            Some(now + SLICE)
-        };
-        Ok(Progress::Blocked)
-    }
-
-    /// The caller waits no more.
-    fn leave(&mut self, out: &mut Outgoing<'_>) {
-        if let Some(signal) = out.signal.take() {
-            self.waiters.retain(|waiter| !Arc::ptr_eq(waiter, &signal));
-            if self.spare_signals.len() < 8 {
-                self.spare_signals.push(signal);
-            }
-        }
-        if std::mem::take(&mut out.patient) {
-            self.patient -= 1;
-            self.update_interest();
-        }
-    }
-
-    fn tell_waiters(&self) {
-        self.waiters.iter().for_each(|waiter| waiter.set());
-    }
-
     fn update_interest(&mut self) {
         let interested = self.patient > 0 || !self.parking.is_empty();
         if interested != self.interested {
@@ -613,9 +309,4 @@ impl State {
             self.timer = Some((at, self.reactor.timer(at, owner, TIMER_TAG)));
         }
     }
-}
-
-/// Duplicates of descriptors for one message.
-pub(crate) fn shared(descriptors: Vec<Fd>) -> Vec<Arc<Fd>> {
-    descriptors.into_iter().map(Arc::new).collect()
 }

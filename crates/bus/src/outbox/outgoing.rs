@@ -95,7 +95,7 @@ impl<'a> Outgoing<'a> {
             flags |= LARGE;
             descriptors.push(memory.clone());
         }
-        descriptors.extend(super::shared(attachments));
+        descriptors.extend(attachments.into_iter().map(Arc::new));
         if descriptors.len() > limits::OBJECTS_PER_MESSAGE {
             return Err(SendError::Invalid(InvalidArgument::new(
                 "objects",

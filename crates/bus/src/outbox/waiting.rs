@@ -9,7 +9,8 @@ use std::sync::Arc;
 use ipmb_transport::blob::Blob;
 use ipmb_transport::sys::{self, Fd};
 
-use super::{Offer, Outbox, Outgoing, Progress, State, lock};
+use super::link::Offer;
+use super::{Outbox, Outgoing, Progress, State, lock};
 use crate::channel::{Content, is_large};
 use crate::error::{FullReason, SendError};
 use crate::identity::EndpointId;

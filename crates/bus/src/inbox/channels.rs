@@ -1,0 +1,292 @@
+//! The channels of an inbox: which are looked at, which ring, and the next message of them all.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::Mutex;
+
+use ipmb_transport::RingError;
+use ipmb_transport::blob::Blob;
+use ipmb_transport::ring::Consumer;
+use ipmb_transport::sys::{self, Interest, Poller};
+
+use super::{BURST, Build, CHANNEL, IDLE_LOOKS, Inbox, Incoming, PENDING, State};
+use crate::admission;
+use crate::channel::{Front, Inbound, Lie, Popped, is_large, large_len};
+use crate::error::RecvError;
+use crate::local::Local;
+use crate::roster::View;
+
+impl State {
+    /// The next message that `build` takes, from the hot channels in turn.
+    #[inline]
+    pub(super) fn next<R>(
+        &mut self,
+        view: &Mutex<View>,
+        build: &mut dyn FnMut(&mut Incoming<'_>) -> Build<R>,
+    ) -> Result<Option<R>, RecvError> {
+        let mut empty = 0;
+        while empty < self.hot.len() {
+            if self.cursor >= self.hot.len() {
+                self.cursor = 0;
+            }
+            let place = self.hot[self.cursor];
+            let Some(channel) = self.channels[place].as_deref_mut() else {
+                self.hot.swap_remove(self.cursor);
+                continue;
+            };
+            let popped = match channel.front() {
+                Ok(Front::Message(popped)) => popped,
+                Ok(Front::Empty) => {
+                    channel.idle += 1;
+                    if channel.ended() {
+                        self.remove(place);
+                    } else if channel.idle > IDLE_LOOKS && channel.ring.sleep().unwrap_or(false) {
+                        channel.hot = false;
+                        self.hot.swap_remove(self.cursor);
+                    } else {
+                        empty += 1;
+                        self.turn();
+                    }
+                    continue;
+                }
+                Ok(Front::TooManyOpenFiles) => {
+                    // The others' messages come first next time, or one message could hold them all up.
+                    self.turn();
+                    self.starving = true;
+                    return Err(RecvError::TooManyOpenFiles);
+                }
+                Err(Lie) => {
+                    self.remove(place);
+                    continue;
+                }
+            };
+            empty = 0;
+            channel.idle = 0;
+            self.burst += 1;
+            let several = self.hot.len() > 1;
+            match self.take(place, popped, view, build) {
+                Ok(Some(taken)) => {
+                    if several && self.burst >= BURST {
+                        self.turn();
+                    }
+                    return Ok(Some(taken));
+                }
+                Ok(None) => {}
+                Err(Lie) => self.remove(place),
+            }
+        }
+        Ok(None)
+    }
+
+    pub(super) fn turn(&mut self) {
+        self.cursor += 1;
+        self.burst = 0;
+    }
+
+    #[inline]
+    pub(super) fn take<R>(
+        &mut self,
+        place: usize,
+        popped: Popped,
+        view: &Mutex<View>,
+        build: &mut dyn FnMut(&mut Incoming<'_>) -> Build<R>,
+    ) -> Result<Option<R>, Lie> {
+        let Some(channel) = self.channels[place].as_deref_mut() else { return Ok(None) };
+        let mut sender = channel.peer.clone();
+        if popped.extension.parked.is_some() || popped.extension.origin.is_some() {
+            match admission::judge(&popped.extension, &channel.peer, view) {
+                admission::Verdict::Accept(origin) => sender = origin.unwrap_or(sender),
+                admission::Verdict::Later => {
+                    channel.hot = false;
+                    self.hot.retain(|&hot| hot != place);
+                    self.suspended.push(place);
+                    return Ok(None);
+                }
+                admission::Verdict::Refuse => return Err(Lie),
+            }
+            if let Some(number) = popped.extension.parked
+                && !self.seen.insert(number)
+            {
+                channel.take_descriptors(popped.tag);
+                channel.consume(popped.record);
+                return Ok(None);
+            }
+        }
+        let mut descriptors = channel.take_descriptors(popped.tag);
+        let blob = if is_large(popped.tag.flags) {
+            let mut len = [0; 8];
+            channel.ring.copy_out(&popped.record, popped.payload_at, &mut len);
+            let len = large_len(&len).ok_or(Lie)?;
+            Some(Blob::open(descriptors.remove(0), len).map_err(|_| Lie)?)
+        } else {
+            None
+        };
+        let mut incoming = Incoming { channel, popped: &popped, sender, descriptors, blob };
+        let bytes = incoming.len() as u64;
+        let built = build(&mut incoming);
+        drop(incoming);
+        channel.consume(popped.record);
+        Ok(match built {
+            Build::Take(taken) => {
+                self.counters.received += 1;
+                self.counters.bytes += bytes;
+                Some(taken)
+            }
+            Build::Skip => {
+                self.counters.skipped += 1;
+                None
+            }
+        })
+    }
+
+    pub(super) fn anything(&mut self) -> bool {
+        let State { hot, channels, .. } = self;
+        hot.iter().any(|&place| match channels[place].as_deref_mut() {
+            Some(channel) => channel.ended() || !matches!(channel.ring.peek(), Ok(None)),
+            None => true,
+        })
+    }
+
+    /// Whether descriptors wait that this process has no room for.
+    pub(super) fn starves(&mut self) -> bool {
+        self.starving = self.starving && self.channels.iter().flatten().any(|channel| channel.starved());
+        self.starving
+    }
+
+    /// Arms every hot channel. `true`: none has anything, all ring from now on; the signal is taken down.
+    pub(super) fn settle(&mut self, inbox: &Inbox) -> bool {
+        if !self.arm_all() {
+            return false;
+        }
+        if self.raised {
+            self.raised = false;
+            inbox.signal.clear();
+            // A close or a change of the directory may have been in the same signal.
+            if inbox.is_closed() || self.pending.anyone_waits() || !self.suspended.is_empty() {
+                inbox.signal.set();
+            }
+        }
+        true
+    }
+
+    pub(super) fn arm_all(&mut self) -> bool {
+        let mut place = 0;
+        while place < self.hot.len() {
+            let index = self.hot[place];
+            let asleep = match self.channels[index].as_deref_mut() {
+                Some(channel) if channel.ended() => false,
+                Some(channel) => {
+                    let asleep = channel.ring.sleep().unwrap_or(false);
+                    channel.hot = !asleep;
+                    asleep
+                }
+                None => true,
+            };
+            if asleep {
+                self.hot.swap_remove(place);
+            } else {
+                place += 1;
+            }
+        }
+        self.hot.is_empty()
+    }
+
+    /// A channel's socket is readable: a doorbell, descriptors, or its end.
+    pub(super) fn rung(&mut self, poller: &Poller, place: usize) {
+        let Some(channel) = self.channels.get_mut(place).and_then(|channel| channel.as_deref_mut()) else { return };
+        if channel.service().is_err() {
+            return self.remove(place);
+        }
+        self.starving |= channel.starved();
+        if channel.ended() {
+            let _ = poller.remove(channel.socket.fd().as_fd());
+        }
+        self.heat(place);
+    }
+
+    pub(super) fn heat(&mut self, place: usize) {
+        if let Some(channel) = self.channels[place].as_deref_mut() {
+            channel.idle = 0;
+            if !channel.hot && !self.suspended.contains(&place) {
+                channel.hot = true;
+                channel.ring.wake();
+                self.hot.push(place);
+            }
+        }
+    }
+
+    pub(super) fn resume(&mut self) {
+        for place in std::mem::take(&mut self.suspended) {
+            self.heat(place);
+        }
+    }
+
+    pub(super) fn remove(&mut self, place: usize) {
+        self.channels[place] = None;
+        self.hot.retain(|&hot| hot != place);
+        self.suspended.retain(|&suspended| suspended != place);
+    }
+
+    pub(super) fn accept(&mut self, poller: &Poller, me: &Local, view: &Mutex<View>) -> Result<(), RecvError> {
+        while let Some(listener) = &self.listener
+            && let Some(socket) = listener.accept().map_err(no_descriptors)?
+        {
+            if let Some(key) = self.pending.add(socket, me, sys::now())
+                && let Some(socket) = self.pending.socket(key)
+            {
+                poller.add(socket.fd().as_fd(), PENDING | key, Interest::READ).map_err(RecvError::Io)?;
+                self.opened(poller, me, view, key)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a connection that is no channel yet.
+    pub(super) fn opened(
+        &mut self,
+        poller: &Poller,
+        me: &Local,
+        view: &Mutex<View>,
+        key: u64,
+    ) -> Result<(), RecvError> {
+        self.pending.read(key);
+        self.admit_all(poller, me, view)?;
+        if let Some(socket) = self.pending.socket(key)
+            && self.pending.has_opened(key)
+        {
+            // It waits for our directory; what else it has sent stays queued, and must not keep us awake.
+            let _ = poller.modify(socket.fd().as_fd(), PENDING | key, Interest::NONE);
+        }
+        Ok(())
+    }
+
+    /// Turns every opener whose proof and identity are checked into a channel.
+    pub(super) fn admit_all(&mut self, poller: &Poller, me: &Local, view: &Mutex<View>) -> Result<(), RecvError> {
+        for (key, peer, proof) in self.pending.judge(me, view) {
+            let Some(memory) = self.pending.memory(key) else { continue };
+            let ring = match Consumer::open(memory) {
+                Ok(ring) => Some(ring),
+                // Our own want is no fault of the sender's: it stays where it is, and is tried again.
+                Err(RingError::Io(error)) => return Err(no_descriptors(error)),
+                Err(_) => None,
+            };
+            let (Some(socket), Some((ring, page))) = (self.pending.take(key), ring) else { continue };
+            let place = self.channels.iter().position(Option::is_none).unwrap_or(self.channels.len());
+            if place == self.channels.len() {
+                self.channels.push(None);
+            }
+            poller.modify(socket.fd().as_fd(), CHANNEL | place as u64, Interest::READ).map_err(RecvError::Io)?;
+            self.channels[place] = Some(Box::new(Inbound::new(socket, ring, &page, peer, proof)));
+            self.rung(poller, place);
+        }
+        Ok(())
+    }
+}
+
+/// The process is out of descriptors: said in the user's words.
+fn no_descriptors(error: io::Error) -> RecvError {
+    match error.raw_os_error() {
+        Some(code) if sys::is_descriptor_limit(code) => RecvError::TooManyOpenFiles,
+        _ => RecvError::Io(error),
+    }
+}

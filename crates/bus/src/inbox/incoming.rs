@@ -1,0 +1,92 @@
+//! A message as the one who receives it sees it, still in its ring.
+
+use std::sync::Arc;
+
+use ipmb_transport::blob::Blob;
+use ipmb_transport::sys::Fd;
+
+use crate::channel::{Inbound, Popped};
+use crate::record::{REDELIVERED, REQUEST, TypeId};
+use crate::roster::Peer;
+use crate::selector::Selector;
+
+/// What a caller makes of a message.
+pub enum Build<R> {
+    /// It is taken.
+    Take(R),
+    /// It is not for this receiver: counted as skipped, and the next one is looked at.
+    Skip,
+}
+
+/// What `try_recv` found.
+pub enum Polled<R> {
+    /// A message.
+    Got(R),
+    /// Nothing now.
+    Empty,
+}
+
+/// A message at the front of its ring, about to be read.
+pub struct Incoming<'a> {
+    pub(super) channel: &'a mut Inbound,
+    pub(super) popped: &'a Popped,
+    pub(super) sender: Arc<Peer>,
+    pub(super) descriptors: Vec<Fd>,
+    pub(super) blob: Option<Blob>,
+}
+
+impl Incoming<'_> {
+    /// The payload's type.
+    pub fn type_id(&self) -> TypeId {
+        self.popped.header.type_id
+    }
+
+    /// Bytes of the payload.
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(&self) -> usize {
+        self.blob.as_ref().map_or(self.popped.payload_len, |blob| blob.len())
+    }
+
+    /// Copies a payload that travelled in the ring; `into` is as long as the payload. Large ones: [`Incoming::take_blob`].
+    #[inline]
+    pub fn read(&self, into: &mut [u8]) {
+        self.channel.ring.copy_out(&self.popped.record, self.popped.payload_at, into);
+    }
+
+    /// The memory file of a large payload.
+    pub fn take_blob(&mut self) -> Option<Blob> {
+        self.blob.take()
+    }
+
+    /// Who sent it.
+    #[inline]
+    pub fn sender(&self) -> &Arc<Peer> {
+        &self.sender
+    }
+
+    /// The selector it was sent with.
+    #[inline]
+    pub fn selector(&self) -> Option<&Arc<Selector>> {
+        self.channel.selector(self.popped.header.route)
+    }
+
+    /// The first receiver died before it had read it.
+    pub fn redelivered(&self) -> bool {
+        self.popped.tag.flags & REDELIVERED != 0
+    }
+
+    /// Whether the sender waits for a reply.
+    pub fn is_request(&self) -> bool {
+        self.popped.tag.flags & REQUEST != 0
+    }
+
+    /// Pairs requests and replies.
+    pub fn correlation(&self) -> Option<u64> {
+        self.popped.extension.correlation
+    }
+
+    /// The attached descriptors, which are the caller's from now on.
+    pub fn take_descriptors(&mut self) -> Vec<Fd> {
+        std::mem::take(&mut self.descriptors)
+    }
+}

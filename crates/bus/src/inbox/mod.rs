@@ -1,0 +1,276 @@
+//! The receiving half: every channel that leads to this endpoint, read fairly by whoever calls `recv`.
+//!
+//! All of it runs in the threads that receive; no core thread stands between a sender and them. One epoll descriptor
+//! gathers what wakes a receiver: new channels, doorbells, the signal of this file. A channel is *hot* while it is
+//! looked at, *armed* while it rings for its next message, so that a thousand silent channels cost nothing.
+//!
+//! The signal is readable while it has to be: the receiver is closed, the directory changed, or there are hot channels
+//! and somebody else may wait (another thread, or an event loop on `fileno`).
+
+mod channels;
+mod incoming;
+
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+use ipmb_transport::sys::{self, Events, Interest, Listener, Poller, Signal};
+
+use crate::admission::Pending;
+use crate::channel::Inbound;
+use crate::error::{Interrupted, RecvError};
+use crate::local::Local;
+use crate::reactor::lock;
+use crate::roster::View;
+use crate::seen::Seen;
+use crate::stats::RecvCounters;
+use crate::wait;
+
+/// Looks at hot channels between two looks at the doorbells: bounds how long a newly rung channel waits behind busy ones.
+const POLL_EVERY: u32 = 32;
+/// Messages in a row from one channel while others are hot too.
+const BURST: u32 = 16;
+/// Empty looks after which a channel is armed although others are busy.
+const IDLE_LOOKS: u32 = 256;
+/// Looks before the receiver sleeps: about 14 us, what a wake-up across cores costs.
+const SPIN: u32 = 500;
+
+pub use incoming::{Build, Incoming, Polled};
+
+const LISTENER: u64 = 0;
+const SIGNAL: u64 = 1;
+const PENDING: u64 = 1 << 62;
+const CHANNEL: u64 = 1 << 63;
+
+/// The receiving half's part of an endpoint.
+pub(crate) struct Inbox {
+    state: Mutex<State>,
+    poller: Poller,
+    signal: Signal,
+    closed: AtomicBool,
+    /// Spins that found nothing, in a row: the spin gets shorter with them.
+    misses: AtomicU32,
+}
+
+struct State {
+    listener: Option<Listener>,
+    channels: Vec<Option<Box<Inbound>>>,
+    hot: Vec<usize>,
+    cursor: usize,
+    burst: u32,
+    since_poll: u32,
+    pending: Pending,
+    /// Channels whose next message needs a newer directory to be judged.
+    suspended: Vec<usize>,
+    seen: Seen,
+    /// Some channel may hold descriptors that this process has no room for.
+    starving: bool,
+    waiters: u32,
+    watched: bool,
+    raised: bool,
+    counters: RecvCounters,
+}
+
+impl Inbox {
+    pub(crate) fn create(listener: Listener) -> io::Result<Inbox> {
+        let poller = Poller::new()?;
+        let signal = Signal::new()?;
+        poller.add(signal.as_fd(), SIGNAL, Interest::READ)?;
+        poller.add(listener.fd().as_fd(), LISTENER, Interest::READ)?;
+        Ok(Inbox {
+            state: Mutex::new(State {
+                listener: Some(listener),
+                channels: Vec::new(),
+                hot: Vec::new(),
+                cursor: 0,
+                burst: 0,
+                since_poll: 0,
+                pending: Pending::default(),
+                suspended: Vec::new(),
+                seen: Seen::default(),
+                starving: false,
+                waiters: 0,
+                watched: false,
+                raised: false,
+                counters: RecvCounters::default(),
+            }),
+            poller,
+            signal,
+            closed: AtomicBool::new(false),
+            misses: AtomicU32::new(0),
+        })
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn counters(&self) -> RecvCounters {
+        lock(&self.state).counters
+    }
+
+    /// The directory changed hands: whoever waits for that is looked at again.
+    pub(crate) fn directory_changed(&self) {
+        self.signal.set();
+    }
+
+    /// Ends the half: everybody who waits comes back, senders see their channels end. The listening socket is handed
+    /// out: while it is open the endpoint counts as alive.
+    pub(crate) fn close(&self) -> Option<Listener> {
+        self.closed.store(true, Ordering::Release);
+        self.signal.set();
+        let mut state = lock(&self.state);
+        state.channels.clear();
+        state.hot.clear();
+        state.suspended.clear();
+        state.pending = Pending::default();
+        let listener = state.listener.take();
+        if let Some(listener) = &listener {
+            let _ = self.poller.remove(listener.fd().as_fd());
+        }
+        listener
+    }
+
+    /// A descriptor for event loops: readable whenever `try_recv` would give a message.
+    pub(crate) fn fileno(&self) -> i32 {
+        let mut state = lock(&self.state);
+        if !state.watched {
+            state.watched = true;
+            if !state.arm_all() {
+                self.raise(&mut state);
+            }
+        }
+        std::os::fd::AsRawFd::as_raw_fd(&self.poller.as_fd())
+    }
+
+    fn raise(&self, state: &mut State) {
+        if !state.raised {
+            state.raised = true;
+            self.signal.set();
+        }
+    }
+
+    /// Takes the next message, if there is one.
+    #[inline]
+    pub(crate) fn try_recv<R>(
+        &self,
+        view: &Mutex<View>,
+        me: &Local,
+        build: &mut dyn FnMut(&mut Incoming<'_>) -> Build<R>,
+    ) -> Result<Polled<R>, RecvError> {
+        let mut guard = lock(&self.state);
+        let state = &mut *guard;
+        if self.is_closed() {
+            return Err(RecvError::Closed);
+        }
+        state.since_poll += 1;
+        if state.hot.is_empty() || state.since_poll >= POLL_EVERY {
+            self.look(state, me, view)?;
+        }
+        loop {
+            match state.next(view, &mut *build) {
+                Ok(Some(taken)) => {
+                    if (state.watched || state.waiters > 0) && !state.hot.is_empty() {
+                        self.raise(state);
+                    }
+                    return Ok(Polled::Got(taken));
+                }
+                Ok(None) if state.starves() => return Err(RecvError::TooManyOpenFiles),
+                // An event loop waits on the descriptor next: from here on every channel must ring.
+                Ok(None) if state.watched && !state.settle(self) => {}
+                Ok(None) => return Ok(Polled::Empty),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Looks at the hot channels for a short while. `true`: there is something, or the receiver is closed.
+    pub(crate) fn spin(&self) -> bool {
+        let misses = self.misses.load(Ordering::Relaxed);
+        // Where spinning keeps failing the peer is slow, or needs this core: one look in eight is still tried.
+        let budget = if misses < 8 || misses.is_multiple_of(8) { SPIN } else { SPIN / 32 };
+        let mut state = lock(&self.state);
+        if state.hot.is_empty() {
+            return self.is_closed();
+        }
+        for _ in 0..budget {
+            if state.anything() || self.is_closed() {
+                self.misses.store(0, Ordering::Relaxed);
+                return true;
+            }
+            std::hint::spin_loop();
+        }
+        self.misses.store(misses.wrapping_add(1), Ordering::Relaxed);
+        false
+    }
+
+    /// Sleeps until something may be there, or `deadline`. `false`: the deadline passed.
+    pub(crate) fn park(&self, view: &Mutex<View>, me: &Local, deadline: Option<u64>) -> Result<bool, Interrupted> {
+        let timeout = {
+            let mut guard = lock(&self.state);
+            if self.is_closed() || !guard.settle(self) {
+                return Ok(true);
+            }
+            guard.waiters += 1;
+            wait::left([deadline, guard.pending.deadline()])
+        };
+        let mut events = Events::new();
+        let slept = self.poller.wait(&mut events, timeout);
+        let mut guard = lock(&self.state);
+        let state = &mut *guard;
+        state.waiters -= 1;
+        match slept {
+            Ok(0) => {
+                state.pending.expire(sys::now());
+                Ok(!wait::is_over(deadline))
+            }
+            Ok(_) => {
+                let _ = self.handle(state, &events, me, view);
+                Ok(true)
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(Interrupted),
+            Err(_) => Ok(true),
+        }
+    }
+
+    /// Handles what is readable now.
+    #[cold]
+    fn look(&self, state: &mut State, me: &Local, view: &Mutex<View>) -> Result<(), RecvError> {
+        state.since_poll = 0;
+        let mut events = Events::new();
+        match self.poller.wait(&mut events, Some(Duration::ZERO)) {
+            Ok(_) => self.handle(state, &events, me, view),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
+            Err(error) => Err(RecvError::Io(error)),
+        }
+    }
+
+    fn handle(&self, state: &mut State, events: &Events, me: &Local, view: &Mutex<View>) -> Result<(), RecvError> {
+        let mut result = Ok(());
+        for event in events.iter() {
+            match event.token {
+                LISTENER => {
+                    if let Err(error) = state.accept(&self.poller, me, view) {
+                        result = Err(error);
+                    }
+                }
+                SIGNAL => {
+                    if !self.is_closed() && !state.raised {
+                        self.signal.clear();
+                    }
+                    state.resume();
+                    state.admit_all(&self.poller, me, view)?;
+                }
+                token if token & CHANNEL != 0 => state.rung(&self.poller, (token & !CHANNEL) as usize),
+                token if token & PENDING != 0 => {
+                    state.opened(&self.poller, me, view, token & !PENDING)?;
+                }
+                _ => {}
+            }
+        }
+        state.pending.expire(sys::now());
+        result
+    }
+}

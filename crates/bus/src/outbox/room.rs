@@ -1,0 +1,75 @@
+//! Waiting for room: who waits, on what, and who tells them.
+//!
+//! A sender waits on the sockets of the channels it found full, where the receiver's word of room arrives, and on a
+//! signal of its own for everything else. Whoever reads such a word tells all the others, because it may be the only one.
+
+use std::sync::Arc;
+
+use ipmb_transport::sys::{self, Signal};
+
+use super::{Outgoing, Progress, State};
+use crate::error::SendError;
+use crate::identity::EndpointId;
+use crate::selector::Mode;
+
+impl State {
+    /// Makes the caller one who waits for room at `ids`.
+    pub(super) fn enter(&mut self, out: &mut Outgoing<'_>, ids: &[EndpointId]) -> Result<Progress, SendError> {
+        const SOCKETS: usize = 64;
+        const SLICE: u64 = 20_000_000;
+        const MOMENT: u64 = 1_000_000;
+        let signal = match out.signal.take().or_else(|| self.spare_signals.pop()) {
+            Some(signal) => signal,
+            None => Arc::new(Signal::new()?),
+        };
+        if !self.waiters.iter().any(|waiter| Arc::ptr_eq(waiter, &signal)) {
+            self.waiters.push(signal.clone());
+        }
+        signal.clear();
+        out.signal = Some(signal);
+        let now = sys::now();
+        // What no socket tells (a queue of connections, a budget of the whole process) is looked at again by the clock.
+        let mut silent = ids.len() > SOCKETS || !out.descriptors.is_empty() || !self.held.is_empty();
+        let mut room = false;
+        for &id in ids.iter().take(SOCKETS) {
+            match self.by_id.get(&id).and_then(|&place| self.links[place].as_deref_mut()) {
+                Some(link) => {
+                    room |= !link.channel.announce_wait();
+                    out.sockets.push(link.channel.socket.clone());
+                }
+                None => silent = true,
+            }
+        }
+        if out.tries > 0 && !out.patient && self.routes.get(out.route).is_some_and(|r| r.selector.mode == Mode::Unicast)
+        {
+            out.patient = true;
+            self.patient += 1;
+            self.update_interest();
+        }
+        out.until = match (silent, room) {
+            (true, _) => Some(now + MOMENT),
+            (false, true) => Some(now),
+            (false, false) if out.patient => None,
+            (false, false) => Some(now + SLICE),
+        };
+        Ok(Progress::Blocked)
+    }
+
+    /// The caller waits no more.
+    pub(super) fn leave(&mut self, out: &mut Outgoing<'_>) {
+        if let Some(signal) = out.signal.take() {
+            self.waiters.retain(|waiter| !Arc::ptr_eq(waiter, &signal));
+            if self.spare_signals.len() < 8 {
+                self.spare_signals.push(signal);
+            }
+        }
+        if std::mem::take(&mut out.patient) {
+            self.patient -= 1;
+            self.update_interest();
+        }
+    }
+
+    pub(super) fn tell_waiters(&self) {
+        self.waiters.iter().for_each(|waiter| waiter.set());
+    }
+}
