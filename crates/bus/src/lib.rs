@@ -1,41 +1,67 @@
 //! The ipmb message bus, without a line of unsafe code.
 //!
-//! From the bottom up: [`error`] and [`limits`]; [`label`], [`label_op`], [`label_text`] and [`selector`], who a message is
-//! for; [`identity`], [`names`], [`proof`] and [`wire`], how endpoints know each other and speak; [`directory`] and [`controller`], who
-//! is on the bus. Each module imports only from those named before it.
+//! Read it from the floor upwards; each module uses only those above it in this list, which a test holds it to.
+//!
+//! | module | what it is about |
+//! |---|---|
+//! | [`limits`] | every bound, once, with its reason |
+//! | [`error`] | what a user can be told |
+//! | [`identity`] | ids, and the two names a user gives |
+//! | [`label`] | the set of strings that describes an endpoint |
+//! | [`label_op`] | a boolean expression over labels |
+//! | [`label_text`] | the same as people write it |
+//! | [`selector`] | where a message goes |
+//! | [`proof`] | knowing the token without showing it |
+//! | [`names`] | under which socket names endpoints meet |
+//! | [`wire`] | what control sockets carry |
+//! | [`directory`] | who is on the bus, in the controller's memory |
+//! | [`controller`] | who is let in: a pure state machine |
+//! | [`stats`] | what is counted |
+//! | [`wait`] | waiting in a user's thread |
+//! | `local` | what an endpoint knows of itself |
+//! | `seen` | which messages came already |
+//! | `reactor` | the core thread |
+//! | `roster` | the directory, parsed |
+//! | `route` | from a selector to those who match |
+//! | `record` | what stands in a ring |
+//! | `parking` | where messages wait for a match |
+//! | `channel` | the path from one endpoint to another |
+//! | `admission` | who may open one |
+//! | `inbox` | the receiving half |
+//! | `outbox` | the sending half |
+//! | `node` | an endpoint from the inside: membership, and the controller's office |
+//! | `watch` | who comes and goes |
+//! | [`endpoint`] | what programs hold |
 #![forbid(unsafe_code)]
 
+mod admission;
+mod channel;
 pub mod controller;
 pub mod directory;
+pub mod endpoint;
 pub mod error;
 pub mod identity;
+mod inbox;
 pub mod label;
 pub mod label_op;
 pub mod label_text;
 pub mod limits;
-pub mod names;
-pub mod proof;
-pub mod selector;
-pub mod wire;
-
-mod admission;
-mod channel;
-pub mod endpoint;
-mod host;
-mod inbox;
 mod local;
-mod member;
+pub mod names;
 mod node;
 mod outbox;
 mod parking;
+pub mod proof;
 mod reactor;
 mod record;
 mod roster;
 mod route;
 mod seen;
+pub mod selector;
 pub mod stats;
 pub mod wait;
 mod watch;
+pub mod wire;
 
 pub use endpoint::{Endpoint, Joining, Options, Receiver, Sender, begin_join, join};
 pub use inbox::{Build, Incoming, Polled};

@@ -10,12 +10,12 @@ use ipmb_transport::ConnectError;
 use ipmb_transport::memory::PeerMemory;
 use ipmb_transport::sys::{self, Fd, Interest, Listener, LockFile, Received, Socket};
 
+use super::{CONN_TAG, HOST_TIMER, LISTENER_TAG, Node};
 use crate::controller::{Action, ConnId, Controller, Event, Policy};
 use crate::directory::{DirectoryWriter, Snapshot};
 use crate::identity::EndpointId;
 use crate::limits;
 use crate::names;
-use crate::node::{CONN_TAG, HOST_TIMER, LISTENER_TAG, Node};
 use crate::parking;
 use crate::reactor::{Key, TimerKey};
 use crate::roster::EndpointInfo;

@@ -12,13 +12,13 @@ use ipmb_transport::ConnectError;
 use ipmb_transport::memory::PeerMemory;
 use ipmb_transport::sys::{self, Fd, Interest, Listener, LockFile, Received, Signal, Socket};
 
+use super::host::Host;
+use super::{MEMBER_TAG, MEMBER_TIMER, Node};
 use crate::directory::{DirectoryReader, Snapshot};
 use crate::error::{JoinError, Seen};
-use crate::host::Host;
 use crate::identity::EndpointId;
 use crate::limits;
 use crate::names;
-use crate::node::{MEMBER_TAG, MEMBER_TIMER, Node};
 use crate::parking;
 use crate::proof::{self, Challenge};
 use crate::reactor::{Key, TimerKey, lock};

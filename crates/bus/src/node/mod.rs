@@ -3,19 +3,22 @@
 //!
 //! Locks are taken in this order: member, host, outbox or inbox, view. None is held while anybody waits.
 
+mod host;
+mod member;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use ipmb_transport::sys::{self, Fd, Interest, Listener, Signal};
 
+use self::host::Host;
+use self::member::Membership;
 use crate::error::JoinError;
-use crate::host::Host;
 use crate::identity::{check_identifier, check_token};
 use crate::inbox::Inbox;
 use crate::label::Label;
 use crate::limits;
 use crate::local::Local;
-use crate::member::Membership;
 use crate::names;
 use crate::outbox::{CHANNEL_TAG, Outbox, Owner, TIMER_TAG};
 use crate::parking::Parking;
