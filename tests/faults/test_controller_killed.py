@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support import proc, roles, streams
+from tests.support.member import controller_among
 from tests.support.wait import until
 
 if TYPE_CHECKING:
@@ -30,10 +31,10 @@ def test_everybody_is_still_there(spawn: Spawn, bus: str) -> None:
     moon = spawn.member(bus, "moon", affinity=False)
     assert moon.peer_ids() >= ids
     for _ in range(5):
-        (controller,) = [one for one in controllers if one.is_controller()]
+        controller = controller_among(controllers)
         controllers.remove(controller)
         controller.kill()
-        until(lambda: any(one.is_controller() for one in controllers), "a new controller")
+        controller_among(controllers)
         until(lambda: controller.id not in moon.peer_ids(), "the dead one is off the list")  # noqa: B023
         assert moon.peer_ids() == ids | {one.id for one in controllers}
         for number in range(0, ENDPOINTS, 7):
@@ -49,7 +50,7 @@ def test_a_join_meanwhile_is_admitted_quickly(spawn: Spawn, bus: str) -> None:
     joiner.call(roles.version)
     took = []
     for number in range(3):
-        (controller,) = [one for one in controllers if one.is_controller()]
+        controller = controller_among(controllers)
         controllers.remove(controller)
         controller.kill()
         begin = time.monotonic()
@@ -105,7 +106,7 @@ def test_waiting_messages_survive_takeovers(spawn: Spawn, bus: str) -> None:
     assert moon.send_numbers("late", 0, 50, ttl=60) == [0] * 50
     controllers[0].kill()
     assert moon.send_numbers("late", 50, 50, ttl=60) == [0] * 50
-    until(lambda: any(one.is_controller() for one in [*controllers[1:], moon]), "a new controller")
+    controller_among([*controllers[1:], moon])
     late = spawn.member(bus, "late")
     assert late.recv_numbers(100) == list(range(100))
     late.nothing_comes()

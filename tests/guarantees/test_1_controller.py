@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.support import roles, streams
-from tests.support.wait import until
+from tests.support.member import controller_among
 
 if TYPE_CHECKING:
     from tests.conftest import Spawn
@@ -60,6 +60,7 @@ def test_while_the_controller_is_replaced(spawn: Spawn, bus: str) -> None:
     assert rounds > 20
     assert longest < usual + HICCUP
     earth.child.call(roles.peers)  # ends the echo
+    controller_among([earth, moon, late])
     assert sum(one.is_controller() for one in (earth, moon, late)) == 1
     assert late.peer_ids() == {earth.id, moon.id}
 
@@ -89,10 +90,7 @@ def test_no_loss_in_a_stream_across_takeovers(spawn: Spawn, bus: str) -> None:
     stream = moon.child.begin(streams.send_in_order, "earth", count, every=10_000)
     for _ in range(3):
         moon.child.wait_event("milestone")
-        until(lambda: any(one.child.alive and one.is_controller() for one in controllers), "a controller")
-        for one in controllers:
-            if one.child.alive and one.is_controller():
-                one.kill()
+        controller_among(controllers).kill()
     assert stream.result(60) == count
     assert arriving.result(60) == count
 

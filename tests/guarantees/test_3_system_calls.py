@@ -18,23 +18,28 @@ def test_no_call_to_send_to_a_receiver_that_is_awake(spawn: Spawn, bus: str) -> 
     """Guarantee 3: 100 sends to a receiver that is looking, without a single system call."""
     earth, moon = spawn.members(bus, "earth", "moon")
     looking = earth.child.begin(counted.look_until_called)
-    moon.child.call(counted.marked_sends, "earth", 5, 100)  # opens the channel and warms the allocator
-    found = Tracer(moon.pid).count(lambda: moon.child.post(counted.marked_sends, "earth", 5, 100), pairs=5)
+    burst = ("earth", 5, 100, 16, 5)
+    moon.child.call(counted.marked_sends, *burst)  # opens the channel and warms the allocator
+    found = Tracer(moon.pid).count(lambda: moon.child.post(counted.marked_sends, *burst), pairs=5)
     earth.child.post(counted.nothing)
-    assert looking.result() == 2 * 5 * 100
+    assert looking.result() == 2 * 5 * 105
     assert sorted(len(one) for one in found)[2] == 0, [str(one) for one in found]
     assert sum(len(one) for one in found) <= 2, [str(one) for one in found]
 
 
 def test_no_call_to_receive_what_is_there(spawn: Spawn, bus: str) -> None:
-    """Guarantee 3: a receiver that is awake takes 100 messages without a single system call."""
+    """Guarantee 3: a receiver that is awake takes a hundred messages from memory alone.
+
+    All it does besides is to look now and then, once in 32 messages or less, whether others have rung
+    meanwhile.
+    """
     earth, moon = spawn.members(bus, "earth", "moon")
     moon.send_numbers("earth", 0, 1)
     earth.recv()
     for _ in range(2):
         assert moon.send_numbers("earth", 0, 101) == [1] * 101
         found = Tracer(earth.pid).count(lambda: earth.child.post(counted.marked_receive, 100))
-        assert len(found[0]) <= 1, str(found[0])
+        assert len(found[0]) <= 1 + 100 // 32, str(found[0])
         earth.child.call(counted.nothing)
 
 
@@ -60,8 +65,9 @@ def test_one_call_wakes_for_many(spawn: Spawn, bus: str) -> None:
     call.
     """
     earth, moon = spawn.members(bus, "earth", "moon")
-    moon.child.call(counted.marked_sends, "earth", 1, 10)
-    earth.recv_all(0.05)
+    for _ in range(2):  # the second time, the channel is complete in both directions
+        moon.child.call(counted.marked_sends, "earth", 1, 10)
+        earth.recv_all(0.05)
     waiting = earth.begin_recv()
     proc.wait_asleep(earth.pid)
     earth.stop()  # it cannot wake up and fall asleep again in between

@@ -13,13 +13,19 @@ def nothing() -> None:
     """The next call, for roles that run until there is one."""
 
 
-def marked_sends(to: str, rounds: int, count: int, size: int = 16) -> None:
-    """``rounds`` times, between marks: send ``count`` messages. In between the receiver gets time to read."""
+def marked_sends(to: str, rounds: int, count: int, size: int = 16, lead: int = 0) -> None:
+    """``rounds`` times, between marks: send ``count`` messages.
+
+    In between the receiver gets time to read, and just before them something to look at: a receiver that has
+    found nothing for long counts as asleep, even if it looks.
+    """
     sender = roles.ends[roles.MAIN].sender
     message = ipmb.Message(ipmb.Selector.unicast(ipmb.LabelOp(to)), bytes(size))
     gc.disable()
     for _ in range(rounds):
         time.sleep(0.02)
+        for _ in range(lead):
+            sender.send(message)
         syscalls.mark()
         for _ in range(count):
             sender.send(message)
@@ -40,15 +46,18 @@ def marked_receive(count: int) -> None:
 
 
 def look_until_called() -> int:
-    """Look for messages without ever sleeping, until the next call comes; how many there were."""
+    """Look for messages without ever sleeping, until the next call comes and all is read; how many there
+    were.
+    """
     receiver = roles.ends[roles.MAIN].receiver
     count = 0
     looks = 0
-    while looks % 64 or not runner.called_again():
+    while True:
         looks += 1
         try:
             receiver.recv(0)
         except ipmb.RecvTimeout:
+            if looks % 64 == 0 and runner.called_again():
+                return count
             continue
         count += 1
-    return count

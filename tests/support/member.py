@@ -9,7 +9,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tests.support import roles
-from tests.support.wait import BOUND
+from tests.support.wait import BOUND, until
 
 if TYPE_CHECKING:
     from tests.support.child import Child, Pending
@@ -97,3 +97,12 @@ class Member:
 
     def kill(self) -> None:
         self.child.kill()
+
+
+def controller_among(members: list[Member]) -> Member:
+    """The living member that plays controller; waits for a takeover that is under way."""
+
+    def found() -> list[Member]:
+        return [one for one in members if one.child.alive and one.is_controller()]
+
+    return until(found, "a controller")[0]

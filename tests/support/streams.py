@@ -75,6 +75,18 @@ def send_in_order(
     return count
 
 
+def send_in_bursts(to: str, burst: int, pause: float, ttl: float | None, *, name: str = MAIN) -> int:
+    """Send integers in bursts until the next call comes; how many went."""
+    where = selector(to, "unicast", ttl)
+    count = 0
+    while not runner.called_again():
+        for number in range(count, count + burst):
+            assert ends[name].sender.send(ipmb.Message(where, number), timeout=30.0) == 1
+        count += burst
+        time.sleep(pause)
+    return count
+
+
 def recv_in_order(count: int, *, name: str = MAIN, timeout: float = 30.0) -> int:
     """Receive 0, 1, 2 ... and fail at the first that is missing, doubled or out of place."""
     receiver = ends[name].receiver
