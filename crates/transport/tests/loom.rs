@@ -2,17 +2,19 @@
 //! on memory whose every byte loom watches. Run by
 //! `RUSTFLAGS="--cfg loom" cargo test -p ipmb-transport --test loom --release --target-dir target/loom`.
 //!
-//! What each model proves, for all interleavings and all reorderings that the memory model allows:
-//! `two_records` that records arrive in order and complete and that no byte of one is read before it is
-//! written, also round the end of the ring; `overwrite` that none is overwritten before it is read;
-//! `sleep_wake` that a consumer never sleeps with a record that nobody rings for; `room_wait` that a producer never waits with half
-//! the ring free and nobody to wake it; `attach` that records pushed before the consumer's memory came are
-//! found or rung for; `burst` that the first of several bells is not lost to the last.
+//! What each model proves, for all interleavings and all reorderings that the memory model allows (`both_wait`
+//! with at most three preemptions):
+//! `two_records`: records arrive in order and complete, and no byte of one is read before it is written, also
+//! round the end of the ring; `overwrite`: none is overwritten before it is read; `sleep_wake` and `burst`: a
+//! consumer never sleeps with a record that nobody rings for; `room_wait`: a producer never waits with room
+//! and nobody to wake it; `both_wait`: the two do not get into each other's way, also when the consumer's idea
+//! of the head is old; `attach`: records pushed before the consumer's memory came are found or rung for.
 //!
-//! They can fail: without the fence in `Word::publish` `sleep_wake`, `burst` and `room_wait` deadlock, without
-//! the one in `Consumer::sleep` `sleep_wake`, `burst` and `attach` do, without the one in `must_ring` `attach`
-//! does, without the one in `announce_wait` `room_wait` does, and with a relaxed head or tail `two_records`
-//! reports a race.
+//! They can fail. Tried by hand: without the fence in `Word::publish` all but the first two deadlock; without
+//! the one in `Consumer::sleep` `sleep_wake`, `burst`, `both_wait` and `attach` do; without the one in
+//! `announce_wait` `room_wait` and `both_wait` do; if the consumer does not look at the room word where it
+//! catches up with the head, `both_wait` does; with a relaxed load of the head or the tail, or a relaxed
+//! store of the tail, loom reports bytes that are read while they are written.
 
 #![cfg(loom)]
 

@@ -140,9 +140,9 @@ impl Producer {
     }
 
     /// Whether the consumer sleeps and was not rung for it: for use after [`attach`](Producer::attach), when
-    /// records were pushed that nobody could be rung for.
+    /// records were pushed that nobody could be rung for. The fence that the question needs was in their
+    /// [`publish`](Producer::publish).
     pub fn must_ring(&mut self) -> bool {
-        fence(Ordering::SeqCst);
         self.knock() == Pushed::Ring
     }
 
