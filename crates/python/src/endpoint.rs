@@ -138,11 +138,9 @@ pub(crate) fn join(
     anchors.push(Arc::downgrade(&anchor));
     drop(anchors);
     let takes = takes.map(|types| types.into_iter().map(Type::from_be_bytes).collect());
-    Ok(Endpoint {
-        sender: Py::new(py, Sender::new(anchor.clone()))?,
-        receiver: Py::new(py, Receiver::new(anchor.clone(), takes))?,
-        anchor,
-    })
+    let sender = Py::new(py, Sender::new(anchor.clone()))?;
+    let receiver = Py::new(py, Receiver::new(anchor.clone(), sender.clone_ref(py), takes))?;
+    Ok(Endpoint { sender, receiver, anchor })
 }
 
 fn secret(token: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {

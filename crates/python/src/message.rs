@@ -11,6 +11,7 @@ use pyo3::types::PyTuple;
 use crate::errors::a_type;
 use crate::peer::EndpointInfo;
 use crate::selector::{Selector, parse_selector};
+use crate::sender::Sender;
 
 /// What is sent and what `recv` returns: where it goes, and what it carries.
 ///
@@ -51,6 +52,8 @@ pub(crate) struct Received {
     pub(crate) sender: Arc<Peer>,
     pub(crate) selector: Arc<CoreSelector>,
     pub(crate) redelivered: bool,
+    /// The way back: the sender of the endpoint that received it.
+    pub(crate) back: Py<Sender>,
 }
 
 impl Message {
@@ -136,6 +139,37 @@ impl Message {
     #[getter]
     fn redelivered(&self) -> bool {
         matches!(&self.origin, Origin::Received(received) if received.redelivered)
+    }
+
+    /// Sends a payload back to the one who sent this message.
+    ///
+    /// Args:
+    ///     payload: As for `Sender.send`.
+    ///     timeout: Seconds to wait for room, 0 or more; None waits for ever.
+    ///
+    /// Returns:
+    ///     1, or 0 when the sender has left the bus: its label does not matter, nobody else gets the reply.
+    ///
+    /// Raises:
+    ///     TypeError: The message was not received, or the payload cannot be sent.
+    ///     SendTimeout: No room in time.
+    ///     Closed: The endpoint that received the message has closed its sender.
+    ///
+    /// Example:
+    ///     >>> import ipmb
+    ///     >>> with ipmb.join("com.example.reply", "earth") as (sender, receiver):
+    ///     ...     sender.send("earth", "ping")
+    ///     ...     receiver.recv(timeout=5).reply("pong")
+    ///     ...     receiver.recv(timeout=5).payload
+    ///     1
+    ///     1
+    ///     'pong'
+    #[pyo3(signature = (payload, *, timeout = None))]
+    fn reply(&self, payload: &Bound<'_, PyAny>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<usize> {
+        match &self.origin {
+            Origin::Received(received) => received.back.get().send_to(received.sender.info.id, payload, timeout),
+            Origin::Made(_) => Err(PyTypeError::new_err("only a received message can be replied to")),
+        }
     }
 
     /// Releases what is attached. The payload stays readable. Closing twice is fine.

@@ -17,6 +17,7 @@ use crate::endpoint::Anchor;
 use crate::errors::{self, from_recv, wrong_type, wrong_value};
 use crate::message::{Message, Received};
 use crate::payload::{self, Type};
+use crate::sender::Sender;
 use crate::waiting::{detached, interruptible};
 
 /// The receiving half of an endpoint. Iterating over it gives messages until it is closed. Many threads may share one.
@@ -28,6 +29,8 @@ pub(crate) struct Receiver {
     /// The payload types it takes; `None`: all that are known.
     takes: Option<Vec<Type>>,
     anchor: Arc<Anchor>,
+    /// What replies go through.
+    back: Py<Sender>,
     /// What went wrong after the first message of a `recv_many`: raised by the next call.
     postponed: Mutex<Option<PyErr>>,
     is_postponed: AtomicBool,
@@ -45,11 +48,12 @@ enum Body {
 }
 
 impl Receiver {
-    pub(crate) fn new(anchor: Arc<Anchor>, takes: Option<Vec<Type>>) -> Receiver {
+    pub(crate) fn new(anchor: Arc<Anchor>, back: Py<Sender>, takes: Option<Vec<Type>>) -> Receiver {
         Receiver {
             core: anchor.endpoint.receiver(),
             takes,
             anchor,
+            back,
             postponed: Mutex::default(),
             is_postponed: AtomicBool::new(false),
         }
@@ -65,38 +69,45 @@ impl Receiver {
 
     /// The next message, if one is there.
     #[inline]
-    fn poll(slf: &Bound<'_, Self>) -> PyResult<Option<Message>> {
+    fn poll(slf: &Bound<'_, Self>) -> PyResult<Option<Py<Message>>> {
         let (py, this) = (slf.py(), slf.get());
-        let polled = this.core.try_recv(|incoming| this.build(py, incoming));
-        match polled {
-            Ok(Polled::Got(taken)) => {
-                let payload = match taken.body {
-                    Body::Built(built) => built.value(py)?,
-                    Body::Large(type_id, blob) => read_large(py, type_id, &blob)?,
-                };
-                Ok(Some(Message::received(payload, taken.received)))
-            }
-            Ok(Polled::Empty) => Ok(None),
-            Err(error) => Err(from_recv(py, &error)),
+        // Filled in place: handing it through the layers of results would copy it at each.
+        let mut taken = None;
+        match this.core.try_recv(|incoming| this.build(py, incoming, &mut taken)) {
+            Ok(Polled::Got(())) => {}
+            Ok(Polled::Empty) => return Ok(None),
+            Err(error) => return Err(from_recv(py, &error)),
         }
+        let Some(Taken { body, received }) = taken else { return Ok(None) };
+        let payload = match body {
+            Body::Built(built) => built.value(py)?,
+            Body::Large(type_id, blob) => read_large(py, type_id, &blob)?,
+        };
+        Py::new(py, Message::received(payload, received)).map(Some)
     }
 
     /// Takes a message out of its ring. Runs no Python code.
     #[inline]
-    fn build(&self, py: Python<'_>, incoming: &mut Incoming<'_>) -> Build<Taken> {
+    fn build(&self, py: Python<'_>, incoming: &mut Incoming<'_>, taken: &mut Option<Taken>) -> Build<()> {
         let type_id = Type::from_be_bytes(incoming.type_id());
-        let Some(selector) = incoming.selector().cloned().filter(|_| self.takes(type_id)) else { return Build::Skip };
+        let Some(selector) = incoming.selector().filter(|_| self.takes(type_id)) else { return Build::Skip };
+        let received = Received {
+            sender: incoming.sender().clone(),
+            selector: selector.clone(),
+            back: self.back.clone_ref(py),
+            redelivered: incoming.redelivered(),
+        };
         let body = match incoming.take_blob() {
             None => Body::Built(payload::receive(py, type_id, incoming.len(), |into| incoming.read(into))),
             Some(blob) => Body::Large(type_id, blob),
         };
-        let received = Received { sender: incoming.sender().clone(), selector, redelivered: incoming.redelivered() };
-        Build::Take(Taken { body, received })
+        *taken = Some(Taken { body, received });
+        Build::Take(())
     }
 
     /// The next message; waits for it. `None`: the time is over.
     #[inline]
-    fn wait(slf: &Bound<'_, Self>, timeout: Timeout) -> PyResult<Option<Message>> {
+    fn wait(slf: &Bound<'_, Self>, timeout: Timeout) -> PyResult<Option<Py<Message>>> {
         if slf.get().is_postponed.load(Ordering::Relaxed) {
             slf.get().raise_postponed()?;
         }
@@ -121,7 +132,7 @@ impl Receiver {
     }
 
     #[cold]
-    fn wait_on(slf: &Bound<'_, Self>, deadline: Option<u64>) -> PyResult<Option<Message>> {
+    fn wait_on(slf: &Bound<'_, Self>, deadline: Option<u64>) -> PyResult<Option<Py<Message>>> {
         let (py, core) = (slf.py(), &slf.get().core);
         loop {
             let over = if detached(py, || core.spin()) {
@@ -180,7 +191,7 @@ impl Receiver {
     ///     1
     ///     [1, 2.5, b'x']
     #[pyo3(signature = (timeout = None))]
-    fn recv(slf: &Bound<'_, Self>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Message> {
+    fn recv(slf: &Bound<'_, Self>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Py<Message>> {
         let timeout = parse_timeout(timeout)?;
         Self::wait(slf, timeout)?.ok_or_else(|| late(slf.py()))
     }
@@ -221,11 +232,11 @@ impl Receiver {
         let limit = number.extract::<usize>().unwrap_or(usize::MAX);
         let timeout = parse_timeout(timeout)?;
         let first = Self::wait(slf, timeout)?.ok_or_else(|| late(py))?;
-        let messages = PyList::new(py, [Py::new(py, first)?])?;
+        let messages = PyList::new(py, [first])?;
         while messages.len() < limit {
             // A broken message in the middle must not take the good ones before it along.
             match Self::poll(slf) {
-                Ok(Some(message)) => messages.append(Py::new(py, message)?)?,
+                Ok(Some(message)) => messages.append(message)?,
                 Ok(None) => break,
                 Err(error) => {
                     slf.get().postpone(error);
@@ -267,7 +278,7 @@ impl Receiver {
         slf
     }
 
-    fn __next__(slf: &Bound<'_, Self>) -> PyResult<Option<Message>> {
+    fn __next__(slf: &Bound<'_, Self>) -> PyResult<Option<Py<Message>>> {
         match Self::wait(slf, Timeout::Never) {
             Err(error) if errors::is_closed(slf.py(), &error) => Ok(None),
             message => message,

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ipmb_bus::error::SendError;
+use ipmb_bus::identity::EndpointId;
 use ipmb_bus::selector::Selector as CoreSelector;
 use ipmb_bus::{INLINE_BYTES, Outgoing, Overflow, Payload, Progress, RouteId, limits, prepare};
 use pyo3::exceptions::PyTypeError;
@@ -88,6 +89,18 @@ impl Sender {
 
     fn intern(&self, py: Python<'_>, selector: &Arc<CoreSelector>) -> PyResult<RouteId> {
         self.core.intern(selector).map_err(|error| from_send(py, &error))
+    }
+
+    /// Sends to one endpoint, whatever its label.
+    pub(crate) fn send_to(
+        &self,
+        id: EndpointId,
+        payload: &Bound<'_, PyAny>,
+        timeout: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<usize> {
+        let timeout = timeout.map_or(Ok(Timeout::Never), Timeout::parse)?;
+        let route = || self.core.intern_endpoint(id).map_err(|error| from_send(payload.py(), &error));
+        self.push(payload, timeout, Overflow::Block, route)
     }
 
     /// The table of routes was collected: nothing known of it holds any more.
