@@ -6,9 +6,14 @@
 //! who are alive, every watcher has to know the last epoch, and nothing may be due any more. A failing run prints its seed;
 //! `IPMB_SEED=n` runs that one alone, `IPMB_SEEDS=n` sets how many there are.
 //!
-//! What it proves was tried by breaking the controller, one rule at a time. Each of these makes it fail:
-//! welcoming before committing; not raising the term for a later one; not clearing, or not keeping, the mark of an
-//! outstanding nudge; nudging only those who watched before the commit... see the list in `rules` below.
+//! What it proves was tried by breaking the controller, one rule at a time. Each of these makes it fail within the 2000
+//! seeds: welcoming before committing; nudging before welcoming; committing for nothing, or a change not at all; an epoch
+//! that stays; a takeover that keeps the term, or starts from nothing; not outbidding a term somebody has seen; admitting
+//! without a look at the user, the token, or who holds the id; a lobby without bound or time; an end, a leave, a refusal or
+//! a replacement that leaves the member or the connection in place; a heritage nobody takes over; tombstones that go early,
+//! never, or not when their owner comes back; not looking for those who have not registered again, not believing that they
+//! are gone, looking without a pause, or looking for those who have; a nudge whose answer is not noted, or that is not
+//! marked as outstanding; not nudging again one who was behind when it answered; leaving out some nudges.
 
 #[path = "simulator/audit.rs"]
 mod audit;
@@ -319,6 +324,10 @@ fn at_rest(world: &mut World) {
         assert!(!end.watching || end.read == directory.word(), "a watcher has missed something");
     }
     assert_eq!(host.controller.pending(), 0);
+    for (id, conn) in world.conns.iter().filter(|(_, conn)| conn.accepted) {
+        let owner = conn.end.map(|end| &world.ends[end]).filter(|end| end.alive && end.wanted);
+        assert!(owner.is_some_and(|end| end.conn == Some(*id)), "connection {id} is nobody's and still open");
+    }
     // An idle bus stays idle, however much time passes.
     world.now += 3_600_000 * MILLI;
     assert_eq!(world.handle(Event::Tick), []);

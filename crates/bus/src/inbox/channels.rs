@@ -9,7 +9,7 @@ use ipmb_transport::blob::Blob;
 use ipmb_transport::ring::Consumer;
 use ipmb_transport::sys::{self, Interest, Poller};
 
-use super::{BURST, Build, CHANNEL, IDLE_LOOKS, Inbox, Incoming, PENDING, State};
+use super::{BURST, Build, CHANNEL, IDLE_LOOKS, Inbox, Incoming, PENDING, POLL_NANOS, State};
 use crate::admission;
 use crate::channel::{Front, Inbound, Lie, Popped, is_large, large_len};
 use crate::error::RecvError;
@@ -76,6 +76,17 @@ impl State {
             }
         }
         Ok(None)
+    }
+
+    /// Whether the doorbells have not been looked at for a while.
+    pub(super) fn poll_is_due(&mut self) -> bool {
+        self.looks = 0;
+        let now = sys::now();
+        let due = now >= self.polled + POLL_NANOS;
+        if due {
+            self.polled = now;
+        }
+        due
     }
 
     pub(super) fn turn(&mut self) {

@@ -28,8 +28,11 @@ use crate::seen::Seen;
 use crate::stats::RecvCounters;
 use crate::wait;
 
-/// Looks at hot channels between two looks at the doorbells: bounds how long a newly rung channel waits behind busy ones.
-const POLL_EVERY: u32 = 32;
+/// Looks at hot channels between two looks at the clock, and the time between two looks at the doorbells while channels
+/// are hot: together they bound how long a newly rung channel waits behind busy ones, and keep system calls off the
+/// path of a message.
+const CLOCK_EVERY: u32 = 32;
+const POLL_NANOS: u64 = 200_000;
 /// Messages in a row from one channel while others are hot too.
 const BURST: u32 = 16;
 /// Empty looks after which a channel is armed although others are busy.
@@ -60,7 +63,8 @@ struct State {
     hot: Vec<usize>,
     cursor: usize,
     burst: u32,
-    since_poll: u32,
+    looks: u32,
+    polled: u64,
     pending: Pending,
     /// Channels whose next message needs a newer directory to be judged.
     suspended: Vec<usize>,
@@ -86,7 +90,8 @@ impl Inbox {
                 hot: Vec::new(),
                 cursor: 0,
                 burst: 0,
-                since_poll: 0,
+                looks: 0,
+                polled: 0,
                 pending: Pending::default(),
                 suspended: Vec::new(),
                 seen: Seen::default(),
@@ -165,8 +170,8 @@ impl Inbox {
         if self.is_closed() {
             return Err(RecvError::Closed);
         }
-        state.since_poll += 1;
-        if state.hot.is_empty() || state.since_poll >= POLL_EVERY {
+        state.looks += 1;
+        if state.hot.is_empty() || (state.looks >= CLOCK_EVERY && state.poll_is_due()) {
             self.look(state, me, view)?;
         }
         loop {
@@ -238,7 +243,6 @@ impl Inbox {
     /// Handles what is readable now.
     #[cold]
     fn look(&self, state: &mut State, me: &Local, view: &Mutex<View>) -> Result<(), RecvError> {
-        state.since_poll = 0;
         let mut events = Events::new();
         match self.poller.wait(&mut events, Some(Duration::ZERO)) {
             Ok(_) => self.handle(state, &events, me, view),

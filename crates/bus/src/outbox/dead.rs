@@ -51,7 +51,9 @@ impl State {
                 self.backlog.push_back((route, message));
             }
         }
-        if !self.backlog.is_empty() {
+        if self.backlog.is_empty() {
+            self.retry_nanos = 0;
+        } else {
             self.retry();
         }
     }

@@ -62,7 +62,15 @@ impl Audit {
         self.committed = Some(after);
         for (place, action) in actions.iter().enumerate() {
             match action {
-                Action::Welcome { conn, frame, .. } => self.welcome(*conn, frame, &actions[..place], conns, ends),
+                Action::Welcome { conn, frame, .. } => {
+                    let (earlier, later) = actions.split_at(place);
+                    assert!(
+                        earlier.iter().all(|action| *action == Action::Commit),
+                        "only the commit comes before a welcome"
+                    );
+                    assert!(!later.contains(&Action::Commit), "a welcome before its commit");
+                    self.welcome(*conn, frame, conns, ends);
+                }
                 Action::Send { conn, frame: ServerFrame::Nudge } => {
                     let welcomes_follow =
                         actions[place..].iter().any(|action| matches!(action, Action::Welcome { .. }));
@@ -128,10 +136,12 @@ impl Audit {
     fn commits(&mut self, actions: &[Action], before: &Snapshot, after: &Snapshot, now: u64) {
         let commits = actions.iter().filter(|action| **action == Action::Commit).count();
         assert!(commits <= 1, "one event commits at most once");
-        assert_eq!(commits == 1, before != after, "a commit for each change and no other");
+        assert_eq!(commits == 1, before != after, "each change is committed");
         if commits == 1 {
             assert!(after.word() > before.word(), "term and epoch rise with each commit");
             well_formed(after);
+            let kept = (before.term, &before.entries, &before.tombstones);
+            assert!(kept != (after.term, &after.entries, &after.tombstones), "a commit for nothing");
         }
         if after.term > before.term {
             self.count("terms raised");
@@ -169,20 +179,12 @@ impl Audit {
     }
 
     /// Guarantee 7, and that nobody gets in who may not.
-    fn welcome(
-        &mut self,
-        conn: ConnId,
-        frame: &ServerFrame,
-        earlier: &[Action],
-        conns: &BTreeMap<ConnId, Conn>,
-        ends: &[End],
-    ) {
+    fn welcome(&mut self, conn: ConnId, frame: &ServerFrame, conns: &BTreeMap<ConnId, Conn>, ends: &[End]) {
         let directory = self.committed.as_ref().expect("a controller has begun");
         let state = &conns[&conn];
         assert!(state.accepted && state.uid == UID, "a welcome for another user");
         let ServerFrame::Welcome { term, epoch, .. } = frame else { panic!("no welcome: {frame:?}") };
         assert_eq!(word(*term, *epoch), directory.word(), "a welcome tells what is committed");
-        assert!(earlier.iter().all(|action| *action == Action::Commit), "only the commit comes before a welcome");
         let end = state.end.expect("a stranger is welcomed");
         let end = &ends[end];
         let entry = directory.entry(end.id).expect("welcomed and not in the committed directory");

@@ -269,7 +269,10 @@ impl World {
         let event = match self.conns.get_mut(&conn).and_then(|conn| conn.to_server.pop_front()) {
             Some(ToServer::Frame(frame)) => Event::Frame { conn, frame },
             Some(ToServer::Garbage(version)) => Event::Unreadable { conn, version },
-            Some(ToServer::Closed) => Event::Closed { conn },
+            Some(ToServer::Closed) => {
+                self.conns.get_mut(&conn).unwrap().accepted = false;
+                Event::Closed { conn }
+            }
             None => return,
         };
         self.handle(event);

@@ -1,0 +1,127 @@
+//! What a controller keeps of those who were there before: the departed, and the members of its predecessor.
+
+use super::*;
+use crate::directory::Tombstone;
+
+#[test]
+fn tombstones_stay_their_time_and_go_with_a_later_commit() {
+    let mut bench = Bench::new(1, None);
+    let (first, second) = (bench.member(2), bench.member(3));
+    bench.handle(Event::Closed { conn: first });
+    let time = limits::TOMBSTONE_SECONDS * SECOND;
+    assert_eq!(bench.after(time), []);
+    assert_eq!(bench.controller.deadline(), None, "nothing wakes up for a tombstone");
+    bench.frame(second, ClientFrame::Receiving(false));
+    assert_eq!(bench.controller.snapshot().tombstones.len(), 1, "at the bound it is still there");
+    assert_eq!(bench.after(1), []);
+    assert_eq!(bench.controller.snapshot().tombstones.len(), 1);
+    bench.frame(second, ClientFrame::Receiving(true));
+    assert_eq!(bench.controller.snapshot().tombstones.len(), 0);
+}
+
+#[test]
+fn tombstones_past_the_bound_push_the_oldest_out() {
+    let mut bench = Bench::new(1, None);
+    for id in 2..limits::TOMBSTONES as u64 + 3 {
+        let conn = bench.member(id);
+        bench.frame(conn, ClientFrame::Leave);
+    }
+    let tombstones = bench.controller.snapshot().tombstones;
+    assert_eq!(tombstones.len(), limits::TOMBSTONES);
+    assert_eq!(tombstones[0].id, 3);
+}
+
+#[test]
+fn a_takeover_confirms_who_registers_and_looks_for_the_others() {
+    let mut bench = Bench::new(5, Some(seed(&[2, 3, 4])));
+    assert_eq!((bench.controller.term(), bench.epoch(), bench.ids()), (5, 1, vec![2, 3, 4]));
+    assert_eq!(bench.controller.deadline(), Some(bench.now + limits::TAKEOVER_GRACE_MILLIS * MILLI));
+    bench.member(2);
+    assert_eq!(bench.after(limits::TAKEOVER_GRACE_MILLIS * MILLI - 1), []);
+    assert_eq!(bench.after(1), [Action::Probe { id: 3 }, Action::Probe { id: 4 }]);
+    let actions = bench.handle(Event::Probed { id: 3, alive: false });
+    assert_eq!(actions, [Action::Commit, Action::Adopt { id: 3, conn: None }]);
+    assert_eq!(bench.controller.snapshot().tombstones[0].reason, Departure::Vanished);
+    // The one that lives, and one whose look has no answer, are looked for again.
+    assert_eq!(bench.handle(Event::Probed { id: 4, alive: true }), []);
+    assert_eq!(bench.after(limits::PROBE_MILLIS * MILLI), [Action::Probe { id: 4 }]);
+    assert_eq!(bench.after(limits::PROBE_MILLIS * MILLI), [Action::Probe { id: 4 }]);
+    bench.member(4);
+    assert_eq!(bench.handle(Event::Probed { id: 4, alive: false }), [], "it has registered meanwhile");
+    assert_eq!((bench.ids(), bench.controller.deadline()), (vec![2, 4], None));
+}
+
+#[test]
+fn a_takeover_keeps_tombstones_for_their_time() {
+    let departed = 10 * SECOND;
+    let dead = |id, departed| {
+        let How { pid, uid, label, .. } = how(id);
+        Tombstone { id, pid, uid, label, departed, reason: Departure::Left }
+    };
+    // The third one claims to be from the future; it must go all the same.
+    let tombstones = vec![dead(7, departed), dead(8, 99 * SECOND), dead(9, u64::MAX)];
+    let mut bench = Bench::new(5, Some(Snapshot { tombstones, ..seed(&[]) }));
+    assert_eq!(bench.controller.snapshot().tombstones.len(), 3);
+    bench.member(2);
+    let ids = |bench: &Bench| bench.controller.snapshot().tombstones.iter().map(|dead| dead.id).collect::<Vec<_>>();
+    assert_eq!(ids(&bench), [8, 9]);
+    bench.after(limits::TOMBSTONE_SECONDS * SECOND + 1);
+    bench.member(3);
+    assert_eq!(ids(&bench), [0; 0]);
+}
+
+#[test]
+fn a_member_from_a_later_term_raises_ours() {
+    let mut bench = Bench::new(5, Some(seed(&[2, 3])));
+    let (_, actions) = bench.join(&How { last_term: 4, ..how(2) });
+    assert!(matches!(actions[..], [Action::Welcome { .. }]), "an earlier term is as it should be: {actions:?}");
+    let before = bench.controller.word();
+    let (_, actions) = bench.join(&How { last_term: 8, ..how(3) });
+    assert!(matches!(
+        actions[..],
+        [Action::Commit, Action::Welcome { frame: ServerFrame::Welcome { term: 9, .. }, .. }]
+    ));
+    assert!(bench.controller.word() > before);
+    let (_, actions) = bench.join(&How { last_term: 9, ..how(4) });
+    assert!(matches!(actions[1], Action::Welcome { frame: ServerFrame::Welcome { term: 10, .. }, .. }));
+}
+
+#[test]
+fn a_liar_cannot_use_the_term_up() {
+    let mut bench = Bench::new(5, None);
+    for last_term in [5 + limits::TERM_LEAP, u32::MAX - 1, u32::MAX] {
+        let (conn, actions) = bench.join(&How { last_term, ..how(2) });
+        assert_eq!(actions, refused(conn, Refusal::Malformed));
+    }
+    let (_, actions) = bench.join(&How { last_term: 4 + limits::TERM_LEAP, ..how(2) });
+    assert_eq!(actions[0], Action::Commit);
+    assert_eq!(bench.controller.term(), 5 + limits::TERM_LEAP);
+}
+
+#[test]
+fn the_term_takes_over_where_the_epoch_ends() {
+    let mut bench = Bench::new(5, None);
+    bench.controller.roll.epoch = u32::MAX;
+    let before = bench.controller.word();
+    bench.member(2);
+    assert_eq!((bench.controller.term(), bench.epoch()), (6, 0));
+    assert!(bench.controller.word() > before);
+}
+
+#[test]
+fn a_seed_from_a_later_term_than_ours_is_outbid() {
+    assert_eq!(Bench::new(2, Some(seed(&[]))).controller.term(), 5);
+    assert_eq!(Bench::new(0, None).controller.term(), 1);
+}
+
+#[test]
+fn a_departed_id_stays_its_owners() {
+    let mut bench = Bench::new(1, None);
+    let conn = bench.member(2);
+    bench.handle(Event::Closed { conn });
+    let (conn, actions) = bench.join(&How { pid: 7, ..how(2) });
+    assert_eq!(actions, refused(conn, Refusal::IdInUse));
+    bench.member(2);
+    let snapshot = bench.controller.snapshot();
+    assert_eq!((snapshot.entries.len(), snapshot.tombstones.len()), (1, 0));
+}
