@@ -152,11 +152,9 @@ fn step(world: &mut World, deaths: usize, attacks: usize) {
             world.now += jump[world.rng.below(jump.len())] * MILLI;
             tick(world);
         }
-        92..95 => {
-            if world.host_running() && !world.probes.is_empty() {
-                let place = world.rng.below(world.probes.len());
-                world.answer_probe(place);
-            }
+        92..95 if world.host_running() && !world.probes.is_empty() => {
+            let place = world.rng.below(world.probes.len());
+            world.answer_probe(place);
         }
         95..98 if world.rng.below(10) < attacks => attack(world),
         98.. if world.rng.below(10) < deaths => {
@@ -206,7 +204,7 @@ fn leave(world: &mut World, end: usize) {
 fn change_mind(world: &mut World, end: usize) {
     let me = &mut world.ends[end];
     let welcomed = me.welcomed;
-    let frame = if me.id % 2 == 0 {
+    let frame = if me.id.is_multiple_of(2) {
         me.watching = !me.watching;
         ClientFrame::Watch(me.watching)
     } else {

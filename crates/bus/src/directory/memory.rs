@@ -96,15 +96,25 @@ impl DirectoryWriter {
             return Err(DirectoryFull { len: bytes.len() });
         }
         debug_assert!(snapshot.word() > self.memory.word(WORD).load(Ordering::Relaxed), "the word has to rise");
-        let place = Place(1 - self.committed);
-        self.memory.word(place.number()).store(0, Ordering::Relaxed);
-        // Copying in begins with a release fence, so whoever sees one of these bytes sees the number gone.
-        self.memory.copy_in(place.data(), &bytes);
-        self.memory.word(place.length()).store(bytes.len() as u64, Ordering::Relaxed);
+        let place = self.spare();
+        self.fill(place, &bytes);
         self.memory.word(place.number()).store(snapshot.word(), Ordering::Release);
         self.memory.word(WORD).store(snapshot.word(), Ordering::Release);
         self.committed = place.0;
         Ok(())
+    }
+
+    /// The copy that nobody is sent to.
+    fn spare(&self) -> Place {
+        Place(1 - self.committed)
+    }
+
+    /// Writes a copy that has no number until it is whole.
+    fn fill(&mut self, place: Place, bytes: &[u8]) {
+        self.memory.word(place.number()).store(0, Ordering::Relaxed);
+        // Copying in begins with a release fence, so whoever sees one of these bytes sees the number gone.
+        self.memory.copy_in(place.data(), bytes);
+        self.memory.word(place.length()).store(bytes.len() as u64, Ordering::Relaxed);
     }
 }
 
@@ -181,7 +191,7 @@ mod tests {
             uid: number,
             nonce: [epoch as u8; 16],
             label: label.clone(),
-            receiving: epoch % 2 == 0,
+            receiving: epoch.is_multiple_of(2),
         };
         let dead = Tombstone {
             id: u64::MAX - u64::from(epoch),
@@ -210,12 +220,13 @@ mod tests {
     fn the_committed_copy_outlives_a_writer_that_dies_while_writing() {
         let (mut writer, fd) = DirectoryWriter::create(&snapshot(7)).unwrap();
         let reader = DirectoryReader::open(&fd).unwrap();
+        writer.commit(&snapshot(8)).unwrap();
         // What a commit does first, and then no more.
-        let place = Place(1 - writer.committed);
-        writer.memory.word(place.number()).store(0, Ordering::Relaxed);
-        writer.memory.copy_in(place.data(), &[0xff; 1000]);
+        let place = writer.spare();
+        writer.fill(place, &[0xff; 1000]);
+        assert_eq!(writer.memory.word(place.number()).load(Ordering::Relaxed), 0, "half a copy has no number");
         drop(writer);
-        assert_eq!(reader.read().unwrap(), snapshot(7));
+        assert_eq!(reader.read().unwrap(), snapshot(8));
     }
 
     #[test]

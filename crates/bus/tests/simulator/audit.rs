@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ipmb_bus::controller::{Action, ConnId, Controller, Event};
 use ipmb_bus::directory::{Snapshot, word};
 use ipmb_bus::limits;
-use ipmb_bus::wire::{ClientFrame, EndpointId, ServerFrame};
+use ipmb_bus::wire::{ClientFrame, EndpointId, Refusal, ServerFrame};
 
 use crate::world::{Conn, End, MILLI, UID};
 
@@ -57,6 +57,12 @@ impl Audit {
     ) {
         let before = self.committed.take().expect("a controller has begun");
         let after = controller.snapshot();
+        if let Event::Accepted { conn, uid, .. } = *event
+            && uid != UID
+        {
+            let refused = Action::Send { conn, frame: ServerFrame::Refused(Refusal::Permission) };
+            assert!(actions.ends_with(&[refused, Action::Close { conn }]), "another user is let in");
+        }
         self.note(event);
         self.commits(actions, &before, &after, now);
         self.committed = Some(after);
