@@ -62,7 +62,7 @@ def test_a_join(spawn: Spawn, bus: str) -> None:
 def test_a_handled_signal_does_not_end_a_wait(spawn: Spawn, bus: str) -> None:
     """A handler runs while `recv` waits, and `recv` waits on (PEP 475)."""
     earth, moon = spawn.members(bus, "earth", "moon")
-    earth.child.call(streams.count_signals, signal.SIGUSR1)
+    earth.child.call(streams.count_signals, int(signal.SIGUSR1))
     waiting = earth.begin_recv(20.0)
     for number in range(1, 4):
         proc.wait_asleep(earth.pid)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 SECONDS = 3.0
 
 #: What one full ring, its bookkeeping and the allocator may take in a sender.
-RING_KIB = 512
+RING_KIB = 1024
 
 
 def p99(times: list[float]) -> float:

@@ -140,15 +140,17 @@ def test_the_token_protects_sending(spawn: Spawn, bus: str) -> None:
     """Seen: the token is checked at join, but whoever knows a socket can send without it."""
     controller, earth = spawn.members(bus, "controller", "earth", token="secret")
     spawn.child("liar").post(roles.join, bus, ("liar",), token="guess").fails("TokenMismatch")
+    receiving = earth.child.begin(streams.collect)
     for name in (proc.own_name(earth.pid), proc.rendezvous_name(controller.pid)):
         for data in stranger.opening_lies(controller.id, earth.id):
             with stranger.connect(name) as one:
                 stranger.say(one, data)
                 stranger.answers_until_closed(one)
-    earth.nothing_comes()
     controller.nothing_comes()
     assert controller.send("earth", b"a friend's") == 1
-    assert earth.recv().payload == b"a friend's"
+    ended = earth.child.post(roles.version)
+    assert receiving.result() == [b"a friend's"]
+    ended.result()
 
 
 def test_malformed_messages_crash_nobody(spawn: Spawn, bus: str) -> None:

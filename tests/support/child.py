@@ -111,6 +111,7 @@ class Child:
         self._rest = b""
         self._ended = False
         self._next = 0
+        self._ended_calls = 0
         self._expected_end = False
         self.started: set[int] = set()
         self.results: dict[int, tuple[Any, ...]] = {}
@@ -191,6 +192,7 @@ class Child:
                     self.events.append((name, value))
                 case _:
                     self.results[record[1]] = record
+                    self._ended_calls += 1
 
     def _await(self, probe: Callable[[], bool], bound: float, what: str) -> None:
         deadline = time.monotonic() + bound
@@ -234,9 +236,13 @@ class Child:
         return self._process.poll() is None
 
     def finish(self, bound: float = BOUND) -> None:
-        """Let the child end in its own time, at the end of its input, and check that it ended well."""
+        """Let the child end in its own time, at the end of its input, and check that it ended well.
+
+        A child that is still busy with a call nobody waits for any more is killed instead.
+        """
         try:
-            if not self._expected_end:
+            self.take_in(0.0)
+            if not self._expected_end and not self._busy():
                 self._end_well(bound)
         finally:
             self.kill()
@@ -245,6 +251,9 @@ class Child:
             assert self._process.stdin is not None
             with contextlib.suppress(BrokenPipeError):  # what was left to be flushed had nobody to read it
                 self._process.stdin.close()
+
+    def _busy(self) -> bool:
+        return self._ended_calls < self._next and not self._ended and self.alive
 
     def _end_well(self, bound: float) -> None:
         died_early = self._process.poll() is not None

@@ -17,7 +17,7 @@ from typing import Any
 
 import ipmb
 from tests.support import proc, runner
-from tests.support.roles import MAIN, ends, recv_numbers, selector, send_numbers
+from tests.support.roles import MAIN, ends, plain, recv_numbers, selector, send_numbers
 
 
 def echo(*, name: str = MAIN) -> int:
@@ -134,6 +134,17 @@ def recv_slowly(pause: float, *, name: str = MAIN) -> int:
             time.sleep(pause)
             if runner.called_again():
                 return count
+
+
+def collect(*, name: str = MAIN) -> list[Any]:
+    """Wait in ``recv`` until the next call comes and all is read; the payloads."""
+    found = []
+    while True:
+        try:
+            found.append(ends[name].receiver.recv(0.1))
+        except ipmb.RecvTimeout:
+            if runner.called_again():
+                return [plain(message.payload) for message in found]
 
 
 def recv_impatiently(count: int, timeout: float, *, name: str = MAIN) -> tuple[list[int], int]:
