@@ -11,7 +11,9 @@ import ipmb
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(
-    ipmb.version().package, prog_name="ipmb", message=f"%(prog)s %(version)s, protocol {ipmb.version().protocol}"
+    ipmb.version().package,
+    prog_name="ipmb",
+    message=f"%(prog)s %(version)s, protocol {ipmb.version().protocol}",
 )
 def main() -> None:
     """A message bus between the processes of this machine."""

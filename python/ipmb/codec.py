@@ -23,9 +23,16 @@ BUILTINS: Final[Mapping[str, UUID]] = {name: UUID(bytes=raw) for name, raw in _c
 """The UUID under which each built-in type travels, by the type's name."""
 
 _BYTES: Final = _core.BUILTIN_TYPES["bytes"]
+
+
+def _no_extension(code: int, data: memoryview) -> object:
+    msg = f"extension {code} of {len(data)} bytes is no built-in payload"
+    raise ValueError(msg)
+
+
 _DECODERS: Final[Mapping[str, Callable[[bytes], Any]]] = {
-    "list": msgspec.msgpack.Decoder(list).decode,
-    "dict": msgspec.msgpack.Decoder(dict).decode,
+    "list": msgspec.msgpack.Decoder(list, ext_hook=_no_extension).decode,
+    "dict": msgspec.msgpack.Decoder(dict, ext_hook=_no_extension).decode,
 }
 
 
@@ -89,7 +96,7 @@ def decode(kind: str, data: bytes) -> Any:
     """
     try:
         return _DECODERS[kind](data)
-    except (msgspec.DecodeError, RecursionError, TypeError) as error:
-        # TypeError: a key that cannot be hashed.
+    except (msgspec.DecodeError, ValueError, TypeError, OverflowError, RecursionError) as error:
+        # Text that is no UTF-8, a key that cannot be hashed, a nesting beyond the interpreter's.
         msg = f"a message of {len(data)} bytes is no {kind}: {error}"
         raise DecodeError(msg) from error

@@ -8,6 +8,7 @@ happened between the others.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import queue
@@ -179,14 +180,17 @@ class _Show:
         """The longest time earth heard nothing, from just before `since`."""
         before = [at for at in self.receipts if at < since][-1:]
         times = [*before, *(at for at in self.receipts if at >= since)]
-        return max((b - a for a, b in zip(times, times[1:], strict=False)), default=float("inf"))
+        return max((b - a for a, b in itertools.pairwise(times)), default=float("inf"))
 
     def verdict(self, killed: float) -> Iterator[tuple[bool, str]]:
         """What was seen, and whether it is as promised."""
         expected = [f"hello world {number}" for number in range(1, self.sent["moon"] + 1)]
         after = sum(at > killed for at in self.receipts)
         silence = self.longest_silence(killed) * 1000
-        yield after > 0, f"{after} messages arrived after the controller was killed, longest silence {silence:.0f} ms"
+        yield (
+            after > 0,
+            f"{after} messages arrived after the controller was killed, longest silence {silence:.0f} ms",
+        )
         yield self.controller is not None, f"{self.controller or 'nobody'} took the role over"
         yield self.texts["mars"] == ["hello from a newcomer"], "a newcomer could join and talk after that"
         whole = self.texts["moon"] == expected and not self.unreached

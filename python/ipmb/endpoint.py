@@ -37,33 +37,33 @@ class Endpoint(tuple[Sender, Receiver]):
         'hello me'
     """
 
-    _core: _core.Endpoint
+    _native: _core.Endpoint
 
     def __new__(cls, core: _core.Endpoint) -> Self:
         """Wraps what the native join made; programs call `join`."""
         self = super().__new__(cls, (core.sender, core.receiver))
-        self._core = core
+        self._native = core
         return self
 
     @property
     def id(self) -> int:
         """The id of this endpoint, which nobody else has as long as the bus lives."""
-        return self._core.id
+        return self._native.id
 
     @property
     def label(self) -> Label:
         """The label it joined with."""
-        return self._core.label
+        return self._native.label
 
     @property
     def identifier(self) -> str:
         """The name of the bus."""
-        return self._core.identifier
+        return self._native.identifier
 
     @property
     def is_controller(self) -> bool:
         """Whether this endpoint plays controller now."""
-        return self._core.is_controller
+        return self._native.is_controller
 
     @property
     def sender(self) -> Sender:
@@ -87,7 +87,7 @@ class Endpoint(tuple[Sender, Receiver]):
             ...     [peer.label for peer in earth.peers()]
             [label('moon')]
         """
-        return self._core.peers()
+        return self._native.peers()
 
     def stats(self) -> Stats:
         """What this endpoint has counted since it joined.
@@ -100,11 +100,11 @@ class Endpoint(tuple[Sender, Receiver]):
             0
             1
         """
-        return self._core.stats()
+        return self._native.stats()
 
     def close(self) -> None:
         """Leaves the bus. A `recv` or `send` that waits in another thread raises `Closed`. Closing twice is fine."""
-        self._core.close()
+        self._native.close()
 
     def __enter__(self) -> Self:
         return self
@@ -123,7 +123,9 @@ class Endpoint(tuple[Sender, Receiver]):
 
 
 @overload
-def join(options: Options, /, *, timeout: float | None = None) -> Endpoint: ...
+def join(
+    identifier: Options, *, timeout: float | None = None, payloads: type | UnionType | None = None
+) -> Endpoint: ...
 @overload
 def join(
     identifier: str,

@@ -10,7 +10,17 @@ import sys
 import ipmb
 
 PUBLIC = {
-    *("EndpointInfo", "Endpoint", "Label", "LabelOp", "Message", "Options", "Receiver", "Selector", "SelectorMode"),
+    *(
+        "EndpointInfo",
+        "Endpoint",
+        "Label",
+        "LabelOp",
+        "Message",
+        "Options",
+        "Receiver",
+        "Selector",
+        "SelectorMode",
+    ),
     *("Sender", "Stats", "Version", "errors", "join", "label", "version"),
 }
 
@@ -29,7 +39,8 @@ def test_everything_public_is_documented() -> None:
         and not inspect.getdoc(getattr(getattr(ipmb, name), member) if member else getattr(ipmb, name))
         # Attributes are described in the docstring of their class.
         and not (member and f"{member}:" in (inspect.getdoc(getattr(ipmb, name)) or ""))
-        and member not in {"TRUE", "FALSE", "UNICAST", "MULTICAST", "objects", "memory_regions", "name", "value"}
+        and member
+        not in {"TRUE", "FALSE", "UNICAST", "MULTICAST", "objects", "memory_regions", "name", "value"}
     ]
     assert undocumented == []
 
@@ -46,7 +57,18 @@ def run(code: str) -> str:
 
 
 def test_import_loads_nothing_that_is_not_needed() -> None:
-    heavy = ["msgspec", "rich", "click", "typer", "numpy", "asyncio", "anyio", "zenoh", "multiprocessing", "pydantic"]
+    heavy = [
+        "msgspec",
+        "rich",
+        "click",
+        "typer",
+        "numpy",
+        "asyncio",
+        "anyio",
+        "zenoh",
+        "multiprocessing",
+        "pydantic",
+    ]
     loaded = run(f"import sys, ipmb; print([name for name in {heavy} if name in sys.modules])")
     assert loaded == "[]"
 

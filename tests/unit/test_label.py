@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import itertools
+import operator
 import pickle
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -12,6 +14,9 @@ from hypothesis import strategies as st
 
 import ipmb
 from ipmb import Label, LabelOp, label
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ELEMENTS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)
 
@@ -70,7 +75,7 @@ def test_an_endless_iterable_is_judged_early() -> None:
 
 def test_expressions_match_as_python_would() -> None:
     a, b = LabelOp("a"), LabelOp("b")
-    for op, truth in [
+    table: list[tuple[LabelOp, Callable[[bool, bool], bool]]] = [
         (a & b, lambda x, y: x and y),
         (a | b, lambda x, y: x or y),
         (~a, lambda x, _: not x),
@@ -79,10 +84,11 @@ def test_expressions_match_as_python_would() -> None:
         (a | "b", lambda x, y: x or y),
         (LabelOp.TRUE, lambda _x, _y: True),
         (LabelOp.FALSE, lambda _x, _y: False),
-    ]:
+    ]
+    for op, truth in table:
         for x, y in itertools.product([False, True], repeat=2):
             elements = ["a"] * x + ["b"] * y
-            assert op.matches(elements) is bool(truth(x, y)), (str(op), elements)
+            assert op.matches(elements) is truth(x, y), (str(op), elements)
 
 
 def test_matches_takes_a_label_a_string_or_an_iterable() -> None:
@@ -142,7 +148,7 @@ def test_str_and_parse_are_inverse(op: LabelOp) -> None:
 
 @pytest.mark.parametrize("text", ["", "a &", "& a", "(a", "a)", "a b", "!", '"a', '""', "1", "a && b", "-a"])
 def test_what_is_no_expression(text: str) -> None:
-    with pytest.raises(ValueError, match="label op text|label element"):
+    with pytest.raises(ValueError, match=r"label op text|label element"):
         LabelOp.parse(text)
 
 
@@ -171,10 +177,11 @@ def test_and_or_not_do_not_silently_drop_a_side() -> None:
 
 def test_nesting_is_bounded() -> None:
     op = LabelOp("a")
+    for _ in range(63):
+        op = ~op
     with pytest.raises(ValueError, match="64"):
-        for _ in range(1000):
-            op = ~op
-    with pytest.raises(ValueError, match="nest|deep"):
+        operator.invert(op)
+    with pytest.raises(ValueError, match=r"nest|deep"):
         LabelOp.parse("(" * 1000 + "a" + ")" * 1000)
     with pytest.raises(ValueError, match="256"):
         LabelOp.parse(" & ".join("a" for _ in range(1000)))

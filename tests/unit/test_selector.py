@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 import pickle
+from collections.abc import Callable
 
 import pytest
 
 from ipmb import EndpointInfo, LabelOp, Message, Options, Selector, SelectorMode, label
 
+Make = Callable[..., Selector]
 MAKERS = [(Selector.unicast, SelectorMode.UNICAST), (Selector.multicast, SelectorMode.MULTICAST)]
 
 
 @pytest.mark.parametrize(("make", "mode"), MAKERS)
-def test_a_selector_says_what_it_was_made_of(make: type[Selector], mode: SelectorMode) -> None:
+def test_a_selector_says_what_it_was_made_of(make: Make, mode: SelectorMode) -> None:
     op = LabelOp("a") & ~LabelOp("b")
     selector = make(op, ttl=1.5)
     assert selector.label_op == op
@@ -27,7 +29,7 @@ def test_a_selector_says_what_it_was_made_of(make: type[Selector], mode: Selecto
 
 
 @pytest.mark.parametrize(("make", "mode"), MAKERS)
-def test_selectors_are_values(make: type[Selector], mode: SelectorMode) -> None:
+def test_selectors_are_values(make: Make, mode: SelectorMode) -> None:
     selector = make(LabelOp("a") | "b", ttl=1.5)
     assert selector == make("a" | LabelOp("b"), 1.5)
     assert hash(selector) == hash(make(LabelOp("a") | "b", ttl=1.5))
@@ -38,11 +40,13 @@ def test_selectors_are_values(make: type[Selector], mode: SelectorMode) -> None:
     for one in (selector, make("x"), make("x", ttl=None)):
         assert pickle.loads(pickle.dumps(one)) == one
         assert eval(repr(one)) == one
-    assert make("x") != {SelectorMode.UNICAST: Selector.multicast, SelectorMode.MULTICAST: Selector.unicast}[mode]("x")
+    assert make("x") != {SelectorMode.UNICAST: Selector.multicast, SelectorMode.MULTICAST: Selector.unicast}[
+        mode
+    ]("x")
 
 
 @pytest.mark.parametrize(("make", "mode"), MAKERS)
-def test_wrong_arguments_of_selectors(make: type[Selector], mode: SelectorMode) -> None:
+def test_wrong_arguments_of_selectors(make: Make, mode: SelectorMode) -> None:
     with pytest.raises(TypeError, match=r"^op is an int: give a LabelOp or a str$"):
         make(3)
     for ttl, shown in [(-1, "-1"), (-0.001, "-0.001"), (math.nan, "NaN"), (-math.inf, "-inf")]:
@@ -69,7 +73,7 @@ def test_endpoint_info_is_a_value() -> None:
     assert pickle.loads(pickle.dumps(info)) == info
     match info:
         case EndpointInfo(id=number, label=elements, pid=process):
-            assert (number, elements, process) == (2**64 - 1, {"a"}, 42)
+            assert (number, set(elements), process) == (2**64 - 1, {"a"}, 42)
     with pytest.raises(AttributeError):
         info.pid = 1  # type: ignore[misc]
 

@@ -167,7 +167,7 @@ fn wait_for_join(py: Python<'_>, options: Options, timeout: Timeout) -> PyResult
     }
 }
 
-/// Closes every endpoint of this process and lets the threads that wait on them come back. For the interpreter's exit.
+/// Closes every endpoint of this process and lets the threads that wait on them come back.
 #[pyfunction]
 pub(crate) fn close_all(py: Python<'_>) {
     let living: Vec<_> = anchors().drain(..).filter_map(|anchor| anchor.upgrade()).collect();

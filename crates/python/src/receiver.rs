@@ -20,9 +20,9 @@ use crate::payload::{self, Type};
 use crate::sender::Sender;
 use crate::waiting::{detached, interruptible};
 
-/// The receiving half of an endpoint. Iterating over it gives messages until it is closed. Many threads may share one.
+/// The receiving half of an endpoint. Many threads may share one.
 ///
-/// It is a context manager that closes it.
+/// Iterating over it gives messages until it is closed. It is a context manager that closes it.
 #[pyclass(frozen, module = "ipmb")]
 pub(crate) struct Receiver {
     core: ipmb_bus::Receiver,
@@ -268,8 +268,9 @@ impl Receiver {
         self.core.fileno().map_err(|error| from_recv(py, &error))
     }
 
-    /// Closes this half: unread messages go to others who match, a `recv` that waits raises `Closed`, iteration ends.
-    /// Closing the sender too leaves the bus. Closing twice is fine.
+    /// Closes this half: unread messages go to others who match, a `recv` that waits raises `Closed`.
+    ///
+    /// Iteration ends. Closing the sender too leaves the bus. Closing twice is fine.
     fn close(&self, py: Python<'_>) {
         py.detach(|| self.core.close());
     }

@@ -230,8 +230,8 @@ impl Sender {
     ///     1
     ///     0
     #[pyo3(
-        signature = (selector, payload = Argument::Missing, /, *, objects = None, memory_regions = None, ttl = Argument::Missing, timeout = None, overflow = Argument::Missing),
-        text_signature = "($self, selector, payload=..., /, *, objects=(), memory_regions=(), ttl=..., timeout=None, overflow='block')"
+        signature = (selector, /, payload = Argument::Missing, *, objects = None, memory_regions = None, ttl = Argument::Missing, timeout = None, overflow = Argument::Missing),
+        text_signature = "($self, selector, /, payload=..., *, objects=(), memory_regions=(), ttl=..., timeout=None, overflow='block')"
     )]
     #[allow(clippy::too_many_arguments)]
     fn send<'py>(
@@ -278,8 +278,9 @@ impl Sender {
         }
     }
 
-    /// Closes this half. What was sent stays sent, what waits for a match goes on waiting; closing the receiver too
-    /// leaves the bus. Closing twice is fine.
+    /// Closes this half. What was sent stays sent, what waits for a match goes on waiting.
+    ///
+    /// Closing the receiver too leaves the bus. Closing twice is fine.
     fn close(&self, py: Python<'_>) {
         py.detach(|| self.core.close());
     }

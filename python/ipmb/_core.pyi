@@ -1,0 +1,487 @@
+# The native module as type checkers and editors see it. The signatures are written by hand and compared with the module
+# by stubtest; the docstrings are copied from the module by tools/stubs.py, and a test looks that they are.
+
+from collections.abc import Iterable, Iterator, Sequence
+from types import TracebackType
+from typing import Any, ClassVar, Final, Literal, Self, final, overload
+
+from ipmb.values import SelectorMode, Stats
+
+__all__ = [
+    "BUILTIN_TYPES",
+    "PACKAGE",
+    "PROTOCOL",
+    "Endpoint",
+    "EndpointInfo",
+    "Label",
+    "LabelOp",
+    "Message",
+    "Receiver",
+    "Selector",
+    "Sender",
+    "close_all",
+    "decode",
+    "encode",
+    "join",
+]
+
+BUILTIN_TYPES: Final[dict[str, bytes]]
+PACKAGE: Final[str]
+PROTOCOL: Final[int]
+
+@final
+class Label:
+    """The set of strings that describes an endpoint. Immutable; order and repetition do not matter.
+
+    It behaves like a frozenset of strings: `in`, iteration (in sorted order), `len`, `|`, equality and hash, also
+    with sets and frozensets.
+
+    Args:
+        *elements: Strings of 1 to 255 bytes each in UTF-8; at most 64, at most 4096 bytes together.
+
+    Raises:
+        TypeError: An element is no string.
+        ValueError: An element is empty or too long, or there are too many.
+
+    Example:
+        >>> import ipmb
+        >>> ipmb.Label("renderer", "codec") | {"gpu"}
+        label('codec', 'gpu', 'renderer')
+        >>> "codec" in ipmb.Label("renderer", "codec")
+        True
+    """
+    def __new__(cls, *elements: str) -> Self: ...
+    def __contains__(self, element: object, /) -> bool: ...
+    def __iter__(self) -> Iterator[str]: ...
+    def __len__(self) -> int: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+    def __or__(self, other: Label | frozenset[str] | set[str], /) -> Label: ...
+    def __ror__(self, other: frozenset[str] | set[str], /) -> Label: ...
+    def __getnewargs__(self) -> tuple[str, ...]: ...
+
+@final
+class LabelOp:
+    """A boolean expression over labels: who a message is for.
+
+    Combine with `&`, `|` and `~`; a plain string beside an expression is an element. `str()` gives the text form,
+    `LabelOp.parse` reads it. Immutable and hashable. `and`, `or` and `not` do not work on it (TypeError): Python would
+    silently drop one side.
+
+    Args:
+        element: Matches the endpoints whose label holds it; 1 to 255 bytes in UTF-8.
+
+    Raises:
+        TypeError: `element` is no string.
+        ValueError: `element` is empty or too long.
+
+    Example:
+        >>> from ipmb import LabelOp, label
+        >>> op = LabelOp("renderer") & ~LabelOp("gpu")
+        >>> str(op), op.matches(label("renderer", "codec"))
+        ('renderer & !gpu', True)
+    """
+
+    TRUE: ClassVar[LabelOp]
+    FALSE: ClassVar[LabelOp]
+    def __new__(cls, element: str) -> Self: ...
+    @staticmethod
+    def parse(text: str) -> LabelOp:
+        """Reads the text form: elements, `true`, `false`, `!` before `&` before `|`, parentheses.
+
+        Args:
+            text: Elements that look like identifiers stand bare, all others in double quotes with backslash escapes.
+
+        Raises:
+            ValueError: The text is no expression, or one that nests too deep; the message says where.
+
+        Example:
+            >>> import ipmb
+            >>> ipmb.LabelOp.parse('a & (b | !"c d")')
+            LabelOp.parse('a & (b | !"c d")')
+        """
+    def matches(self, label: Label | str | Iterable[str]) -> bool:
+        """Whether an endpoint with this label is meant.
+
+        Args:
+            label: A `Label`, a string, or an iterable of strings.
+
+        Example:
+            >>> import ipmb
+            >>> ipmb.LabelOp.parse("a & !b").matches("a")
+            True
+        """
+    def __and__(self, other: LabelOp | str, /) -> LabelOp: ...
+    def __rand__(self, other: str, /) -> LabelOp: ...
+    def __or__(self, other: LabelOp | str, /) -> LabelOp: ...
+    def __ror__(self, other: str, /) -> LabelOp: ...
+    def __invert__(self) -> LabelOp: ...
+    def __bool__(self) -> bool: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+    def __reduce__(self) -> tuple[Any, tuple[str]]: ...
+
+@final
+class Selector:
+    """Where a message goes: who is meant, one of them or all, and how long it waits while nobody matches.
+
+    Made by `Selector.unicast` and `Selector.multicast`. Immutable and hashable. Keep one and use it again: a sender
+    finds the route of a selector it has seen in a few nanoseconds.
+
+    Attributes:
+        label_op: Who is meant, a `LabelOp`.
+        mode: `SelectorMode.UNICAST` or `SelectorMode.MULTICAST`.
+        ttl: Seconds that a message waits while nobody matches; `None` is for ever.
+
+    Example:
+        >>> import ipmb
+        >>> selector = ipmb.Selector.multicast(ipmb.LabelOp("viewer") & "gpu", ttl=2)
+        >>> str(selector.label_op), selector.mode.name, selector.ttl
+        ('viewer & gpu', 'MULTICAST', 2.0)
+    """
+    @staticmethod
+    def unicast(op: LabelOp | str, ttl: float | None = 0) -> Selector:
+        """To exactly one of those who match.
+
+        Args:
+            op: A `LabelOp`, or a string that stands for the endpoints with that element.
+            ttl: Seconds that a message waits while nobody matches, 0 or more; `None` and infinity are for ever.
+
+        Raises:
+            TypeError, ValueError: An argument of another type, or a negative ttl.
+
+        Example:
+            >>> import ipmb
+            >>> ipmb.Selector.unicast("earth", ttl=1.5)
+            Selector.unicast('earth', ttl=1.5)
+        """
+    @staticmethod
+    def multicast(op: LabelOp | str, ttl: float | None = 0) -> Selector:
+        """To everyone who matches, the sender itself included.
+
+        Args:
+            op: A `LabelOp`, or a string that stands for the endpoints with that element.
+            ttl: Seconds that a message waits while nobody matches, 0 or more; `None` and infinity are for ever.
+
+        Raises:
+            TypeError, ValueError: An argument of another type, or a negative ttl.
+
+        Example:
+            >>> import ipmb
+            >>> ipmb.Selector.multicast(ipmb.LabelOp.TRUE)
+            Selector.multicast(LabelOp.parse('true'))
+        """
+    @property
+    def label_op(self) -> LabelOp: ...
+    @property
+    def mode(self) -> SelectorMode: ...
+    @property
+    def ttl(self) -> float | None: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+    def __reduce__(self) -> tuple[Any, tuple[LabelOp, float | None]]: ...
+
+@final
+class EndpointInfo:
+    """Who somebody on the bus is, as the kernel and the directory know it.
+
+    Attributes:
+        id: The id of the endpoint, which nobody else has as long as the bus lives.
+        label: Its `Label`.
+        pid: The id of its process.
+
+    Example:
+        >>> import ipmb
+        >>> ipmb.EndpointInfo(7, ipmb.label("earth"), 4242)
+        EndpointInfo(id=7, label=label('earth'), pid=4242)
+    """
+
+    __match_args__: ClassVar[tuple[str, str, str]] = ("id", "label", "pid")
+    def __new__(cls, id: int, label: Label | str | Iterable[str], pid: int) -> Self: ...
+    @property
+    def id(self) -> int: ...
+    @property
+    def label(self) -> Label: ...
+    @property
+    def pid(self) -> int: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+    def __getnewargs__(self) -> tuple[int, Label, int]: ...
+
+@final
+class Message:
+    """What is sent and what `recv` returns: where it goes, and what it carries.
+
+    Args:
+        selector: A `Selector`; a `LabelOp` or a string alone mean unicast.
+        payload: None, bool, int (-2**63 to 2**64-1), float, str, bytes or any contiguous buffer, or lists and dicts of
+            these. It is encoded when it is sent.
+        objects: Empty: this version carries no objects.
+        memory_regions: Empty: this version carries no memory regions.
+
+    Attributes:
+        selector: The selector it was sent with.
+        payload: The payload.
+        sender: `EndpointInfo` of the one who sent it, as the kernel and the directory know it; only on a received one.
+        redelivered: Whether another receiver got it first and died with it unread.
+
+    Raises:
+        TypeError, ValueError: An argument is of the wrong type or out of its bounds.
+
+    Example:
+        >>> import ipmb
+        >>> message = ipmb.Message("earth", {"height": 3})
+        >>> message.selector, message.payload
+        (Selector.unicast('earth'), {'height': 3})
+    """
+    def __new__(
+        cls,
+        selector: Selector | LabelOp | str,
+        payload: object,
+        objects: Sequence[object] = (),
+        memory_regions: Sequence[object] = (),
+    ) -> Self: ...
+    @property
+    def selector(self) -> Selector: ...
+    @property
+    def payload(self) -> Any: ...
+    @property
+    def objects(self) -> tuple[object, ...]: ...
+    @property
+    def memory_regions(self) -> tuple[object, ...]: ...
+    @property
+    def sender(self) -> EndpointInfo: ...
+    @property
+    def redelivered(self) -> bool: ...
+    def reply(self, payload: object, *, timeout: float | None = None) -> int:
+        """Sends a payload back to the one who sent this message.
+
+        Args:
+            payload: As for `Sender.send`.
+            timeout: Seconds to wait for room, 0 or more; None waits for ever.
+
+        Returns:
+            1, or 0 when the sender has left the bus: its label does not matter, nobody else gets the reply.
+
+        Raises:
+            TypeError: The message was not received, or the payload cannot be sent.
+            SendTimeout: No room in time.
+            Closed: The endpoint that received the message has closed its sender.
+
+        Example:
+            >>> import ipmb
+            >>> with ipmb.join("com.example.reply", "earth") as (sender, receiver):
+            ...     sender.send("earth", "ping")
+            ...     receiver.recv(timeout=5).reply("pong")
+            ...     receiver.recv(timeout=5).payload
+            1
+            1
+            'pong'
+        """
+    def close(self) -> None:
+        """Releases what is attached. The payload stays readable. Closing twice is fine."""
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None: ...
+
+@final
+class Sender:
+    """The sending half of an endpoint. Many threads may share one.
+
+    It is a context manager that closes it.
+    """
+    @overload
+    def send(
+        self,
+        selector: Message,
+        /,
+        *,
+        timeout: float | None = None,
+        overflow: Literal["block", "error", "drop"] = "block",
+    ) -> int: ...
+    @overload
+    def send(
+        self,
+        selector: Selector | LabelOp | str,
+        /,
+        payload: object,
+        *,
+        objects: Sequence[object] = (),
+        memory_regions: Sequence[object] = (),
+        ttl: float | None = ...,
+        timeout: float | None = None,
+        overflow: Literal["block", "error", "drop"] = "block",
+    ) -> int:
+        """Sends a message: `send(message)`, or `send(selector, payload)`.
+
+        When it returns, the message is in memory that outlives this process.
+
+        Args:
+            selector: A `Message`, and nothing but `timeout` and `overflow` beside it. Or a `Selector`; a `LabelOp` or
+                a string alone mean unicast.
+            payload: None, bool, int (-2**63 to 2**64-1), float, str, bytes or any contiguous buffer, or lists and dicts
+                of these; at most 4 GiB.
+            objects: Empty: this version carries no objects.
+            memory_regions: Empty: this version carries no memory regions.
+            ttl: Seconds that the message waits while nobody matches, 0 or more; None and infinity are for ever. In the
+                place of the selector's own.
+            timeout: Seconds to wait for room, 0 or more; None waits for ever.
+            overflow: What to do when a receiver has no room: "block" waits, "error" raises `Full` with nothing sent,
+                "drop" drops the message for that receiver and counts it.
+
+        Returns:
+            In how many endpoints' rings the message is. 0: nobody matched; with a ttl it now waits.
+
+        Raises:
+            TypeError, ValueError: An argument is of the wrong type or out of its bounds; nothing was sent.
+            SendTimeout: No room in time; its `delivered` says how many have the message.
+            Full: No room and `overflow="error"`, or waiting could never help.
+            TooLarge: The payload is over the maximum.
+            Closed: This sender is closed.
+            Forked: The endpoint belongs to the parent process.
+
+        Example:
+            >>> import ipmb
+            >>> with ipmb.join("com.example.send", "earth") as (sender, receiver):
+            ...     sender.send("earth", "to one")
+            ...     sender.send(ipmb.Selector.multicast(ipmb.LabelOp.TRUE), "to all")
+            ...     sender.send("mars", "to nobody")
+            1
+            1
+            0
+        """
+    def close(self) -> None:
+        """Closes this half. What was sent stays sent, what waits for a match goes on waiting.
+
+        Closing the receiver too leaves the bus. Closing twice is fine.
+        """
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None: ...
+
+@final
+class Receiver:
+    """The receiving half of an endpoint. Many threads may share one.
+
+    Iterating over it gives messages until it is closed. It is a context manager that closes it.
+    """
+    def recv(self, timeout: float | None = None) -> Message:
+        """Takes the next message, and waits for it. Ctrl-C interrupts it.
+
+        Args:
+            timeout: Seconds to wait, 0 or more; None waits for ever, 0 only looks.
+
+        Returns:
+            The `Message`. It counts as read from now on: nobody else gets it.
+
+        Raises:
+            RecvTimeout: Nothing came in time.
+            DecodeError: A message's bytes are not what its type says; it is gone, the next call goes on.
+            TooManyOpenFiles: A message waits whose descriptors do not fit in this process.
+            Closed: This receiver is closed, also when that happens in another thread meanwhile.
+            Forked: The endpoint belongs to the parent process.
+            TypeError, ValueError: `timeout` is no number, or negative.
+
+        Example:
+            >>> import ipmb
+            >>> with ipmb.join("com.example.recv", "earth") as (sender, receiver):
+            ...     sender.send("earth", [1, 2.5, b"x"])
+            ...     receiver.recv(timeout=5).payload
+            1
+            [1, 2.5, b'x']
+        """
+    def recv_many(self, limit: int, timeout: float | None = None) -> list[Message]:
+        """Takes up to `limit` messages, and waits only for the first.
+
+        Args:
+            limit: How many at most, 1 or more.
+            timeout: Seconds to wait for the first, 0 or more; None waits for ever, 0 only looks.
+
+        Returns:
+            A list of 1 to `limit` messages.
+
+        Raises:
+            The same as `recv`. An error after the first message is raised by the next call.
+
+        Example:
+            >>> import ipmb
+            >>> with ipmb.join("com.example.many", "earth") as (sender, receiver):
+            ...     for number in range(3):
+            ...         _ = sender.send("earth", number)
+            ...     [message.payload for message in receiver.recv_many(10, timeout=5)]
+            [0, 1, 2]
+        """
+    def fileno(self) -> int:
+        """A descriptor for `select`, `poll` and event loops; it stays the receiver's.
+
+        Returns:
+            A number that is readable whenever `recv(0)` would return a message. It may be readable without; `recv(0)`
+            clears that.
+
+        Raises:
+            Closed: This receiver is closed.
+            Forked: The endpoint belongs to the parent process.
+
+        Example:
+            >>> import ipmb, select
+            >>> with ipmb.join("com.example.fileno", "earth") as (sender, receiver):
+            ...     _ = sender.send("earth", "wake up")
+            ...     ready, _, _ = select.select([receiver], [], [], 5)
+            ...     ready == [receiver], receiver.recv(0).payload
+            (True, 'wake up')
+        """
+    def close(self) -> None:
+        """Closes this half: unread messages go to others who match, a `recv` that waits raises `Closed`.
+
+        Iteration ends. Closing the sender too leaves the bus. Closing twice is fine.
+        """
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> Message: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None: ...
+
+@final
+class Endpoint:
+    """The native part of an endpoint."""
+    @property
+    def id(self) -> int: ...
+    @property
+    def label(self) -> Label: ...
+    @property
+    def identifier(self) -> str: ...
+    @property
+    def is_controller(self) -> bool: ...
+    @property
+    def sender(self) -> Sender: ...
+    @property
+    def receiver(self) -> Receiver: ...
+    def peers(self) -> list[EndpointInfo]: ...
+    def stats(self) -> Stats: ...
+    def close(self) -> None: ...
+
+def join(
+    identifier: str,
+    label: Label | str | Iterable[str],
+    token: str | bytes,
+    controller_affinity: bool,
+    timeout: float | None,
+    takes: list[bytes] | None,
+) -> Endpoint:
+    """Joins a bus; the arguments are those of `ipmb.join`, with the UUIDs of the payload types it takes."""
+
+def close_all() -> None:
+    """Closes every endpoint of this process and lets the threads that wait on them come back."""
+
+def encode(payload: object) -> tuple[bytes, bytes]:
+    """The UUID and the bytes that a payload travels as."""
+
+def decode(type_id: bytes, data: bytes) -> Any:
+    """The payload that travelled as these bytes under this UUID."""

@@ -1,0 +1,115 @@
+"""The command line and the end of the interpreter, in processes of their own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import ipmb
+
+
+def run(*arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def test_version_and_help() -> None:
+    version = run("-m", "ipmb", "--version")
+    assert version.stdout.strip() == f"ipmb {ipmb.version().package}, protocol {ipmb.version().protocol}"
+    shown = run("-m", "ipmb", "--help")
+    assert shown.returncode == 0
+    assert "demo" in shown.stdout
+
+
+@pytest.mark.parametrize("seconds", ["1", "x", "-3"])
+def test_wrong_seconds(seconds: str) -> None:
+    result = run("-m", "ipmb", "demo", f"--seconds={seconds}")
+    assert result.returncode == 2
+    assert "--seconds" in result.stderr
+
+
+def test_the_demo_goes_on_when_the_controller_is_killed() -> None:
+    result = run("-m", "ipmb", "demo", "--seconds", "2")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "killed with kill -9" in result.stdout
+    assert "none lost" in result.stdout
+    assert "NO" not in result.stdout
+
+
+EXITS = {
+    "a daemon thread waits in recv": "threading.Thread(target=receiver.recv, daemon=True).start()",
+    "a daemon thread iterates and swallows the end": """
+def forever():
+    while True:
+        try:
+            for _ in receiver: pass
+        except BaseException: pass
+threading.Thread(target=forever, daemon=True).start()""",
+    "a daemon thread waits for room": """
+def fill():
+    with ipmb.join(bus, "moon") as moon:
+        while True: moon.sender.send("earth", b"x" * 4096)
+threading.Thread(target=fill, daemon=True).start()""",
+    "a daemon thread waits for a bus": """
+threading.Thread(target=lambda: ipmb.join(bus + "nobody", controller_affinity=False), daemon=True).start()""",
+    "many daemon threads send and receive": """
+def talk():
+    with ipmb.join(bus, "many") as (s, r):
+        while True:
+            s.send("many", b"x", overflow="drop")
+            try: r.recv(0.001)
+            except ipmb.RecvTimeout: pass
+for _ in range(4): threading.Thread(target=talk, daemon=True).start()""",
+    "nothing was closed": "leak = endpoint",
+    "an exception ends the program": "raise SystemExit(0)",
+}
+
+
+@pytest.mark.parametrize("what", EXITS)
+def test_the_interpreter_ends_quickly_and_cleanly(what: str, bus: str) -> None:
+    code = f"""
+import ipmb, threading, time
+bus = {bus!r}
+endpoint = ipmb.join(bus, "earth", timeout=10)
+sender, receiver = endpoint
+{EXITS[what]}
+time.sleep(0.3)
+print("end", flush=True)
+"""
+    result = run("-c", code, timeout=20)
+    assert result.returncode == 0, result.stderr
+    assert "Fatal" not in result.stderr
+    assert "panicked" not in result.stderr
+
+
+def test_a_child_that_was_forked_ends_cleanly_too(bus: str) -> None:
+    code = f"""
+import ipmb, os, sys, threading, time
+endpoint = ipmb.join({bus!r}, "earth", timeout=10)
+threading.Thread(target=endpoint.receiver.recv, daemon=True).start()
+time.sleep(0.2)
+child = os.fork()
+if not child:
+    for call in (lambda: endpoint.sender.send("earth", 1), endpoint.receiver.recv, endpoint.peers, endpoint.stats):
+        try: call()
+        except ipmb.Forked: pass
+        else: sys.exit(1)
+    endpoint.close()
+    begun = time.monotonic()
+    import atexit
+    atexit.register(lambda: None)
+    sys.exit(0)
+_, status = os.waitpid(child, 0)
+assert os.waitstatus_to_exitcode(status) == 0, status
+assert endpoint.sender.send("earth", "the parent goes on") == 1
+"""
+    result = run("-W", "ignore", "-c", code, timeout=20)
+    assert result.returncode == 0, result.stderr
