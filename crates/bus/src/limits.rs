@@ -78,6 +78,10 @@ pub const RECORD_BYTES: usize = RING_BYTES / 4;
 /// [bytes] Largest payload: a length is 32 bits wide in a record.
 pub const PAYLOAD_BYTES: u64 = u32::MAX as u64;
 
+/// [levels] Deepest nesting of lists and dicts in a payload. A reader's interpreter bounds its recursion at about 1000 frames,
+/// the program's own included, so this always leaves it room.
+pub const PAYLOAD_DEPTH: usize = 200;
+
 /// [bytes] Memory in which messages of one sender wait for a match. The controller maps it for every member.
 pub const PARKED_BYTES: usize = 4 << 20;
 

@@ -5,15 +5,13 @@
 //! the rest. No Python code runs while a dict is walked, so nothing can change it meanwhile: where a value's own code
 //! has to be called (a foreign buffer), the walk starts again over copies.
 
+use ipmb_bus::limits::PAYLOAD_DEPTH;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString};
 use rmp::encode::{self, ByteBuf, ValueWriteError};
 
 use crate::errors::{self, a_type};
 use crate::payload;
-
-/// How deep lists and dicts may nest. The reader's own recursion is bounded by the interpreter, at about 1000.
-pub(crate) const DEPTH: usize = 200;
 
 const ENCODABLE: &str = "give None, bool, int, float, str, bytes or a buffer, or lists and dicts of these";
 
@@ -75,7 +73,7 @@ impl Refusal {
 pub(crate) fn encode(value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
     let walk = |careful| {
         let mut out = ByteBuf::new();
-        Walk { out: &mut out, careful }.value(value, DEPTH).map(|()| out.into_vec())
+        Walk { out: &mut out, careful }.value(value, PAYLOAD_DEPTH).map(|()| out.into_vec())
     };
     match walk(false) {
         Err(Refusal::Careful) => walk(true),
@@ -190,7 +188,7 @@ impl Walk<'_> {
 
 fn deeper(depth: usize) -> Result<usize, Refusal> {
     depth.checked_sub(1).ok_or_else(|| {
-        let what = format!("nested more than {DEPTH} deep");
+        let what = format!("nested more than {PAYLOAD_DEPTH} deep");
         Refusal::Raised(errors::wrong_value("payload", what, "flatten it, and look for a list that holds itself"))
     })
 }

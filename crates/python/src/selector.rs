@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ipmb_bus::selector::{Mode, Selector as CoreSelector, Ttl};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyString, PyType};
+use pyo3::types::{PyString, PyTuple, PyType};
 
 use crate::arguments::{self, Argument};
 use crate::errors::wrong_type;
@@ -142,8 +142,8 @@ impl Selector {
         Ok(format!("Selector.{}({op}{ttl})", self.maker()))
     }
 
-    fn __reduce__(&self, py: Python<'_>) -> PyResult<(Py<PyAny>, (LabelOp, Option<f64>))> {
-        Ok((py.get_type::<Selector>().getattr(self.maker())?.unbind(), (self.label_op(), self.ttl())))
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
+        Ok((py.get_type::<Selector>().getattr(self.maker())?, (self.label_op(), self.ttl()).into_pyobject(py)?))
     }
 }
 
