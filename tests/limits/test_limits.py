@@ -313,7 +313,7 @@ def test_bad_arguments_of_a_call(spawn: Spawn, bus: str) -> None:
     assert moon.stats()["sent"] == 0
 
 
-def test_payload_depth(spawn: Spawn, bus: str) -> None:
+def test_payload_depth(bus: str) -> None:
     limit = bound("PAYLOAD_DEPTH")
 
     def nested(depth: int) -> object:
@@ -322,10 +322,9 @@ def test_payload_depth(spawn: Spawn, bus: str) -> None:
             payload = [payload]
         return payload
 
-    earth = spawn.member(bus, "earth")
-    moon = spawn.member(bus, "moon")
-    assert moon.send("earth", nested(limit)) == 1
-    assert earth.recv().payload == nested(limit)
-    with ipmb.join(bus, timeout=10) as (sender, _), pytest.raises(ValueError, match="payload is nested") as error:
-        sender.send("earth", nested(limit + 1))
-    refused(error, "payload", limit)
+    with ipmb.join(bus, "earth", timeout=10) as (sender, receiver):
+        assert sender.send("earth", nested(limit)) == 1
+        assert receiver.recv(timeout=5).payload == nested(limit)
+        with pytest.raises(ValueError, match="payload is nested") as error:
+            sender.send("earth", nested(limit + 1))
+        refused(error, "payload", limit)
