@@ -245,6 +245,7 @@ def test_an_interrupted_wait_loses_no_message(spawn: Spawn, bus: str) -> None:
     earth, moon = spawn.members(bus, "earth", "moon")
     count = 20_000
     reading = earth.child.begin(streams.recv_through_interrupts, count)
+    earth.child.wait_event("ready")
     sending = moon.child.begin(streams.send_in_order, "earth", count)
     while not reading.ready():
         earth.child.signal(signal.SIGINT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import resource
 import select
 import time
 from typing import Any
@@ -13,22 +14,22 @@ from tests.support import proc, roles, stranger
 GIBIBYTE = 1 << 30
 
 
-def balanced(leaves: int, first: int = 0) -> str:
-    """An expression of that many leaves, one of them `moon`, nested as little as possible."""
-    if leaves == 1:
-        return f"e{first}" if first else "moon"
-    half = leaves // 2
-    return f"({balanced(half, first)} | {balanced(leaves - half, first + half)})"
+def chain(leaves: int) -> str:
+    """An expression of one operator and that many leaves, one of them `moon`."""
+    return " | ".join(["moon", *(f"e{number}" for number in range(1, leaves))])
 
 
-def wide(size: int, element: int) -> str:
-    """An expression whose leaves together have about ``size`` bytes, of ``element`` bytes each."""
-    leaves = [f"e{number:03}".ljust(element, "x") for number in range(size // element)]
-    while len(leaves) > 1:
-        pairs = zip(leaves[::2], leaves[1::2], strict=False)
-        odd = leaves[-1:] if len(leaves) % 2 else []
-        leaves = [f"({one} | {other})" for one, other in pairs] + odd
-    return leaves[0]
+def chain_of_bytes(size: int, element: int) -> str:
+    """A chain whose encoding has exactly ``size`` bytes: two, and for each leaf two and its own."""
+    size -= 2
+    leaves = []
+    while size:
+        length = min(element, size - 2)
+        if 0 < size - 2 - length < 3:
+            length -= 3  # so that what is left is enough for another leaf
+        leaves.append(f"e{len(leaves):02}".ljust(length, "x"))
+        size -= 2 + length
+    return " | ".join(leaves)
 
 
 def send_gibibyte(to: str) -> int:
@@ -47,8 +48,9 @@ def recv_gibibyte() -> bool:
 
 
 def send_vast(to: str, size: int) -> int:
-    """A payload that exists only as address space: nobody has touched its pages."""
-    with mmap.mmap(-1, size) as source:
+    """A payload that exists only as address space, in a process that may not write files of such a size."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, resource.RLIM_INFINITY))
+    with mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as source:
         return roles.ends[roles.MAIN].sender.send(to, source, timeout=20.0)
 
 
