@@ -7,7 +7,6 @@ happened between the others.
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import json
 import os
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
 PERIOD = 0.01
 SHOWN = 25  # every so many messages
 PATIENCE = 20.0
+SORTED = 0.03  # seconds in which reports of different processes are put in order
 COLOURS = {"sun": "yellow", "earth": "blue", "moon": "magenta", "mars": "red"}
 
 
@@ -95,6 +95,9 @@ ROLES: dict[str, Callable[..., None]] = {"sun": _sun, "earth": _earth, "moon": _
 
 # The one who watches.
 
+_Entry = tuple[float, int, str, dict[str, Any]]
+"""When it was, a number that makes it unique, who, and what."""
+
 
 @dataclass
 class _Show:
@@ -102,7 +105,8 @@ class _Show:
 
     console: Console
     identifier: str
-    reports: queue.Queue[tuple[str, dict[str, Any]]] = field(default_factory=queue.Queue)
+    reports: queue.PriorityQueue[_Entry] = field(default_factory=queue.PriorityQueue)
+    numbers: Iterator[int] = field(default_factory=itertools.count)
     children: dict[str, subprocess.Popen[str]] = field(default_factory=dict)
     started: float = field(default_factory=time.monotonic)
     texts: dict[str, list[str]] = field(default_factory=lambda: {"moon": [], "mars": []})
@@ -112,59 +116,73 @@ class _Show:
     controller: str | None = None
     joined: set[str] = field(default_factory=set)
     left: set[str] = field(default_factory=set)
+    ended: set[str] = field(default_factory=set)
 
     def start(self, role: str, *arguments: str) -> None:
+        """Starts a process and waits until it has joined."""
         command = [sys.executable, "-m", "ipmb.demo", role, self.identifier, *arguments]
         child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603 # our own module
         self.children[role] = child
         assert child.stdout is not None
         threading.Thread(target=self._read, args=(role, child.stdout), daemon=True).start()
-        self.wait(lambda: role in self.joined)
+        self.wait(lambda: role in self.joined | self.ended)
+        if role not in self.joined:
+            msg = f"{role} did not join"
+            raise RuntimeError(msg)
 
     def _read(self, role: str, lines: IO[str]) -> None:
-        with contextlib.suppress(ValueError):  # closed while we read
-            for line in lines:
-                self.reports.put((role, json.loads(line)))
-        self.reports.put((role, {"event": "ended"}))
+        for line in lines:
+            self.enqueue(role, json.loads(line))
+        self.enqueue(role, {"event": "ended", "at": time.monotonic()})
 
-    def say(self, role: str, text: str) -> None:
-        at = time.monotonic() - self.started
-        self.console.print(f"[dim]{at:6.2f} s[/]  [{COLOURS[role]}]{role:<6}[/] {text}", highlight=False)
+    def enqueue(self, role: str, report: dict[str, Any]) -> None:
+        self.reports.put((report["at"], next(self.numbers), role, report))
+
+    def say(self, role: str, text: str, at: float | None = None) -> None:
+        since = (time.monotonic() if at is None else at) - self.started
+        self.console.print(f"[dim]{since:6.2f} s[/]  [{COLOURS[role]}]{role:<6}[/] {text}", highlight=False)
 
     def wait(self, done: Callable[[], bool], patience: float = PATIENCE) -> bool:
         """Takes in reports until `done`, or until nothing comes of it."""
         deadline = time.monotonic() + patience
         while not done():
-            try:
-                self._take(*self.reports.get(timeout=max(0.0, deadline - time.monotonic())))
-            except queue.Empty:
+            left = deadline - time.monotonic()
+            if left <= 0:
                 return False
+            time.sleep(min(left, SORTED))
+            before = time.monotonic() - SORTED
+            # The oldest first, and only what no slower pipe can still overtake.
+            while not self.reports.empty() and self.reports.queue[0][0] < before:
+                at, _, role, report = self.reports.get()
+                self._take(at, role, report)
         return True
 
-    def _take(self, role: str, report: dict[str, Any]) -> None:
+    def _take(self, at: float, role: str, report: dict[str, Any]) -> None:
         match report["event"]:
             case "joined":
                 self.joined.add(role)
                 plays = ", and plays controller" if report["controller"] else ""
-                self.say(role, f"joined as process {self.children[role].pid}{plays}")
+                self.say(role, f"joined as process {self.children[role].pid}{plays}", at)
                 if report["controller"]:
                     self.controller = role
             case "sent":
                 self.sent[role] += 1
                 self.unreached += report["reached"] != 1
             case "received":
-                self.receipts.append(report["at"])
+                self.receipts.append(at)
                 self.texts[report["sender"]].append(report["text"])
                 if report["sender"] != "moon" or len(self.texts["moon"]) % SHOWN == 1:
-                    self.say("earth", f"[dim]{report['sender']} says:[/] {report['text']}")
+                    self.say("earth", f"[dim]{report['sender']} says:[/] {report['text']}", at)
             case "controller":
                 self.controller = role
-                self.say(role, "[bold]plays controller now[/]")
+                self.say(role, "[bold]plays controller now[/]", at)
+            case "killed":
+                self.say(role, f"[bold red]killed[/] with kill -9 {self.children[role].pid}", at)
             case "left":
                 self.left.add(role)
-                self.say(role, "left")
-            case _:
-                pass
+                self.say(role, "left", at)
+            case "ended":
+                self.ended.add(role)
 
     def kill_controller(self) -> float:
         role = self.controller or "sun"
@@ -173,7 +191,7 @@ class _Show:
         at = time.monotonic()
         victim.send_signal(signal.SIGKILL)
         victim.wait()
-        self.say(role, f"[bold red]killed[/] with kill -9 {victim.pid}")
+        self.enqueue(role, {"event": "killed", "at": at})
         return at
 
     def longest_silence(self, since: float) -> float:
@@ -223,7 +241,10 @@ def run(seconds: float) -> int:
         show.wait(lambda: show.controller is not None)
         show.wait(lambda: False, max(0.0, begun + seconds * 2 / 3 - time.monotonic()))
         show.start("mars")
-        show.wait(lambda: {"moon", "earth"} <= show.left, seconds + PATIENCE)
+        show.wait(lambda: {"moon", "earth"} <= show.ended, seconds + PATIENCE)
+    except RuntimeError as error:
+        console.print(f"[bold red]NO [/] {error}", highlight=False)
+        return 1
     finally:
         show.stop()
     console.rule()
