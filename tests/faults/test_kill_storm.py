@@ -40,6 +40,9 @@ class Victim:
     def records(self) -> list[tuple[int, int, int]]:
         return storm.read_log(self.log.read_bytes()) if self.log.exists() else []
 
+    def has(self, what: int) -> bool:
+        return any(found == what for found, _, _ in self.records())
+
 
 class Storm:
     """Kills one victim after another and starts the next in its place."""
@@ -62,12 +65,18 @@ class Storm:
         return victim
 
     def strike(self, living: list[Victim]) -> None:
-        """Kill one of the living at a random moment, the controller when it can be had."""
-        controllers = [one for one in living if storm.CONTROLS in [what for what, _, _ in one.records()]]
+        """Kill one of the living at a random moment, the controller when it can be had.
+
+        One that has joined is always left: with the last that may take over, a bus ends, and that is
+        another test.
+        """
+        controllers = [one for one in living if one.has(storm.CONTROLS)]
         victim = self.chance.choice(controllers if controllers and self.chance.random() < 0.5 else living)
         until(lambda: victim.size() >= storm.RECORD.size, "a victim has begun", bound=30.0, every=0.0005)
         if self.chance.random() < 0.8:  # the others die on the way in
             until(lambda: victim.size() > 2 * storm.RECORD.size, "a victim is busy", bound=30.0, every=0.0005)
+        others = [one for one in living if one is not victim]
+        until(lambda: any(one.has(storm.JOINED) for one in others), "a successor", bound=30.0, every=0.0005)
         time.sleep(self.chance.random() * 0.01)
         victim.child.kill()
         self.controllers_killed += victim in controllers

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 from tests.support import roles, streams
 from tests.support.member import controller_among
+from tests.support.wait import until
 
 if TYPE_CHECKING:
     from tests.conftest import Spawn
-    from tests.support.child import Pending
+    from tests.support.child import Child, Pending
     from tests.support.member import Member
 
 #: How much longer than in the undisturbed conversation one round trip may take. The machine's own hiccups
@@ -78,6 +79,33 @@ def test_while_there_is_no_controller_at_all(spawn: Spawn, bus: str) -> None:
     assert len(times) > 20
     assert max(times) < usual + HICCUP
     assert not moon.is_controller()
+
+
+def test_while_a_newcomer_becomes_controller(spawn: Spawn, bus: str) -> None:
+    """Guarantee 1: nobody could take over, until somebody joins who makes the bus anew: they talk through
+    it.
+    """
+    controller = spawn.member(bus, "controller")
+    earth = spawn.member(bus, "earth", affinity=False)
+    moon = spawn.member(bus, "moon", affinity=False)
+    newcomer = spawn.child("newcomer")
+    newcomer.call(roles.version)
+    earth.child.begin(streams.echo)
+    usual = undisturbed(moon)
+    talk = moon.child.begin(streams.ping_until_called, "earth")
+    moon.child.wait_event("talking")
+    controller.kill()
+    joined, made = newcomer.call(roles.join, bus, ("newcomer",))
+    assert made
+    until(lambda: {earth.id, moon.id} <= _ids(newcomer), "the old members are back")
+    rounds, longest, _ = _end(moon, talk)
+    assert rounds > 20
+    assert longest < usual + HICCUP
+    until(lambda: joined in moon.peer_ids(), "and see the newcomer")
+
+
+def _ids(child: Child) -> set[int]:
+    return {peer[0] for peer in child.call(roles.peers)}
 
 
 def test_no_loss_in_a_stream_across_takeovers(spawn: Spawn, bus: str) -> None:

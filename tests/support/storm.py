@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import random
 import struct
+import time
 import zlib
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,6 +31,9 @@ GROUP = 0xFFFF_FFFF
 
 #: Victims are numbered from here, each incarnation anew; survivors below.
 FIRST_VICTIM = 1000
+
+#: Between two rounds of a member: the cores are wanted for starting the next victims.
+REST = 0.003
 
 SIZES = (0, 8, 60, 60, 300, 1500, 6000)
 
@@ -111,6 +115,7 @@ def survive(bus: str, me: int, survivors: int, seed: int, *, affinity: bool) -> 
             books.group_sent.append(books.group_next)
             books.group_next += 1
         _take(end, books, 0.004)
+        time.sleep(REST)
 
 
 def _take(end: ipmb.Endpoint, books: Books, wait: float) -> bool:
@@ -174,6 +179,7 @@ def fall(bus: str, me: int, survivors: int, log_path: str) -> None:
                 break
             sender, _, sequence = books.check(message)
             note(READ, sender, sequence)
+        time.sleep(REST)
     _kept.append((end, books))
 
 
