@@ -223,3 +223,37 @@ fn a_watch_tells_who_comes_and_goes() {
     b.close();
     assert!(matches!(next(), PeerEvent::Left(peer, Some(_)) if peer.info.id == id));
 }
+
+#[test]
+fn those_who_talk_go_on_while_the_bus_is_founded_anew() {
+    let bus = bus();
+    let mut founder = endpoint(&bus, "founder");
+    let without = |label: &str| {
+        let label = Label::new([label]).unwrap();
+        join(Options { controller_affinity: false, ..Options::new(&*bus, label) }, LONG).unwrap()
+    };
+    let (a, b) = (without("a"), without("b"));
+    let over = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let talk = scope.spawn(|| {
+            let mut sent = 0_u64;
+            while !over.load(Ordering::Relaxed) {
+                assert_eq!(send(&a, &to("b"), &sent.to_le_bytes()), 1, "message {sent}");
+                assert_eq!(recv(&b, LONG).unwrap(), sent.to_le_bytes());
+                sent += 1;
+            }
+            sent
+        });
+        for _ in 0..20 {
+            founder.close();
+            founder = endpoint(&bus, "founder");
+            let end = Instant::now() + Duration::from_secs(5);
+            while founder.peers().unwrap().len() < 2 {
+                assert!(Instant::now() < end);
+                std::thread::yield_now();
+            }
+        }
+        over.store(true, Ordering::Relaxed);
+        assert!(talk.join().unwrap() > 20);
+    });
+}

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 
 use super::ConnId;
+use crate::directory::Snapshot;
 use crate::identity::EndpointId;
 use crate::proof::Challenge;
 
@@ -27,6 +28,8 @@ pub(super) struct Stranger {
     pub(super) nonce: Challenge,
     pub(super) deadline: u64,
     pub(super) phase: Phase,
+    /// The last directory it read, if it was on this bus before.
+    pub(super) recalled: Option<Snapshot>,
 }
 
 /// The strangers in the order in which they came. They are so few that looking through them beats an index.
@@ -36,6 +39,10 @@ pub(super) struct Lobby(VecDeque<(ConnId, Stranger)>);
 impl Lobby {
     pub(super) fn len(&self) -> usize {
         self.0.len()
+    }
+
+    pub(super) fn get(&self, conn: ConnId) -> Option<&Stranger> {
+        self.place(conn).map(|place| &self.0[place].1)
     }
 
     pub(super) fn contains(&self, conn: ConnId) -> bool {

@@ -59,6 +59,14 @@ pub enum Event {
         /// What it says.
         frame: ClientFrame,
     },
+    /// What the joiner that is about to send its request remembers of the bus: the directory it last read. It counts only
+    /// where the bus was founded anew and this controller knows less, so that members who talk stay known to each other.
+    Recalled {
+        /// The connection of the joiner.
+        conn: ConnId,
+        /// What it remembers.
+        snapshot: Snapshot,
+    },
     /// A packet has come that is no frame of ours, or lacks the descriptors it needs.
     Unreadable {
         /// The connection it came on.
@@ -153,6 +161,11 @@ impl Controller {
         match event {
             Event::Accepted { conn, uid, pid, nonce } => self.accepted(conn, uid, pid, nonce, out),
             Event::Frame { conn, frame } => joined = self.frame(conn, frame, out),
+            Event::Recalled { conn, snapshot } => {
+                if let Some(stranger) = self.lobby.get_mut(conn) {
+                    stranger.recalled = Some(snapshot);
+                }
+            }
             Event::Unreadable { conn, version: Some(_) } => {
                 self.refuse(conn, Refusal::Version { ours: PROTOCOL_VERSION }, out);
             }
@@ -188,6 +201,18 @@ impl Controller {
         self.roll.term
     }
 
+    /// Whether what a joiner remembers of the bus is wanted: it knows the token, and has seen at least our term.
+    pub fn wants_recollection(&self, conn: ConnId, request: &JoinRequest) -> bool {
+        let proved = |stranger: &Stranger| match stranger.phase {
+            Phase::Challenged { id, nonce } => {
+                let expected = proof::joiner_proof(&self.policy.key, &nonce, &stranger.nonce, id);
+                proof::verify(&expected, &request.proof)
+            }
+            Phase::Silent => false,
+        };
+        request.last_term >= self.roll.term && self.lobby.get(conn).is_some_and(proved)
+    }
+
     /// The endpoint that has joined on a connection.
     pub fn member(&self, conn: ConnId) -> Option<EndpointId> {
         self.members.get(&conn).copied()
@@ -212,7 +237,7 @@ impl Controller {
             out.push(Action::Close { conn: oldest });
         }
         let deadline = self.now.saturating_add(limits::HANDSHAKE_MILLIS * 1_000_000);
-        self.lobby.insert(conn, Stranger { uid, pid, nonce, deadline, phase: Phase::Silent });
+        self.lobby.insert(conn, Stranger { uid, pid, nonce, deadline, phase: Phase::Silent, recalled: None });
     }
 
     /// The connection that has joined, with what its welcome needs, if this frame was the one.
@@ -269,6 +294,11 @@ impl Controller {
         }
         if !self.roll.has_room(id, &request.label) {
             return Err(Refusal::Full);
+        }
+        if let Some(earlier) = &stranger.recalled
+            && request.last_term >= self.roll.term
+        {
+            self.changed |= self.roll.remember(earlier.clone(), self.now, true);
         }
         self.changed |= self.roll.raise_term(request.last_term);
         let JoinRequest { label, nonce: entry_nonce, affinity, receiving, .. } = request;

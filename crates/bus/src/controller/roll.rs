@@ -25,6 +25,8 @@ struct Member {
     watching: bool,
     /// It has a nudge it has not answered.
     nudged: bool,
+    /// Known only from what another member remembers: whoever holds the id by the kernel's word may take it.
+    hearsay: bool,
 }
 
 /// Members, tombstones and the number of the directory.
@@ -55,27 +57,41 @@ impl Roll {
         };
         let Some(seed) = seed else { return roll };
         roll.term = roll.term.max(seed.term.saturating_add(1));
-        for mut tombstone in seed.tombstones {
-            // One from the future would never go.
-            tombstone.departed = tombstone.departed.min(now);
-            roll.bury(tombstone);
+        roll.remember(seed, now, false);
+        roll
+    }
+
+    /// Adds those of an earlier directory that are not known here, to be looked for unless they register again. Whether
+    /// there were any.
+    pub(super) fn remember(&mut self, earlier: Snapshot, now: u64, hearsay: bool) -> bool {
+        let mut changed = false;
+        for mut tombstone in earlier.tombstones {
+            if self.owner(tombstone.id).is_none() {
+                // One from the future would never go.
+                tombstone.departed = tombstone.departed.min(now);
+                self.bury(tombstone);
+                changed = true;
+            }
         }
-        for entry in seed.entries {
-            // Only a predecessor that did not keep account writes so many; they can still register again.
-            if !roll.has_room(entry.id, &entry.label) {
+        for entry in earlier.entries {
+            let known = self.members.contains_key(&entry.id) || self.owner(entry.id).is_some();
+            // Only a predecessor that did not keep account writes too many; they can still register again.
+            if known || !self.has_room(entry.id, &entry.label) {
                 continue;
             }
-            roll.member_bytes += entry_bound(&entry.label);
-            roll.probes.insert(entry.id, now.saturating_add(limits::TAKEOVER_GRACE_MILLIS * MILLI));
-            let member = Member { conn: None, seen: 0, watching: false, nudged: false, entry };
-            roll.members.insert(member.entry.id, member);
+            self.member_bytes += entry_bound(&entry.label);
+            self.probes.insert(entry.id, now.saturating_add(limits::TAKEOVER_GRACE_MILLIS * MILLI));
+            let member = Member { conn: None, seen: 0, watching: false, nudged: false, hearsay, entry };
+            self.members.insert(member.entry.id, member);
+            changed = true;
         }
-        roll
+        changed
     }
 
     /// Process and user of the endpoint, living or departed.
     pub(super) fn owner(&self, id: EndpointId) -> Option<(u32, u32)> {
-        let living = self.members.get(&id).map(|member| (member.entry.pid, member.entry.uid));
+        let living = self.members.get(&id).filter(|member| !member.hearsay);
+        let living = living.map(|member| (member.entry.pid, member.entry.uid));
         living.or_else(|| self.tombstones.iter().find(|dead| dead.id == id).map(|dead| (dead.pid, dead.uid)))
     }
 
@@ -104,7 +120,7 @@ impl Roll {
             self.exhume(place);
         }
         self.member_bytes += entry_bound(&entry.label);
-        let member = Member { conn: Some(conn), seen: 0, watching: false, nudged: false, entry };
+        let member = Member { conn: Some(conn), seen: 0, watching: false, nudged: false, hearsay: false, entry };
         let Some(old) = self.members.insert(id, member) else { return (true, None) };
         self.member_bytes -= entry_bound(&old.entry.label);
         (self.members[&id].entry != old.entry, old.conn)

@@ -12,14 +12,14 @@ use ipmb_transport::sys::{self, Fd, Interest, Listener, LockFile, Received, Sock
 
 use super::{CONN_TAG, HOST_TIMER, LISTENER_TAG, Node};
 use crate::controller::{Action, ConnId, Controller, Event, Policy};
-use crate::directory::{DirectoryWriter, Snapshot};
+use crate::directory::{DirectoryReader, DirectoryWriter, Snapshot};
 use crate::identity::EndpointId;
 use crate::limits;
 use crate::names;
 use crate::parking;
 use crate::reactor::{Key, TimerKey};
 use crate::roster::EndpointInfo;
-use crate::wire::{self, ClientFrame, PeerFrame, ServerFrame, WireError};
+use crate::wire::{self, ClientFrame, JoinRequest, PeerFrame, ServerFrame, WireError};
 
 /// Packets of one member between two looks at the others.
 const PACKETS: usize = 16;
@@ -44,6 +44,9 @@ pub(crate) struct Host {
     /// A connection to each member that has not registered again: it ends when the member's process does.
     probes: HashMap<EndpointId, Socket>,
     predecessor: Option<(EndpointId, PeerMemory)>,
+    /// The departed whose name still answers: dying, or thrown out and alive. What they let wait is theirs so long.
+    departing: Vec<(EndpointInfo, PeerMemory)>,
+    patience: u64,
     timer: Option<(u64, TimerKey)>,
 }
 
@@ -74,6 +77,8 @@ impl Host {
             next_conn: 0,
             probes: HashMap::new(),
             predecessor,
+            departing: Vec::new(),
+            patience: 0,
             timer: None,
         })
     }
@@ -130,13 +135,16 @@ impl Host {
                 Ok(Received::Empty) => return,
                 Ok(Received::Packet { len, truncated: false, fds }) => {
                     match (wire::decode(&packet[..len]), fds.as_slice()) {
-                        (Ok(frame @ ClientFrame::Join(_)), [memory]) => match parking::open(memory) {
-                            Ok(memory) => {
-                                known.parking = Some(memory);
-                                Event::Frame { conn, frame }
+                        (Ok(ClientFrame::Join(request)), [memory, rest @ ..]) if rest.len() < 2 => {
+                            match parking::open(memory) {
+                                Ok(memory) => {
+                                    known.parking = Some(memory);
+                                    self.recall(node, conn, &request, rest.first());
+                                    Event::Frame { conn, frame: ClientFrame::Join(request) }
+                                }
+                                Err(_) => Event::Unreadable { conn, version: None },
                             }
-                            Err(_) => Event::Unreadable { conn, version: None },
-                        },
+                        }
                         (Ok(ClientFrame::Join(_)), _) => Event::Unreadable { conn, version: None },
                         (Ok(frame), []) => Event::Frame { conn, frame },
                         (Err(WireError::Version(theirs)), _) => Event::Unreadable { conn, version: Some(theirs) },
@@ -151,6 +159,16 @@ impl Host {
             if over {
                 return self.forget(node, conn);
             }
+        }
+    }
+
+    /// Reads what a joiner remembers of the bus, where it is wanted.
+    fn recall(&mut self, node: &Arc<Node>, conn: ConnId, request: &JoinRequest, directory: Option<&Fd>) {
+        if self.controller.wants_recollection(conn, request)
+            && let Some(directory) = directory
+            && let Ok(snapshot) = DirectoryReader::open(directory).and_then(|reader| reader.read())
+        {
+            self.handle(node, Event::Recalled { conn, snapshot });
         }
     }
 
@@ -213,7 +231,9 @@ impl Host {
         for conn in ended {
             self.forget(node, conn);
         }
-        self.schedule(node, self.controller.deadline());
+        self.adopt_the_gone(node);
+        let again = (!self.departing.is_empty()).then(|| sys::now() + self.patience);
+        self.schedule(node, [self.controller.deadline(), again].into_iter().flatten().min());
     }
 
     fn send(&self, conn: ConnId, frame: &ServerFrame, descriptors: &[&Fd]) {
@@ -261,11 +281,31 @@ impl Host {
             None => self.predecessor.take_if(|(predecessor, _)| *predecessor == id).map(|(_, memory)| memory),
         };
         let Some(memory) = memory else { return };
-        let remains = parking::remains(&memory, id);
         let snapshot = self.controller.snapshot();
         let (label, pid) = snapshot.tombstone(id).map_or_else(Default::default, |t| (t.label.clone(), t.pid));
-        let info = EndpointInfo { id, label, pid };
-        node.outbox.adopt(&info, remains);
+        self.departing.push((EndpointInfo { id, label, pid }, memory));
+        self.patience = 0;
+    }
+
+    /// Takes over what the departed let wait, once the kernel says that nobody listens under their name any more. One
+    /// that lives after all registers again and delivers itself.
+    fn adopt_the_gone(&mut self, node: &Arc<Node>) {
+        if self.departing.is_empty() {
+            return;
+        }
+        let snapshot = self.controller.snapshot();
+        for (info, memory) in std::mem::take(&mut self.departing) {
+            if snapshot.entry(info.id).is_some() {
+                self.probes.remove(&info.id);
+            } else if self.probe(node, info.id) {
+                self.departing.push((info, memory));
+            } else {
+                node.outbox.adopt(&info, parking::remains(&memory, info.id));
+            }
+        }
+        const FIRST: u64 = 1_000_000;
+        const LAST: u64 = 1_000_000_000;
+        self.patience = (self.patience * 2).clamp(FIRST, LAST);
     }
 
     fn schedule(&mut self, node: &Arc<Node>, at: Option<u64>) {

@@ -51,6 +51,8 @@ pub(crate) struct Membership {
     /// Where messages wait in the controller's own memory, in case it dies and we follow.
     predecessor: Option<(EndpointId, PeerMemory)>,
     last_term: u32,
+    /// The directory last read: a controller that founded the bus anew learns from it who else was there.
+    directory: Option<Fd>,
     pause: u64,
     timer: Option<TimerKey>,
     seen: Seen,
@@ -71,6 +73,7 @@ impl Membership {
             lock: None,
             predecessor: None,
             last_term: 0,
+            directory: None,
             pause: FIRST_PAUSE,
             timer: None,
             seen: Seen::Nobody,
@@ -289,7 +292,8 @@ impl Node {
                     last_term: member.last_term,
                     proof: proof::joiner_proof(&self.me.key, &nonce, &challenge, self.me.id),
                 };
-                member.send(&ClientFrame::Join(request), &[&self.parking_memory]);
+                let memories: Vec<_> = [&self.parking_memory].into_iter().chain(&member.directory).collect();
+                member.send(&ClientFrame::Join(request), &memories);
                 member.phase = Phase::Proving { nonce, challenge };
                 true
             }
@@ -352,6 +356,7 @@ impl Node {
             member.predecessor = (controller != self.me.id).then_some((controller, memory));
         }
         member.last_term = term;
+        member.directory = Some(directory);
         member.phase = Phase::Joined;
         member.pause = FIRST_PAUSE;
         if let Some(timer) = member.timer.take() {
@@ -425,6 +430,7 @@ impl Node {
         }
         self.disconnect(&mut member);
         member.listener = None;
+        member.directory = None;
         member.lock = None;
         member.predecessor = None;
         if let Some(timer) = member.timer.take() {

@@ -137,15 +137,16 @@ impl Node {
         drop(self.inbox.close());
         self.outbox.shut_down();
         let registered = self.retire();
+        // From here on our name refuses, which is how the controller knows that what waits is its to deliver.
+        if let Some((listener, key)) = lock(&self.refusing).take() {
+            self.reactor.deregister(key, listener.fd());
+        }
         let host = lock(&self.host).take();
         if let Some(mut host) = host {
             host.farewell(self);
             host.stop(self);
         }
         self.part(registered);
-        if let Some((listener, key)) = lock(&self.refusing).take() {
-            self.reactor.deregister(key, listener.fd());
-        }
         self.watchers_changed();
     }
 

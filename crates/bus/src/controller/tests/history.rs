@@ -125,3 +125,35 @@ fn a_departed_id_stays_its_owners() {
     let snapshot = bench.controller.snapshot();
     assert_eq!((snapshot.entries.len(), snapshot.tombstones.len()), (1, 0));
 }
+
+#[test]
+fn a_bus_founded_anew_learns_from_its_members_who_was_there() {
+    let mut bench = Bench::new(1, None);
+    let back = How { last_term: 4, ..how(2) };
+    let (_, actions) = bench.join_recalling(&back, Some(seed(&[2, 3, 4])));
+    assert_eq!(actions[0], Action::Commit);
+    assert_eq!((bench.ids(), bench.controller.term()), (vec![2, 3, 4], 5), "in the very directory that it is shown");
+    bench.after(limits::TAKEOVER_GRACE_MILLIS * MILLI);
+    bench.handle(Event::Probed { id: 4, alive: false });
+    bench.join_recalling(&How { last_term: 4, ..how(3) }, Some(seed(&[2, 3, 4, 5])));
+    assert_eq!(bench.ids(), [2, 3], "what one knows of an earlier term is not wanted once the term is later");
+}
+
+#[test]
+fn what_a_member_remembers_takes_nobodys_id() {
+    let mut bench = Bench::new(1, None);
+    let mut lies = seed(&[2, 3]);
+    lies.entries[1].pid = 666;
+    bench.join_recalling(&How { last_term: 4, ..how(2) }, Some(lies));
+    assert_eq!(bench.controller.snapshot().entry(3).unwrap().pid, 666);
+    bench.member(3);
+    assert_eq!(*bench.controller.snapshot().entry(3).unwrap(), entry(3), "the kernel's word counts");
+}
+
+#[test]
+fn one_without_the_token_is_not_listened_to() {
+    let mut bench = Bench::new(1, None);
+    let (conn, actions) = bench.join_recalling(&How { token: "wrong", last_term: 4, ..how(2) }, Some(seed(&[2, 3])));
+    assert_eq!(actions, refused(conn, Refusal::Token));
+    assert_eq!(bench.ids(), []);
+}

@@ -64,6 +64,11 @@ impl Bench {
     }
 
     fn join(&mut self, how: &How) -> (ConnId, Vec<Action>) {
+        self.join_recalling(how, None)
+    }
+
+    /// Joins with what the joiner remembers of the bus.
+    fn join_recalling(&mut self, how: &How, recalled: Option<Snapshot>) -> (ConnId, Vec<Action>) {
         let (conn, actions) = self.accept(how.pid, how.uid);
         assert_eq!(actions, []);
         let nonce = [77; 32];
@@ -79,6 +84,11 @@ impl Bench {
             last_term: how.last_term,
             proof,
         };
+        if let Some(snapshot) = recalled {
+            let wanted = how.token == "token" && how.last_term >= self.controller.term();
+            assert_eq!(self.controller.wants_recollection(conn, &request), wanted);
+            assert_eq!(self.handle(Event::Recalled { conn, snapshot }), []);
+        }
         (conn, self.frame(conn, ClientFrame::Join(request)))
     }
 
