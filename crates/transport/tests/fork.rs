@@ -249,7 +249,7 @@ fn a_fork_never_catches_a_descriptor_half_made() {
                 })
             })
             .collect();
-        for round in 0..150 {
+        for round in 0..80 {
             assert_eq!(in_child(|| i32::from(count_open() != foreign)), 0, "round {round}");
         }
         stop.store(true, Ordering::Relaxed);

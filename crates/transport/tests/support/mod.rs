@@ -35,7 +35,7 @@ pub fn is_open(fd: RawFd) -> bool {
 
 /// How many descriptors this process has. Safe in a forked child.
 pub fn count_open() -> usize {
-    (0..4096).filter(|fd| is_open(*fd)).count()
+    (0..1024).filter(|fd| is_open(*fd)).count()
 }
 
 /// Forks; the child runs `body` and exits with its value, which the parent gets.
