@@ -55,7 +55,7 @@ class Row:
         if not values:
             return "-"
         low, high = figure(self.kind, min(values)), figure(self.kind, max(values))
-        return f"[bold]{figure(self.kind, statistics.median(values))}[/bold] [dim]{low}..{high}[/dim]"
+        return f"[bold]{figure(self.kind, statistics.median(values))}[/bold]\n[dim]{low}..{high}[/dim]"
 
     def ratios(self, ours: str, other: str) -> list[float]:
         """How many times better we are, round by round: a round's figures were taken side by side."""
@@ -71,7 +71,7 @@ class Row:
             return "-"
         median = statistics.median(values)
         colour = "green" if median >= 1 else "yellow"
-        return f"[{colour}]{median:.2f}x[/{colour}] [dim]{min(values):.2f}..{max(values):.2f}[/dim]"
+        return f"[{colour}]{median:.2f}x[/{colour}]\n[dim]{min(values):.2f}..{max(values):.2f}[/dim]"
 
 
 class Report:
@@ -89,9 +89,9 @@ class Report:
             (len(values) for row in self.rows.values() for values in row.figures.values()), default=0
         )
         table = Table(
-            title=f"{KINDS[kind][0]}: median of {rounds} rounds, min..max; ratios: over 1 is better for us"
+            title=f"{KINDS[kind][0]}\nmedian of {rounds} rounds, below it the spread; a ratio over 1 is ours"
         )
-        table.add_column("size", justify="right")
+        table.add_column("size", justify="right", no_wrap=True)
         for module in self.peers:
             table.add_column(self.peers[module].name, justify="right", no_wrap=True)
         for module in others:

@@ -12,7 +12,7 @@ from benches.peers import Link, Setup
 class StandardPipe:
     """One simplex pipe each way; the descriptors are inherited, as between a parent and its child."""
 
-    name = "multiprocessing.Pipe"
+    name = "mp.Pipe"
 
     def version(self) -> str:
         return platform.python_version()

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 
+#: How many are killed in the storm this time: what it is about here are the kernel's limits, not the numbers.
+KILLS = "100"
+
 
 @pytest.fixture
 def own_folder() -> Iterator[Path]:
@@ -45,6 +48,7 @@ def test_as_plain_user(folder: str, own_folder: Path) -> None:
             f"--basetemp={own_folder}/pytest",
         ],
         cwd=ROOT,
+        env={**os.environ, "IPMB_KILLS": KILLS},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -16,7 +16,6 @@ The line protocol:
 
 from __future__ import annotations
 
-import ast
 import ctypes
 import importlib
 import os
@@ -93,7 +92,7 @@ def main() -> None:
     if os.getppid() != parent:
         return  # it died before we asked to follow it
     for line in _lines():
-        number, reference, args, kwargs = ast.literal_eval(line.decode())
+        number, reference, args, kwargs = eval(line, {})  # literals, from the parent that started us
         try:
             report("started", number)
             module, _, name = reference.partition(":")
