@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from rich import box
 from rich.table import Table
 
 from benches import machine
@@ -71,7 +72,7 @@ class Row:
             return "-"
         median = statistics.median(values)
         colour = "green" if median >= 1 else "yellow"
-        return f"[{colour}]{median:.2f}x[/{colour}]\n[dim]{min(values):.2f}..{max(values):.2f}[/dim]"
+        return f"[{colour}]{median:.3g}x[/{colour}]\n[dim]{min(values):.2g}..{max(values):.2g}[/dim]"
 
 
 class Report:
@@ -89,7 +90,9 @@ class Report:
             (len(values) for row in self.rows.values() for values in row.figures.values()), default=0
         )
         table = Table(
-            title=f"{KINDS[kind][0]}\nmedian of {rounds} rounds, below it the spread; a ratio over 1 is ours"
+            title=f"{KINDS[kind][0]}\nmedian of {rounds} rounds, below it the spread; a ratio over 1 is ours",
+            box=box.SIMPLE_HEAD,
+            padding=(0, 1, 0, 0),
         )
         table.add_column("size", justify="right", no_wrap=True)
         for module in self.peers:
