@@ -97,7 +97,7 @@ class Pair:
         near, far = self._both("send", "receive", size, count, whole=whole)
         if not far["good"]:
             raise BenchError("a message was wrong, missing or out of order")
-        return count / (far["end"] - near["begin"]) * 1e9
+        return float(count / (far["end"] - near["begin"]) * 1e9)
 
     def _round_trip(self, size: int, count: int) -> dict[str, Any]:
         near, _ = self._both("ping", "echo", size, count)

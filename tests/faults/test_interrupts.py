@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests.support import proc, roles, streams
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SOON = 0.05 + 0.1
 
 
-def interrupt(member: Member, pending: Pending) -> float:
+def interrupt(member: Member, pending: Pending[Any]) -> float:
     """Send Ctrl-C to a call that waits; after how many seconds it had raised."""
     proc.wait_asleep(member.pid)
     begin = time.monotonic()

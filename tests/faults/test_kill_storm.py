@@ -34,7 +34,7 @@ class Victim:
     number: int
     child: Child
     log: Path
-    pending: Pending | None = None
+    pending: Pending[None] | None = None
 
     def size(self) -> int:
         return self.log.stat().st_size if self.log.exists() else 0
@@ -108,7 +108,7 @@ def test_invariant_holds_in_a_storm_of_kills(spawn: Spawn, bus: str, tmp_path: P
     assert weather.controllers_killed >= KILLS // 20, "too few controllers died for this to mean anything"
 
 
-def calm(survivors: list[Child], talking: list[Pending], living: list[Victim]) -> list[dict[str, Any]]:
+def calm(survivors: list[Child], talking: list[Pending[None]], living: list[Victim]) -> list[dict[str, Any]]:
     """Let everybody stop sending, then read what is under way; the survivors' books."""
     asked = [child.post(storm.report_sent) for child in survivors]
     for pending in talking:

@@ -49,7 +49,7 @@ def fill(name: bytes, crowd: list[socket.socket], count: int = CROWD) -> None:
             return
 
 
-def received(member: Member, receiving: Pending) -> list[Any]:
+def received(member: Member, receiving: Pending[list[Any]]) -> list[Any]:
     """End the receiving of a member and take what it has got."""
     ended = member.child.post(roles.version)
     payloads: list[Any] = receiving.result()

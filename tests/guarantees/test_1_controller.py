@@ -136,7 +136,7 @@ def test_a_channel_is_opened_without_the_controller(spawn: Spawn, bus: str) -> N
     assert earth.recv().payload == b"after"
 
 
-def _end(moon: Member, talk: Pending) -> tuple[int, float, float]:
+def _end(moon: Member, talk: Pending[tuple[int, float, float]]) -> tuple[int, float, float]:
     """End an endless conversation by calling something else, and fetch what it reports."""
     call = moon.child.post(roles.is_controller)
     rounds, longest, median = talk.result()

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -296,11 +296,11 @@ def test_packet_bytes(spawn: Spawn, bus: str) -> None:
 
 
 @pytest.mark.parametrize("timeout", [-1, -0.001, float("nan"), "1", [1]])
-def test_bad_timeouts(timeout: object) -> None:
+def test_bad_timeouts(timeout: Any) -> None:
     """Negative, not a number, or no number at all: named at the call, before anything happens."""
     kind = TypeError if isinstance(timeout, str | list) else ValueError
     with pytest.raises(kind, match="timeout"):
-        ipmb.join("test.never", timeout=timeout)  # type: ignore[arg-type]
+        ipmb.join("test.never", timeout=timeout)
 
 
 def test_bad_arguments_of_a_call(spawn: Spawn, bus: str) -> None:

@@ -6,10 +6,13 @@ import mmap
 import resource
 import select
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ipmb
 from tests.support import proc, roles, stranger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 GIBIBYTE = 1 << 30
 
@@ -22,7 +25,7 @@ def chain(leaves: int) -> str:
 def chain_of_bytes(size: int, element: int) -> str:
     """A chain whose encoding has exactly ``size`` bytes: two, and for each leaf two and its own."""
     size -= 2
-    leaves = []
+    leaves: list[str] = []
     while size:
         length = min(element, size - 2)
         if 0 < size - 2 - length < 3:
@@ -97,7 +100,7 @@ def bad_calls(to: str) -> list[tuple[str, list[str]]]:
     send: Any = end.sender.send
     recv: Any = end.receiver.recv
     unicast: Any = ipmb.Selector.unicast
-    calls = {
+    calls: dict[str, list[Callable[[], object]]] = {
         "timeout": [
             lambda: send(to, b"", timeout=-1),
             lambda: send(to, b"", timeout="1"),

@@ -19,13 +19,16 @@ import tempfile
 import time
 from collections import deque
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from tests.support import proc
 from tests.support.wait import BOUND, NeverError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+#: What a call returns crosses the pipe as it is, so the parent gets the type that the function has.
+T = TypeVar("T")
 
 ROOT = Path(__file__).parents[2]
 
@@ -47,7 +50,7 @@ class RemoteError(Exception):
         return name in self.names
 
 
-class Pending:
+class Pending(Generic[T]):
     """A call under way in a child; the parent does something else meanwhile."""
 
     def __init__(self, child: Child, number: int) -> None:
@@ -58,11 +61,12 @@ class Pending:
         self._child.take_in(0.0)
         return self._number in self._child.results
 
-    def result(self, bound: float = BOUND) -> Any:
+    def result(self, bound: float = BOUND) -> T:
         """What the call returned; raises :class:`RemoteError` with what it raised."""
         record = self._child.await_result(self._number, bound)
         if record[0] == "done":
-            return record[2]
+            value: T = record[2]
+            return value
         raise RemoteError(*record[2:])
 
     def fails(self, name: str, bound: float = BOUND) -> RemoteError:
@@ -120,14 +124,14 @@ class Child:
 
     # -- calls and events
 
-    def begin(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Pending:
+    def begin(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> Pending[T]:
         """Start a call of a module-level function in the child and return when the child has begun it."""
         pending = self.post(function, *args, **kwargs)
         number = self._next
         self._await(lambda: number in self.started, BOUND, f"start of {function.__qualname__}")
         return pending
 
-    def post(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Pending:
+    def post(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> Pending[T]:
         """Start a call without waiting for its beginning: for a child that is busy or stopped."""
         self._next += 1
         reference = f"{function.__module__}:{function.__qualname__}"
@@ -142,11 +146,11 @@ class Child:
 
     def call(
         self,
-        function: Callable[..., Any],
+        function: Callable[..., T],
         *args: Any,
         bound: float = BOUND,
         **kwargs: Any,
-    ) -> Any:
+    ) -> T:
         """Call a function in the child and return what it returned."""
         return self.post(function, *args, **kwargs).result(bound)
 

@@ -51,13 +51,13 @@ class Member:
     def send_numbers(self, to: str, first: int, count: int, bound: float = 30.0, **options: Any) -> list[int]:
         return self.child.call(roles.send_numbers, to, first, count, bound=bound, **options)
 
-    def begin_send(self, to: str, payload: Any, **options: Any) -> Pending:
+    def begin_send(self, to: str, payload: Any, **options: Any) -> Pending[int]:
         return self.child.begin(roles.send, to, payload, **options)
 
     def recv(self, timeout: float | None = 5.0) -> Got:
         return Got(*self.child.call(roles.recv, timeout, bound=(timeout or 0) + BOUND))
 
-    def begin_recv(self, timeout: float | None = 30.0) -> Pending:
+    def begin_recv(self, timeout: float | None = 30.0) -> Pending[Any]:
         return self.child.begin(roles.recv, timeout)
 
     def recv_numbers(self, count: int, timeout: float = 5.0, bound: float = 30.0) -> list[int]:

@@ -40,7 +40,7 @@ def _held_capabilities() -> int:
     data = ctypes.create_string_buffer(24)
     _check(_libc.capget(header, data), "capget")
     low = struct.unpack("6I", data.raw)
-    return low[1] | low[4] << 32
+    return int(low[1] | low[4] << 32)
 
 
 def _keep_only(capability: int) -> None:

@@ -10,13 +10,15 @@ from __future__ import annotations
 import os
 import random
 import zlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import ipmb
 from tests.support.wait import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+Overflow = Literal["block", "error", "drop"]
 
 #: The endpoints of this process, by the name the test gave them.
 ends: dict[str, ipmb.Endpoint] = {}
@@ -82,7 +84,7 @@ def send(
     mode: str = "unicast",
     ttl: float | None = 0,
     timeout: float | None = 5.0,
-    overflow: str = "block",
+    overflow: Overflow = "block",
 ) -> int:
     message = ipmb.Message(selector(to, mode, ttl), payload)
     return ends[name].sender.send(message, timeout=timeout, overflow=overflow)
@@ -102,7 +104,7 @@ def send_numbers(
     mode: str = "unicast",
     ttl: float | None = 0,
     timeout: float | None = 5.0,
-    overflow: str = "block",
+    overflow: Overflow = "block",
 ) -> list[int]:
     """Send ``count`` messages that carry their number, of ``size`` bytes each; what each send returned."""
     where = selector(to, mode, ttl)
@@ -186,7 +188,8 @@ def exit_now(code: int = 0) -> None:
 
 
 def request(to: str, payload: bytes, timeout: float, *, name: str = MAIN) -> Any:
-    return describe(ends[name].sender.request(to, payload, timeout=timeout))
+    sender: Any = ends[name].sender
+    return describe(sender.request(to, payload, timeout=timeout))
 
 
 def wait_until_listed(identity: Any, *, name: str = MAIN, bound: float = 10.0) -> None:
