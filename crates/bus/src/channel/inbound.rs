@@ -1,7 +1,7 @@
 //! The receiver's end of a channel. Everything here comes from a process that may be wrong or hostile: it is copied
 //! out once, checked, then used, and a lie ends this channel and nothing else.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
 
@@ -47,7 +47,8 @@ pub(crate) struct Inbound {
     /// Looks in a row that found the ring empty.
     pub(crate) idle: u32,
     pub(crate) hot: bool,
-    routes: HashMap<u32, Arc<Selector>>,
+    /// By number; a sender that is not hostile uses the lowest.
+    routes: Vec<Option<Arc<Selector>>>,
     descriptors: VecDeque<Vec<Fd>>,
     ended: bool,
     starved: bool,
@@ -65,7 +66,7 @@ impl Inbound {
             ring,
             idle: 0,
             hot: false,
-            routes: HashMap::new(),
+            routes: Vec::new(),
             descriptors: VecDeque::new(),
             ended: false,
             starved: false,
@@ -181,14 +182,19 @@ impl Inbound {
         if route as usize >= limits::ROUTES {
             return Err(Lie);
         }
-        self.routes.insert(route, Arc::new(selector));
+        let place = route as usize;
+        if self.routes.len() <= place {
+            self.routes.resize(place + 1, None);
+        }
+        self.routes[place] = Some(Arc::new(selector));
         self.consume(record);
         Ok(())
     }
 
     /// The selector a message was sent with; `None` when the sender never said.
+    #[inline]
     pub(crate) fn selector(&self, route: u32) -> Option<&Arc<Selector>> {
-        self.routes.get(&route)
+        self.routes.get(route as usize)?.as_ref()
     }
 
     /// The message counts as read from here on.
