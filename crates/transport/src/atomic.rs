@@ -44,22 +44,11 @@ impl Word {
     }
 
     /// Publishes `value` (Release), then orders every later load after it: the first half of each "I changed
-    /// this; did you go to sleep?" question.
-    ///
-    /// On x86-64 a locked exchange is both at once and cheaper than a store with `mfence`; loads behind it
-    /// cannot pass it there, also relaxed ones. Elsewhere, and for the model, it is spelled out.
+    /// this; did you go to sleep?" question. (An exchange instead of store and fence measures the same.)
     #[inline(always)]
     pub(crate) fn publish(&self, value: u64) {
-        #[cfg(all(target_arch = "x86_64", not(loom)))]
-        {
-            self.0.swap(value, Ordering::SeqCst);
-            compiler_fence(Ordering::SeqCst);
-        }
-        #[cfg(any(not(target_arch = "x86_64"), loom))]
-        {
-            self.0.store(value, Ordering::Release);
-            fence(Ordering::SeqCst);
-        }
+        self.0.store(value, Ordering::Release);
+        fence(Ordering::SeqCst);
     }
 }
 

@@ -47,7 +47,7 @@ impl OwnMemory {
     /// Beyond the end or unaligned.
     #[inline(always)]
     pub fn word(&self, offset: usize) -> &Word {
-        assert!(word_fits(offset, self.size()), "no word of ours at {offset}");
+        assert!(word_fits(offset, self.size()), "no such word in our memory");
         // SAFETY: the eight bytes are inside the mapping, as was checked.
         let place = unsafe { self.mapping.base().add(offset) };
         // SAFETY: aligned, valid while `self` lives, and accessed as this atomic only.
@@ -67,12 +67,12 @@ impl OwnMemory {
     /// Copies bytes in that a later Release store will publish.
     #[inline(always)]
     pub(crate) fn put(&mut self, offset: usize, bytes: &[u8]) {
-        assert!(range_fits(offset, bytes.len(), self.size()), "no memory of ours at {offset}");
+        assert!(range_fits(offset, bytes.len(), self.size()), "beyond the end of our memory");
         // SAFETY: the range is inside the mapping, as was checked.
         let place = unsafe { self.mapping.base().as_ptr().add(offset) };
-        // SAFETY: both ranges are valid; `bytes` is ordinary memory, which never overlaps a mapping that is
+        // SAFETY: the range is valid; `bytes` is ordinary memory, which never overlaps a mapping that is
         // reached through `self` alone; `&mut self` keeps our other threads out.
-        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), place, bytes.len()) };
+        unsafe { copy_to(place, bytes) };
     }
 
     /// Copies bytes out again.
@@ -81,7 +81,7 @@ impl OwnMemory {
     /// Beyond the end.
     #[inline]
     pub fn copy_out(&self, offset: usize, buf: &mut [u8]) {
-        assert!(range_fits(offset, buf.len(), self.size()), "no memory of ours at {offset}");
+        assert!(range_fits(offset, buf.len(), self.size()), "beyond the end of our memory");
         // SAFETY: the range is inside the mapping, as was checked.
         let place = unsafe { self.mapping.base().as_ptr().add(offset) };
         // SAFETY: both ranges are valid and apart; writing needs `&mut self`, so nobody writes meanwhile.
@@ -122,7 +122,7 @@ impl PeerMemory {
     /// Beyond the end or unaligned: where a word is must not be the peer's choice.
     #[inline(always)]
     pub fn word(&self, offset: usize) -> &ReadWord {
-        assert!(word_fits(offset, self.size()), "no word of the peer's at {offset}");
+        assert!(word_fits(offset, self.size()), "no such word in the peer's memory");
         // SAFETY: the eight bytes are inside the mapping, as was checked.
         let place = unsafe { self.mapping.base().add(offset) };
         // SAFETY: aligned, valid while `self` lives, only ever loaded, and changed by atomic stores.
@@ -145,12 +145,74 @@ impl PeerMemory {
         }
         // SAFETY: the range is inside the mapping, as was checked.
         let place = unsafe { self.mapping.base().as_ptr().add(offset) };
-        // SAFETY: both ranges are valid and apart, and the file cannot shrink. A peer that breaks its protocol
-        // can change the source during the copy, which then holds any bytes; every value is a valid byte.
-        unsafe { ptr::copy_nonoverlapping(place, buf.as_mut_ptr(), buf.len()) };
+        // SAFETY: the range is valid, and the file cannot shrink. A peer that breaks its protocol can change the
+        // source during the copy, which then holds any bytes; every value is a valid byte.
+        unsafe { copy_from(place, buf) };
         compiler_fence(Ordering::SeqCst);
         Ok(())
     }
+}
+
+/// Copies `bytes` to `place`. Most records are short, for which a call of `memcpy` costs more than the copying:
+/// two pieces that may overlap, one from each end, do it without counting.
+///
+/// # Safety
+/// As many bytes are writable at `place`, and they are not those of `bytes`.
+#[inline(always)]
+unsafe fn copy_to(place: *mut u8, bytes: &[u8]) {
+    match (bytes.len(), bytes.first_chunk(), bytes.last_chunk()) {
+        // SAFETY: passed on.
+        (8..=16, Some(first), Some(last)) => unsafe { ends_to::<8>(place, bytes.len(), first, last) },
+        _ => match (bytes.len(), bytes.first_chunk(), bytes.last_chunk()) {
+            // SAFETY: passed on.
+            (17..=32, Some(first), Some(last)) => unsafe { ends_to::<16>(place, bytes.len(), first, last) },
+            // SAFETY: passed on.
+            _ => unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), place, bytes.len()) },
+        },
+    }
+}
+
+/// # Safety
+/// `len` bytes, at least `N`, are writable at `place`.
+#[inline(always)]
+unsafe fn ends_to<const N: usize>(place: *mut u8, len: usize, first: &[u8; N], last: &[u8; N]) {
+    // SAFETY: the first `N` of the bytes.
+    unsafe { place.cast::<[u8; N]>().write_unaligned(*first) };
+    // SAFETY: still among the bytes.
+    let end = unsafe { place.add(len - N) };
+    // SAFETY: the last `N` of the bytes.
+    unsafe { end.cast::<[u8; N]>().write_unaligned(*last) };
+}
+
+/// Copies the bytes at `place` to `buf`; the mirror of [`copy_to`].
+///
+/// # Safety
+/// As many bytes are readable at `place`, and they are not those of `buf`.
+#[inline(always)]
+unsafe fn copy_from(place: *const u8, buf: &mut [u8]) {
+    match buf.len() {
+        // SAFETY: passed on.
+        8..=16 => unsafe { ends_from::<8>(place, buf) },
+        // SAFETY: passed on.
+        17..=32 => unsafe { ends_from::<16>(place, buf) },
+        // SAFETY: passed on.
+        _ => unsafe { ptr::copy_nonoverlapping(place, buf.as_mut_ptr(), buf.len()) },
+    }
+}
+
+/// # Safety
+/// As many bytes as in `buf`, at least `N`, are readable at `place`.
+#[inline(always)]
+unsafe fn ends_from<const N: usize>(place: *const u8, buf: &mut [u8]) {
+    let len = buf.len();
+    // SAFETY: the first `N` of the bytes.
+    let first = unsafe { place.cast::<[u8; N]>().read_unaligned() };
+    // SAFETY: still among the bytes.
+    let end = unsafe { place.add(len - N) };
+    // SAFETY: the last `N` of the bytes.
+    let last = unsafe { end.cast::<[u8; N]>().read_unaligned() };
+    buf[..N].copy_from_slice(&first);
+    buf[len - N..].copy_from_slice(&last);
 }
 
 #[inline(always)]

@@ -41,7 +41,7 @@ pub struct PeerMemory(Arc<Heap>);
 
 impl Heap {
     fn word(&self, offset: usize) -> &Word {
-        assert!(offset < HEADER && offset % LINE == 0);
+        assert!(offset < HEADER && offset.is_multiple_of(LINE));
         &self.words[offset / LINE]
     }
 

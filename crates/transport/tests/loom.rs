@@ -253,11 +253,11 @@ fn attach() {
         });
         for number in 0..2 {
             let mut ring = producer.push(number, &[&[number as u8]]).unwrap() == Pushed::Ring;
-            if !producer.attached() {
-                if let Some(back) = line.try_receive() {
-                    producer.attach(&back).unwrap();
-                    ring = producer.must_ring();
-                }
+            if !producer.attached()
+                && let Some(back) = line.try_receive()
+            {
+                producer.attach(&back).unwrap();
+                ring = producer.must_ring();
             }
             if ring {
                 ringer.send(());

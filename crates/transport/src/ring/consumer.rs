@@ -84,9 +84,7 @@ impl Consumer {
         if straight == buf.len() {
             self.get(start, buf);
         } else {
-            let (before, after) = buf.split_at_mut(straight);
-            self.get(start, before);
-            self.get(HEADER, after);
+            self.get_around(start, buf.split_at_mut(straight));
         }
     }
 
@@ -169,6 +167,13 @@ impl Consumer {
         let half_free = head.saturating_sub(self.capacity / 2);
         self.look_from = if half_free > self.tail { half_free } else { head };
         Ok(head != self.tail)
+    }
+
+    /// Reads a piece that goes round the end.
+    #[cold]
+    fn get_around(&self, start: usize, (before, after): (&mut [u8], &mut [u8])) {
+        self.get(start, before);
+        self.get(HEADER, after);
     }
 
     #[inline(always)]

@@ -125,15 +125,20 @@ impl Producer {
             if straight == part.len() {
                 self.memory.put(offset, part);
             } else {
-                let (before, after) = part.split_at(straight);
-                self.memory.put(offset, before);
-                self.memory.put(HEADER, after);
+                self.put_around(offset, part.split_at(straight));
             }
             at += part.len() as u64;
         }
         self.starts.set(self.end);
         self.end += span;
         Ok(())
+    }
+
+    /// Writes a part that goes round the end.
+    #[cold]
+    fn put_around(&mut self, offset: usize, (before, after): (&[u8], &[u8])) {
+        self.memory.put(offset, before);
+        self.memory.put(HEADER, after);
     }
 
     /// Shows the consumer all that was staged.

@@ -12,7 +12,7 @@ const CHILD: &str = "IPMB_TRANSPORT_TEST_CHILD";
 
 /// Runs `body` in a process where the test called `name` is the only one and runs on the only thread. The
 /// process is this test program again; a failure there is a failure here, with its output.
-pub fn in_own_process(name: &str, body: impl FnOnce()) {
+pub(crate) fn in_own_process(name: &str, body: impl FnOnce()) {
     if std::env::var_os(CHILD).is_some() {
         return body();
     }
@@ -28,23 +28,23 @@ pub fn in_own_process(name: &str, body: impl FnOnce()) {
 }
 
 /// Whether this process has a descriptor of that number. Safe in a forked child.
-pub fn is_open(fd: RawFd) -> bool {
+pub(crate) fn is_open(fd: RawFd) -> bool {
     // SAFETY: the call only asks for flags; a number that is not open is an error.
     unsafe { libc::fcntl(fd, libc::F_GETFD) >= 0 }
 }
 
 /// How many descriptors this process has. Safe in a forked child.
-pub fn count_open() -> usize {
+pub(crate) fn count_open() -> usize {
     (0..1024).filter(|fd| is_open(*fd)).count()
 }
 
 /// Forks; the child runs `body` and exits with its value, which the parent gets.
-pub fn in_child(body: impl FnOnce() -> i32) -> i32 {
+pub(crate) fn in_child(body: impl FnOnce() -> i32) -> i32 {
     wait_for(fork(body))
 }
 
 /// Forks; the child runs `body` and exits with its value.
-pub fn fork(body: impl FnOnce() -> i32) -> i32 {
+pub(crate) fn fork(body: impl FnOnce() -> i32) -> i32 {
     // SAFETY: the child calls nothing but `body`, which the tests keep to what works after a fork, and leaves
     // without running anything of its parent's.
     let pid = unsafe { libc::fork() };
@@ -58,7 +58,7 @@ pub fn fork(body: impl FnOnce() -> i32) -> i32 {
 }
 
 /// The exit value of a child, or 1000 and the signal that killed it.
-pub fn wait_for(pid: i32) -> i32 {
+pub(crate) fn wait_for(pid: i32) -> i32 {
     let mut status = 0;
     // SAFETY: the status is ours to write.
     let waited = unsafe { libc::waitpid(pid, &raw mut status, 0) };
@@ -67,7 +67,7 @@ pub fn wait_for(pid: i32) -> i32 {
 }
 
 /// Waits for a condition, within bounds.
-pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {
         assert!(start.elapsed() < Duration::from_secs(20), "in vain: {what}");
@@ -76,20 +76,20 @@ pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
 }
 
 /// Allows this process no more than `extra` descriptors besides those it has.
-pub fn allow_descriptors(extra: usize) {
+pub(crate) fn allow_descriptors(extra: usize) {
     let limit = (0..).filter(|fd| !is_open(*fd)).nth(extra).expect("numbers go on");
     set_descriptor_limit(u64::try_from(limit).expect("a number"));
 }
 
 /// Sets the soft limit.
-pub fn set_descriptor_limit(limit: u64) {
+pub(crate) fn set_descriptor_limit(limit: u64) {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let old = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: Some(limit), ..old }).expect("a lower limit");
 }
 
 /// Becomes a user without privileges, if this is root.
-pub fn become_plain_user() {
+pub(crate) fn become_plain_user() {
     if rustix::process::geteuid().is_root() {
         // SAFETY: changes the ids of this process only; it has no other threads that matter.
         let result = unsafe { libc::setresuid(65534, 65534, 65534) };
