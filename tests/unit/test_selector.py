@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import pickle
+import weakref
 from collections.abc import Callable
 
 import pytest
@@ -116,3 +118,16 @@ def test_options_keep_the_token_to_themselves() -> None:
     assert options == Options("com.solar", "earth", "secret", False)
     with pytest.raises(AttributeError):
         options.token = "x"  # type: ignore[misc]
+
+
+def test_a_message_in_its_own_payload_is_collected() -> None:
+    class Witness:
+        pass
+
+    witness = Witness()
+    gone = weakref.ref(witness)
+    payload: list[object] = [witness]
+    payload.append(Message("a", payload))
+    del payload, witness
+    gc.collect()
+    assert gone() is None

@@ -23,7 +23,8 @@ mod waiting;
 use pyo3::prelude::*;
 
 /// The native half of the package. Import from `ipmb`, not from here.
-#[pymodule]
+// Builds without the interpreter lock are not tested yet: there Python takes the lock back for us.
+#[pymodule(gil_used = true)]
 mod _core {
     use pyo3::prelude::*;
     use pyo3::types::{PyBytes, PyDict};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ipmb_bus::Peer;
 use ipmb_bus::selector::Selector as CoreSelector;
 use pyo3::exceptions::{PyAttributeError, PyTypeError};
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
@@ -71,8 +72,13 @@ impl Message {
 }
 
 /// Refuses attachments, which no message of this version carries.
+#[inline]
 pub(crate) fn no_attachments(argument: &str, given: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
-    let Some(given) = given else { return Ok(()) };
+    given.map_or(Ok(()), |given| refuse_attachments(argument, given))
+}
+
+#[cold]
+fn refuse_attachments(argument: &str, given: &Bound<'_, PyAny>) -> PyResult<()> {
     if given.cast_exact::<PyTuple>().is_ok_and(|tuple| tuple.is_empty()) {
         return Ok(());
     }
@@ -183,6 +189,11 @@ impl Message {
     fn __exit__(&self, kind: &Bound<'_, PyAny>, error: &Bound<'_, PyAny>, trace: &Bound<'_, PyAny>) {
         let _ = (kind, error, trace);
         self.close();
+    }
+
+    // A payload may hold the message it is in; what it holds has a way to let go, the message needs none.
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.payload)
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
