@@ -47,10 +47,10 @@ fn strangers() -> Vec<(&'static str, Fd)> {
     ]
 }
 
-/// A file with a name, in a directory of a real file system (this crate's own) or of a memory one.
-fn ordinary_file(directory: &str) -> Fd {
-    let path = format!("{directory}/ipmb-ordinary-{}", std::process::id());
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&path).expect("a file");
+/// A file on a memory file system, which can be sealed in principle but was not.
+fn shared_memory_file() -> Fd {
+    let path = format!("/dev/shm/ipmb-ordinary-{}", std::process::id());
+    let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path).expect("a file");
     std::fs::remove_file(&path).expect("unlink");
     file.set_len(PAGE as u64).expect("resize");
     Fd::adopt(file.into())
@@ -177,11 +177,12 @@ fn whatever_is_no_memory_file_is_refused() {
         let refused = Blob::open(fd, PAGE as u64);
         assert!(matches!(refused, Err(MemoryError::NotAFile)), "{name}: {refused:?}");
     }
-    let refused = PeerMemory::open(&ordinary_file(env!("CARGO_TARGET_TMPDIR")), PAGE, PAGE);
+    let program = std::env::current_exe().expect("the test program");
+    let ordinary = Fd::adopt(File::open(program).expect("a file").into());
+    let refused = PeerMemory::open(&ordinary, PAGE, PAGE);
     // In a build directory that is itself in memory the missing seals tell.
-    let expected = matches!(refused, Err(MemoryError::NotMemory | MemoryError::Unsealed { .. }));
-    assert!(expected, "{refused:?}");
-    let refused = PeerMemory::open(&ordinary_file("/dev/shm"), PAGE, PAGE);
+    assert!(matches!(refused, Err(MemoryError::NotMemory | MemoryError::Unsealed { .. })), "{refused:?}");
+    let refused = PeerMemory::open(&shared_memory_file(), PAGE, PAGE);
     assert!(matches!(refused, Err(MemoryError::Unsealed { .. })), "{refused:?}");
     if let Ok(huge) = memfd_create("huge", MemfdFlags::ALLOW_SEALING | MemfdFlags::HUGETLB) {
         let refused = PeerMemory::open(&Fd::adopt(huge), PAGE, PAGE);

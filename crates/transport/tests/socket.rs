@@ -326,3 +326,27 @@ fn what_is_no_listening_packet_socket_is_refused() {
     let listener = Listener::from_fd(Fd::adopt(good)).expect("a listener");
     assert!(listener.accept().expect("does not block").is_none());
 }
+
+#[test]
+fn nothing_comes_unasked_whatever_another_holder_of_the_listener_wishes() {
+    in_own_process("nothing_comes_unasked_whatever_another_holder_of_the_listener_wishes", || {
+        let name = name("extras");
+        let listener = Listener::bind(&name, 4).expect("a free name");
+        for option in [libc::SO_PASSCRED, libc::SO_PASSSEC, 76] {
+            let on: libc::c_int = 1;
+            // SAFETY: the kernel reads one integer.
+            unsafe { libc::setsockopt(listener.fd().raw(), libc::SOL_SOCKET, option, (&raw const on).cast(), 4) };
+        }
+        let null = File::open("/dev/null").expect("null");
+        let here = Socket::connect(&name).expect("listening");
+        let there = listener.accept().expect("listening").expect("one waits");
+        let before = count_open();
+        for _ in 0..3 {
+            here.ring();
+            assert_eq!(bytes(&there), [DOORBELL]);
+            assert!(here.send(b"load", &[null.as_fd(); MAX_FDS]).expect("open"));
+            assert_eq!(packet(&there).2.len(), MAX_FDS);
+        }
+        assert_eq!(count_open(), before);
+    });
+}

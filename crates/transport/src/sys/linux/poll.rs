@@ -106,8 +106,8 @@ impl Poller {
         Ok(epoll::delete(&self.epoll, fd)?)
     }
 
-    /// Waits until something is to be told or the time is over, and returns how many events there are. No
-    /// timeout waits for ever, a zero one only looks. A signal gives [`io::ErrorKind::Interrupted`].
+    /// Waits until something is to be told or the time is over, and returns how many events there are (none also
+    /// when another thread has just taken them). No timeout waits for ever, a zero one only looks. A signal gives [`io::ErrorKind::Interrupted`].
     pub fn wait(&self, events: &mut Events, timeout: Option<Duration>) -> io::Result<usize> {
         events.count = 0;
         let wait = match timeout {

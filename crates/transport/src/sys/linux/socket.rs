@@ -11,7 +11,7 @@
 
 use std::io;
 use std::mem::{self, MaybeUninit};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::{Errno, IoSlice, IoSliceMut};
@@ -95,7 +95,10 @@ impl Listener {
     /// The next peer that has connected, if any.
     pub fn accept(&self) -> io::Result<Option<Socket>> {
         match create(|| Ok(rustix::net::accept_with(&self.fd, FLAGS)?)) {
-            Ok(fd) => Ok(Some(Socket { fd })),
+            Ok(fd) => {
+                refuse_extras(&fd)?;
+                Ok(Some(Socket { fd }))
+            }
             Err(error) => match Errno::from_io_error(&error) {
                 Some(Errno::AGAIN | Errno::CONNABORTED | Errno::INTR) => Ok(None),
                 _ => Err(error),
@@ -149,7 +152,7 @@ impl Socket {
         // SAFETY: the kernel writes at most `length` bytes, and the structure is made of integers.
         let result = unsafe {
             libc::getsockopt(
-                self.fd.as_fd().as_raw_fd(),
+                self.fd.raw(),
                 libc::SOL_SOCKET,
                 libc::SO_PEERCRED,
                 (&raw mut credentials).cast(),
@@ -244,6 +247,28 @@ impl Socket {
     pub fn fd(&self) -> &Fd {
         &self.fd
     }
+}
+
+/// Switches off whatever the kernel would add to our packets by itself. A connection inherits these wishes from
+/// the listener, which others may hold too: credentials would take the room of descriptors, and the descriptor
+/// of a process that comes unasked with each packet would stay open unnoticed.
+fn refuse_extras(fd: &Fd) -> io::Result<()> {
+    /// `SO_PASSPIDFD` of Linux 6.5, not in libc yet.
+    const PASSPIDFD: libc::c_int = 76;
+    for option in [libc::SO_PASSCRED, libc::SO_PASSSEC, PASSPIDFD] {
+        let off: libc::c_int = 0;
+        let length = mem::size_of::<libc::c_int>() as libc::socklen_t;
+        // SAFETY: the kernel reads one integer.
+        let result = unsafe { libc::setsockopt(fd.raw(), libc::SOL_SOCKET, option, (&raw const off).cast(), length) };
+        if result != 0 {
+            let error = io::Error::last_os_error();
+            // A kernel that does not know an extra does not add it.
+            if !matches!(error.raw_os_error(), Some(libc::ENOPROTOOPT | libc::EOPNOTSUPP)) {
+                return Err(error);
+            }
+        }
+    }
+    Ok(())
 }
 
 fn new_socket() -> io::Result<Fd> {
