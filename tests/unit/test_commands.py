@@ -113,3 +113,50 @@ assert endpoint.sender.send("earth", "the parent goes on") == 1
 """
     result = run("-W", "ignore", "-c", code, timeout=20)
     assert result.returncode == 0, result.stderr
+
+
+LIAR = """
+import ipmb, sys
+from ipmb import codec
+
+class Raw:
+    def __init__(self, kind, data):
+        self.kind, self.data = kind, data
+
+# What a peer of another version, or a hostile one, may put into its ring.
+codec.encode = lambda raw: (raw.kind, raw.data)
+with ipmb.join(sys.argv[1], "liar", timeout=10) as (sender, _):
+    for raw in (
+        Raw(bytes(15) + b"\\x01", b"a type nobody knows"),
+        Raw(codec.BUILTINS["list"].bytes, b"\\x93\\x01"),
+        Raw(codec.BUILTINS["int"].bytes, b"no int"),
+        Raw(codec.BUILTINS["str"].bytes, b"\\xff" * 100_000),
+    ):
+        assert sender.send("earth", raw) == 1
+    assert sender.send("earth", "the truth") == 1
+"""
+
+
+def test_garbage_costs_only_its_message_and_unknown_types_are_skipped(bus: str) -> None:
+    with ipmb.join(bus, "earth", timeout=10) as earth:
+        assert run("-c", LIAR, bus).returncode == 0
+        for kind in ("list", "int", "str"):
+            with pytest.raises(ipmb.DecodeError, match=f"is no {kind}"):
+                earth.receiver.recv(timeout=10)
+        assert earth.receiver.recv(timeout=10).payload == "the truth"
+        assert earth.stats().skipped == 1
+
+
+def test_recv_many_keeps_what_came_before_garbage(bus: str) -> None:
+    with ipmb.join(bus, "earth", timeout=10) as earth:
+        assert (
+            run(
+                "-c", LIAR.replace("for raw in (", "assert sender.send('earth', 1)\n    for raw in ("), bus
+            ).returncode
+            == 0
+        )
+        assert [message.payload for message in earth.receiver.recv_many(10, timeout=10)] == [1]
+        for kind in ("list", "int", "str"):
+            with pytest.raises(ipmb.DecodeError, match=f"is no {kind}"):
+                earth.receiver.recv_many(10, timeout=10)
+        assert [message.payload for message in earth.receiver.recv_many(10, timeout=10)] == ["the truth"]

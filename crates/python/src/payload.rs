@@ -196,7 +196,9 @@ pub(crate) fn too_large(py: Python<'_>, len: u64) -> PyErr {
 pub(crate) enum Received {
     Value(Py<PyAny>),
     Encoded(Type, Py<PyBytes>),
-    Garbage(PyErr),
+    /// So many bytes that are not what their type says.
+    Garbage(Type, usize),
+    Failed(PyErr),
 }
 
 /// Whether this process knows the type.
@@ -205,30 +207,31 @@ pub(crate) fn is_known(type_id: Type) -> bool {
     (NONE..=DICT).contains(&type_id)
 }
 
-/// Makes a value of a payload that `copy` brings. Runs no Python code.
+/// Makes a value of a payload that `copy` brings. Runs no Python code, not even by way of an exception or a collection
+/// of garbage: the objects made here are bytes, text and numbers.
 #[inline]
 pub(crate) fn receive(py: Python<'_>, type_id: Type, len: usize, copy: impl Fn(&mut [u8])) -> Received {
-    let object = |py| {
-        PyBytes::new_with(py, len, |into| {
+    if matches!(type_id, BYTES | LIST | DICT) {
+        let filled = PyBytes::new_with(py, len, |into| {
             copy(into);
             Ok(())
-        })
+        });
+        return match filled {
+            Ok(bytes) if type_id == BYTES => Received::Value(bytes.into_any().unbind()),
+            Ok(bytes) => Received::Encoded(type_id, bytes.unbind()),
+            Err(error) => Received::Failed(error),
+        };
+    }
+    let value = if len <= 256 {
+        let mut bytes = [0; 256];
+        copy(&mut bytes[..len]);
+        decode_flat(py, type_id, &bytes[..len])
+    } else {
+        let mut bytes = vec![0; len];
+        copy(&mut bytes);
+        decode_flat(py, type_id, &bytes)
     };
-    let made = match type_id {
-        BYTES => object(py).map(|bytes| bytes.into_any().unbind()),
-        LIST | DICT => return object(py).map_or_else(Received::Garbage, |b| Received::Encoded(type_id, b.unbind())),
-        _ if len <= 256 => {
-            let mut bytes = [0; 256];
-            copy(&mut bytes[..len]);
-            decode_flat(py, type_id, &bytes[..len])
-        }
-        _ => {
-            let mut bytes = vec![0; len];
-            copy(&mut bytes);
-            decode_flat(py, type_id, &bytes)
-        }
-    };
-    made.map_or_else(Received::Garbage, Received::Value)
+    value.map_or(Received::Garbage(type_id, len), |value| Received::Value(value.unbind()))
 }
 
 impl Received {
@@ -238,7 +241,8 @@ impl Received {
         match self {
             Received::Value(value) => Ok(value),
             Received::Encoded(type_id, bytes) => decode_nested(py, type_id, bytes.bind(py)),
-            Received::Garbage(error) => Err(error),
+            Received::Garbage(type_id, len) => Err(garbage(py, type_id, len)),
+            Received::Failed(error) => Err(error),
         }
     }
 }
@@ -248,7 +252,9 @@ pub(crate) fn decode(py: Python<'_>, type_id: Type, bytes: &Bound<'_, PyBytes>) 
     match type_id {
         BYTES => Ok(bytes.clone().into_any().unbind()),
         LIST | DICT => decode_nested(py, type_id, bytes),
-        _ => decode_flat(py, type_id, bytes.as_bytes()),
+        _ => decode_flat(py, type_id, bytes.as_bytes())
+            .map(Bound::unbind)
+            .ok_or_else(|| garbage(py, type_id, bytes.as_bytes().len())),
     }
 }
 
@@ -257,19 +263,21 @@ fn decode_nested(py: Python<'_>, type_id: Type, bytes: &Bound<'_, PyBytes>) -> P
     Ok(codec(py, &DECODE, "decode")?.call1((name, bytes))?.unbind())
 }
 
-fn decode_flat(py: Python<'_>, type_id: Type, bytes: &[u8]) -> PyResult<Py<PyAny>> {
-    let value = match type_id {
-        STR => PyString::from_bytes(py, bytes).ok().map(Bound::into_any),
+fn garbage(py: Python<'_>, type_id: Type, len: usize) -> PyErr {
+    let name = TABLE.iter().find(|(_, known)| *known == type_id).map_or("known payload", |(name, _)| *name);
+    errors::decode(py, format!("a message of {len} bytes is no {name}: its sender encodes it wrongly"))
+}
+
+/// `None` when the bytes are not what the type says.
+fn decode_flat<'py>(py: Python<'py>, type_id: Type, bytes: &[u8]) -> Option<Bound<'py, PyAny>> {
+    match type_id {
+        STR => std::str::from_utf8(bytes).ok().map(|text| PyString::new(py, text).into_any()),
         INT => decode_int(py, bytes),
         FLOAT => exact(bytes, decode::read_f64).map(|number| PyFloat::new(py, number).into_any()),
         BOOL => exact(bytes, decode::read_bool).map(|flag| PyBool::new(py, flag).to_owned().into_any()),
         NONE => exact(bytes, decode::read_nil).map(|()| py.None().into_bound(py)),
         _ => None,
-    };
-    value.map(Bound::unbind).ok_or_else(|| {
-        let name = TABLE.iter().find(|(_, known)| *known == type_id).map_or("known payload", |(name, _)| *name);
-        errors::decode(py, format!("a message of {} bytes is no {name}: its sender encodes it wrongly", bytes.len()))
-    })
+    }
 }
 
 /// One value and nothing after it.
