@@ -90,6 +90,7 @@ def test_a_timeout_takes_nothing(spawn: Spawn, bus: str) -> None:
     reading = earth.child.begin(streams.recv_impatiently, 3000, 0.0003)
     for first in range(0, 3000, 100):
         moon.send_numbers("earth", first, 100)
+        time.sleep(0.002)  # several timeouts long
     numbers, timeouts = reading.result(30)
     assert numbers == list(range(3000))
     assert timeouts > 0, "the receiver was never impatient, nothing was tested"

@@ -127,7 +127,7 @@ def test_a_child_of_a_dead_controller_does_not_split_the_bus(
     controller, earth = spawn.members(bus, "controller", "earth")
     orphans.append(controller.child.call(forking.fork_and_stay if way == "fork" else forking.exec_and_stay))
     controller.kill()
-    assert proc.state(orphans[0]) == "S"
+    assert proc.state(orphans[0]) in "RSD", "the child lives on"
     late = spawn.member(bus, "late")
     later = spawn.member(bus, "later")
     assert late.peer_ids() == {earth.id, later.id}

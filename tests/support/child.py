@@ -286,6 +286,8 @@ class Child:
         return f"--- printed by {self.name}:\n{text}" if text else ""
 
     def describe_end(self) -> str:
+        with contextlib.suppress(subprocess.TimeoutExpired):  # the pipe ends a moment before the process
+            self._process.wait(1.0 if self._ended else 0.0)
         code = self._process.poll()
         how = (
             "is closing"
