@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import re
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -312,3 +314,20 @@ def test_handles_do_not_pickle(earth: ipmb.Endpoint) -> None:
         for attempt in (pickle.dumps, copy.copy):
             with pytest.raises(TypeError):
                 attempt(handle)
+
+
+def test_an_endpoint_that_nobody_holds_leaves(bus: str, earth: ipmb.Endpoint) -> None:
+    """Also one that has received: what it keeps of its messages must not keep it."""
+    sender, receiver = ipmb.join(bus, "moon", timeout=5)
+    earth.sender.send("moon", 1)
+    assert receiver.recv(timeout=5).payload == 1
+
+    assert len(earth.peers()) == 1
+    del sender
+    assert len(earth.peers()) == 1
+    del receiver
+    gc.collect()
+    deadline = time.monotonic() + 10
+    while earth.peers():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)

@@ -40,34 +40,36 @@ use crate::sender::Sender;
 #[pyclass(frozen, module = "ipmb")]
 pub(crate) struct Message {
     pub(crate) payload: Py<PyAny>,
-    origin: Origin,
+    origin: Py<Origin>,
+    /// The way back for a received one: the sender of the endpoint that received it.
+    back: Option<Py<Sender>>,
+    redelivered: bool,
 }
 
-enum Origin {
-    Made(Py<Selector>),
-    Received(Received),
+/// Where a message goes and who sent it. Messages of one route from one peer share it, so that each is quick to make. It
+/// must not lead to the endpoint: the endpoint's own channels keep it.
+#[pyclass(frozen, module = "ipmb._core")]
+pub(crate) struct Origin {
+    selector: Py<Selector>,
+    /// `None` for a message that a program made.
+    sender: Option<Py<EndpointInfo>>,
 }
 
-/// What a received message knows beside its payload.
-pub(crate) struct Received {
-    pub(crate) sender: Arc<Peer>,
-    pub(crate) selector: Arc<CoreSelector>,
-    pub(crate) redelivered: bool,
-    /// The way back: the sender of the endpoint that received it.
-    pub(crate) back: Py<Sender>,
+impl Origin {
+    pub(crate) fn received(py: Python<'_>, sender: &Arc<Peer>, selector: Arc<CoreSelector>) -> PyResult<Py<Origin>> {
+        let selector = Py::new(py, Selector { core: selector })?;
+        Py::new(py, Origin { selector, sender: Some(EndpointInfo::of(py, sender)?) })
+    }
 }
 
 impl Message {
-    pub(crate) fn received(payload: Py<PyAny>, received: Received) -> Message {
-        Message { payload, origin: Origin::Received(received) }
+    pub(crate) fn received(payload: Py<PyAny>, origin: Py<Origin>, back: Py<Sender>, redelivered: bool) -> Message {
+        Message { payload, origin, back: Some(back), redelivered }
     }
 
-    /// The selector as an object that is the same at every call where possible: it is a key of the route cache.
-    pub(crate) fn selector_object<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, Selector>> {
-        match &self.origin {
-            Origin::Made(selector) => Ok(selector.bind(py).clone()),
-            Origin::Received(received) => Bound::new(py, Selector { core: received.selector.clone() }),
-        }
+    /// The selector, as an object that is always the same: it is a key of the route cache.
+    pub(crate) fn selector_object(&self) -> &Py<Selector> {
+        &self.origin.get().selector
     }
 }
 
@@ -106,11 +108,12 @@ impl Message {
     ) -> PyResult<Self> {
         no_attachments("objects", objects)?;
         no_attachments("memory_regions", memory_regions)?;
-        let selector = match selector.cast::<Selector>() {
+        let kept = match selector.cast::<Selector>() {
             Ok(selector) => selector.clone().unbind(),
             Err(_) => Py::new(selector.py(), Selector { core: parse_selector(selector)? })?,
         };
-        Ok(Self { payload, origin: Origin::Made(selector) })
+        let origin = Py::new(selector.py(), Origin { selector: kept, sender: None })?;
+        Ok(Self { payload, origin, back: None, redelivered: false })
     }
 
     #[getter]
@@ -120,8 +123,8 @@ impl Message {
     }
 
     #[getter]
-    fn selector<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, Selector>> {
-        self.selector_object(py)
+    fn selector(&self, py: Python<'_>) -> Py<Selector> {
+        self.selector_object().clone_ref(py)
     }
 
     #[getter]
@@ -136,15 +139,15 @@ impl Message {
 
     #[getter]
     fn sender(&self, py: Python<'_>) -> PyResult<Py<EndpointInfo>> {
-        match &self.origin {
-            Origin::Received(received) => EndpointInfo::of(py, &received.sender),
-            Origin::Made(_) => Err(PyAttributeError::new_err("a message that was not received has no sender")),
+        match &self.origin.get().sender {
+            Some(sender) => Ok(sender.clone_ref(py)),
+            None => Err(PyAttributeError::new_err("a message that was not received has no sender")),
         }
     }
 
     #[getter]
     fn redelivered(&self) -> bool {
-        matches!(&self.origin, Origin::Received(received) if received.redelivered)
+        self.redelivered
     }
 
     /// Sends a payload back to the one who sent this message.
@@ -172,9 +175,9 @@ impl Message {
     ///     'pong'
     #[pyo3(signature = (payload, *, timeout = None))]
     fn reply(&self, payload: &Bound<'_, PyAny>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<usize> {
-        match &self.origin {
-            Origin::Received(received) => received.back.get().send_to(received.sender.info.id, payload, timeout),
-            Origin::Made(_) => Err(PyTypeError::new_err("only a received message can be replied to")),
+        match (&self.back, &self.origin.get().sender) {
+            (Some(back), Some(sender)) => back.get().send_to(sender.get().id(), payload, timeout),
+            _ => Err(PyTypeError::new_err("only a received message can be replied to")),
         }
     }
 
@@ -202,12 +205,11 @@ impl Message {
             Some((cut, _)) => format!("{}...", &payload[..cut]),
             None => payload,
         };
-        let selector = self.selector_object(py)?.as_any().repr()?.to_string();
-        Ok(match &self.origin {
-            Origin::Made(_) => format!("Message({selector}, {payload})"),
-            Origin::Received(received) => {
-                let label =
-                    EndpointInfo::of(py, &received.sender)?.into_bound(py).getattr("label")?.repr()?.to_string();
+        let selector = self.selector_object().bind(py).as_any().repr()?.to_string();
+        Ok(match &self.origin.get().sender {
+            None => format!("Message({selector}, {payload})"),
+            Some(sender) => {
+                let label = sender.bind(py).getattr("label")?.repr()?.to_string();
                 format!("<Message {payload} to {selector} from {label}>")
             }
         })

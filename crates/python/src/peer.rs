@@ -50,7 +50,7 @@ impl EndpointInfo {
     }
 
     #[getter]
-    fn id(&self) -> u64 {
+    pub(crate) fn id(&self) -> u64 {
         self.core.id
     }
 

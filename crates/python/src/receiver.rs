@@ -7,7 +7,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ipmb_bus::{Build, Incoming, Polled};
+use ipmb_bus::selector::Selector;
+use ipmb_bus::{Build, Face, Incoming, Peer, Polled};
 use ipmb_transport::blob::Blob;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyInt, PyList};
@@ -15,7 +16,7 @@ use pyo3::types::{PyBytes, PyInt, PyList};
 use crate::arguments::Timeout;
 use crate::endpoint::Anchor;
 use crate::errors::{self, from_recv, wrong_type, wrong_value};
-use crate::message::{Message, Received};
+use crate::message::{Message, Origin};
 use crate::payload::{self, Type};
 use crate::sender::Sender;
 use crate::waiting::{detached, interruptible};
@@ -39,7 +40,32 @@ pub(crate) struct Receiver {
 /// What was taken out of a ring.
 struct Taken {
     body: Body,
-    received: Received,
+    from: From,
+    redelivered: bool,
+}
+
+/// Who sent it to where.
+enum From {
+    Known(Py<Origin>),
+    /// The object for it is still to be made, which cannot be done in the middle of reading, and kept in the face.
+    New(Arc<Peer>, Arc<Selector>, Option<Arc<Face>>),
+}
+
+impl From {
+    #[inline]
+    fn origin(self, py: Python<'_>) -> PyResult<Py<Origin>> {
+        match self {
+            From::Known(origin) => Ok(origin),
+            From::New(sender, selector, face) => {
+                let origin = Origin::received(py, &sender, selector)?;
+                if let Some(face) = face {
+                    // Another thread may have been first: both are equal.
+                    let _ = face.set(Box::new(origin.clone_ref(py)));
+                }
+                Ok(origin)
+            }
+        }
+    }
 }
 
 enum Body {
@@ -78,12 +104,12 @@ impl Receiver {
             Ok(Polled::Empty) => return Ok(None),
             Err(error) => return Err(from_recv(py, &error)),
         }
-        let Some(Taken { body, received }) = taken else { return Ok(None) };
+        let Some(Taken { body, from, redelivered }) = taken else { return Ok(None) };
         let payload = match body {
             Body::Built(built) => built.value(py)?,
             Body::Large(type_id, blob) => read_large(py, type_id, &blob)?,
         };
-        Py::new(py, Message::received(payload, received)).map(Some)
+        Py::new(py, Message::received(payload, from.origin(py)?, this.back.clone_ref(py), redelivered)).map(Some)
     }
 
     /// Takes a message out of its ring. Runs no Python code.
@@ -91,17 +117,18 @@ impl Receiver {
     fn build(&self, py: Python<'_>, incoming: &mut Incoming<'_>, taken: &mut Option<Taken>) -> Build<()> {
         let type_id = Type::from_be_bytes(incoming.type_id());
         let Some(selector) = incoming.selector().filter(|_| self.takes(type_id)) else { return Build::Skip };
-        let received = Received {
-            sender: incoming.sender().clone(),
-            selector: selector.clone(),
-            back: self.back.clone_ref(py),
-            redelivered: incoming.redelivered(),
+        let face = incoming.face();
+        let known = face.and_then(|face| face.get()).and_then(|kept| kept.downcast_ref::<Py<Origin>>());
+        let from = match known {
+            Some(origin) => From::Known(origin.clone_ref(py)),
+            None => From::New(incoming.sender().clone(), selector.clone(), face.cloned()),
         };
+        let redelivered = incoming.redelivered();
         let body = match incoming.take_blob() {
             None => Body::Built(payload::receive(py, type_id, incoming.len(), |into| incoming.read(into))),
             Some(blob) => Body::Large(type_id, blob),
         };
-        *taken = Some(Taken { body, received });
+        *taken = Some(Taken { body, from, redelivered });
         Build::Take(())
     }
 

@@ -256,8 +256,8 @@ impl Sender {
                 }
             }
             let message = message.get();
-            let target = message.selector_object(py)?;
-            return self.push(message.payload.bind(py), timeout, overflow, || self.route(target.as_any()));
+            let target = message.selector_object().bind(py).as_any();
+            return self.push(message.payload.bind(py), timeout, overflow, || self.route(target));
         }
         let Some(payload) = payload.given() else {
             return Err(match parse_selector(selector) {

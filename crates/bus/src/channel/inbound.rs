@@ -12,7 +12,7 @@ use super::{DESCRIPTORS, DOORBELL, ROOM};
 use crate::limits;
 use crate::proof::Proof;
 use crate::record::{EXTENDED, EXTENSION_BYTES, Extension, HEADER_BYTES, Header, Kind, LARGE, Tag};
-use crate::roster::Peer;
+use crate::roster::{Face, Peer};
 use crate::selector::Selector;
 use crate::wire::{self, PeerFrame};
 
@@ -40,6 +40,12 @@ pub(crate) enum Front {
     TooManyOpenFiles,
 }
 
+/// What messages of one route have in common: peer and selector, and the binding's object for the two.
+struct Road {
+    selector: Arc<Selector>,
+    face: Arc<Face>,
+}
+
 pub(crate) struct Inbound {
     pub(crate) peer: Arc<Peer>,
     pub(crate) socket: Socket,
@@ -48,7 +54,7 @@ pub(crate) struct Inbound {
     pub(crate) idle: u32,
     pub(crate) hot: bool,
     /// By number; a sender that is not hostile uses the lowest.
-    routes: Vec<Option<Arc<Selector>>>,
+    routes: Vec<Option<Road>>,
     descriptors: VecDeque<Vec<Fd>>,
     ended: bool,
     starved: bool,
@@ -184,9 +190,9 @@ impl Inbound {
         }
         let place = route as usize;
         if self.routes.len() <= place {
-            self.routes.resize(place + 1, None);
+            self.routes.resize_with(place + 1, || None);
         }
-        self.routes[place] = Some(Arc::new(selector));
+        self.routes[place] = Some(Road { selector: Arc::new(selector), face: Arc::default() });
         self.consume(record);
         Ok(())
     }
@@ -194,7 +200,13 @@ impl Inbound {
     /// The selector a message was sent with; `None` when the sender never said.
     #[inline]
     pub(crate) fn selector(&self, route: u32) -> Option<&Arc<Selector>> {
-        self.routes.get(route as usize)?.as_ref()
+        self.routes.get(route as usize)?.as_ref().map(|road| &road.selector)
+    }
+
+    /// Where a binding keeps its object for this peer and the selector of a route.
+    #[inline]
+    pub(crate) fn face(&self, route: u32) -> Option<&Arc<Face>> {
+        self.routes.get(route as usize)?.as_ref().map(|road| &road.face)
     }
 
     /// The message counts as read from here on.

@@ -103,10 +103,10 @@ impl State {
         build: &mut dyn FnMut(&mut Incoming<'_>) -> Build<R>,
     ) -> Result<Option<R>, Lie> {
         let Some(channel) = self.channels[place].as_deref_mut() else { return Ok(None) };
-        let mut sender = channel.peer.clone();
+        let mut origin = None;
         if popped.extension.parked.is_some() || popped.extension.origin.is_some() {
             match admission::judge(&popped.extension, &channel.peer, view) {
-                admission::Verdict::Accept(origin) => sender = origin.unwrap_or(sender),
+                admission::Verdict::Accept(first) => origin = first,
                 admission::Verdict::Later => {
                     channel.hot = false;
                     self.hot.retain(|&hot| hot != place);
@@ -132,7 +132,7 @@ impl State {
         } else {
             None
         };
-        let mut incoming = Incoming { channel, popped: &popped, sender, descriptors, blob };
+        let mut incoming = Incoming { channel, popped: &popped, origin, descriptors, blob };
         let bytes = incoming.len() as u64;
         let built = build(&mut incoming);
         drop(incoming);

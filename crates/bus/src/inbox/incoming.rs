@@ -7,7 +7,7 @@ use ipmb_transport::sys::Fd;
 
 use crate::channel::{Inbound, Popped};
 use crate::record::{REDELIVERED, REQUEST, TypeId};
-use crate::roster::Peer;
+use crate::roster::{Face, Peer};
 use crate::selector::Selector;
 
 /// What a caller makes of a message.
@@ -30,7 +30,8 @@ pub enum Polled<R> {
 pub struct Incoming<'a> {
     pub(super) channel: &'a mut Inbound,
     pub(super) popped: &'a Popped,
-    pub(super) sender: Arc<Peer>,
+    /// Who sent it first, where somebody else delivers it.
+    pub(super) origin: Option<Arc<Peer>>,
     pub(super) descriptors: Vec<Fd>,
     pub(super) blob: Option<Blob>,
 }
@@ -61,7 +62,14 @@ impl Incoming<'_> {
     /// Who sent it.
     #[inline]
     pub fn sender(&self) -> &Arc<Peer> {
-        &self.sender
+        self.origin.as_ref().unwrap_or(&self.channel.peer)
+    }
+
+    /// Where a binding keeps its object for this sender and this selector together, so that a message need not hold them
+    /// one by one. `None` for what somebody else delivers in the sender's name.
+    #[inline]
+    pub fn face(&self) -> Option<&Arc<Face>> {
+        if self.origin.is_some() { None } else { self.channel.face(self.popped.header.route) }
     }
 
     /// The selector it was sent with.
