@@ -257,3 +257,37 @@ fn those_who_talk_go_on_while_the_bus_is_founded_anew() {
         assert!(talk.join().unwrap() > 20);
     });
 }
+
+/// Receives with the sender's id.
+fn recv_from(endpoint: &Endpoint) -> (u64, Vec<u8>) {
+    let taken =
+        endpoint.receiver().recv(LONG, |incoming| Build::Take((incoming.sender().info.id, bytes(incoming)))).unwrap();
+    taken.unwrap()
+}
+
+#[test]
+fn what_waits_outlives_its_sender_and_the_controller_in_its_name() {
+    let bus = bus();
+    let waiting = Arc::new(Selector::unicast(LabelOp::leaf("late").unwrap()).with_ttl(Ttl::FOREVER));
+    let (first, second, third) = (endpoint(&bus, "first"), endpoint(&bus, "second"), endpoint(&bus, "third"));
+    let senders = [second.id(), first.id()];
+    send(&second, &waiting, b"of a member");
+    second.close();
+    send(&first, &waiting, b"of the controller");
+    // The controller has taken over what the member left when it goes itself.
+    let end = Instant::now() + Duration::from_secs(5);
+    while first.stats().unwrap().waiting < 2 {
+        assert!(Instant::now() < end);
+        std::thread::yield_now();
+    }
+    first.close();
+    while !third.is_controller() || third.stats().unwrap().waiting < 2 {
+        assert!(Instant::now() < end);
+        std::thread::yield_now();
+    }
+    let late = endpoint(&bus, "late");
+    let mut came = [recv_from(&late), recv_from(&late)];
+    came.sort_by_key(|(id, _)| *id != senders[0]);
+    assert_eq!(came, [(senders[0], b"of a member".to_vec()), (senders[1], b"of the controller".to_vec())]);
+    assert_eq!(recv(&late, Some(Duration::from_millis(50))), None, "each once");
+}
