@@ -77,5 +77,5 @@ $(STAMPS)/venv: requirements/dev.txt $(STAMPS)/tools
 
 $(STAMPS)/native: $(NATIVE) $(STAMPS)/venv
 	@echo "building the native module (a few minutes the first time)"
-	@$(BIN)/maturin develop --release --locked --quiet
+	@$(BIN)/maturin develop --release --locked --quiet > $(STAMPS)/native.log 2>&1 || { cat $(STAMPS)/native.log; exit 1; }
 	@touch $@
