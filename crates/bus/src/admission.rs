@@ -36,11 +36,13 @@ struct Candidate {
     opening: Option<(Open, Fd)>,
     /// A look whether we live: kept until the other side ends it.
     probe: bool,
+    /// It has sent something that this process has no descriptors for.
+    starved: bool,
 }
 
 impl Candidate {
     fn silent(&self) -> bool {
-        self.opening.is_none() && !self.probe
+        self.opening.is_none() && !self.probe && !self.starved
     }
 }
 
@@ -67,8 +69,10 @@ impl Pending {
         }
         let key = self.next;
         self.next += 1;
-        self.candidates
-            .insert(key, Candidate { socket, uid: peer.uid, pid: peer.pid, since: now, opening: None, probe: false });
+        self.candidates.insert(
+            key,
+            Candidate { socket, uid: peer.uid, pid: peer.pid, since: now, opening: None, probe: false, starved: false },
+        );
         Some(key)
     }
 
@@ -83,9 +87,14 @@ impl Pending {
             // It is not read any further before it is a channel; the packets after its opening stay queued.
             return;
         }
+        candidate.starved = false;
         let mut packet = [0; PACKET_BYTES];
         let keep = match candidate.socket.receive(&mut packet) {
-            Ok(Received::Empty | Received::NoRoomForFds) => true,
+            Ok(Received::Empty) => true,
+            Ok(Received::NoRoomForFds) => {
+                candidate.starved = true;
+                true
+            }
             Ok(Received::Packet { len, truncated: false, mut fds }) => {
                 match (wire::decode(&packet[..len]), fds.pop(), fds.len()) {
                     (Ok(PeerFrame::Open(open)), Some(memory), 0) => {
@@ -104,6 +113,11 @@ impl Pending {
         if !keep {
             self.candidates.remove(&key);
         }
+    }
+
+    /// Those who wait for descriptors of this process.
+    pub(crate) fn starved(&self) -> Vec<u64> {
+        self.candidates.iter().filter(|(_, candidate)| candidate.starved).map(|(&key, _)| key).collect()
     }
 
     /// Ends those that have said nothing for too long.
@@ -163,12 +177,15 @@ fn identify(open: &Open, uid: u32, pid: u32, me: &Local, view: &Mutex<View>) -> 
     if open.target != me.id || !proof::verify(&expected, &open.proof) {
         return Verdict::Refuse;
     }
-    let roster = lock(view).refresh();
+    let (roster, current) = {
+        let mut view = lock(view);
+        (view.refresh(), view.is_current())
+    };
     match roster.known(open.opener) {
-        Some(peer) if peer.info.pid == pid && peer.uid == uid => Verdict::Accept(Some(peer.clone())),
+        Some(peer) if peer.info.pid == pid && peer.uid == uid => Verdict::Accept(Some(peer)),
         Some(_) => Verdict::Refuse,
         // It has read a directory that is newer than ours; it cannot know our nonce otherwise.
-        None if open.term > roster.term => Verdict::Later,
+        None if open.term > roster.term || !current => Verdict::Later,
         None => Verdict::Refuse,
     }
 }
@@ -181,14 +198,12 @@ pub(crate) fn judge(extension: &Extension, peer: &Peer, view: &Mutex<View>) -> V
     if first == peer.info.id && extension.origin.is_none() {
         return Verdict::Accept(None);
     }
-    let mut view = lock(view);
-    let roster = view.refresh();
-    if !view.was_controller(peer.info.id) {
+    let roster = lock(view).refresh();
+    if !roster.was_controller(peer.info.id) {
         // A new controller is known to us as soon as we have registered with it.
         return Verdict::Later;
     }
-    let known = roster.known(first).cloned();
-    match (known, &extension.origin) {
+    match (roster.known(first), &extension.origin) {
         (Some(peer), _) => Verdict::Accept(Some(peer)),
         (None, Some(origin)) => {
             let info = EndpointInfo { id: first, label: origin.label.clone(), pid: origin.pid };

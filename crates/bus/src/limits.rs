@@ -38,6 +38,9 @@ pub const MEMBERS: usize = 4096;
 /// [entries] Most departed members the directory remembers. One for each member that can have gone at once.
 pub const TOMBSTONES: usize = 4096;
 
+/// [endpoints] Former controllers the directory names, latest last: messages that waited come from them, in others' names.
+pub const PREDECESSORS: usize = 64;
+
 /// [seconds] How long a departed member is remembered at the least, so that a stopped receiver still admits what it left.
 pub const TOMBSTONE_SECONDS: u64 = 60;
 

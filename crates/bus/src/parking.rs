@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::identity::EndpointId;
 use crate::limits;
-use crate::record::{Extension, TypeId};
+use crate::record::{Extension, REDELIVERED, REQUEST, TypeId};
 use crate::selector::Selector;
 
 const FREE: u64 = 0;
@@ -281,7 +281,9 @@ pub(crate) fn open(descriptor: &Fd) -> Result<PeerMemory, ipmb_transport::Memory
 }
 
 /// Reads what waits in the area of an endpoint that is gone. Every word is copied out once, then checked, then used.
-pub(crate) fn remains(memory: &PeerMemory, owner: EndpointId) -> Remains {
+///
+/// Only one who `held_office` may have taken over what others left, and names them; what anybody else left is its own.
+pub(crate) fn remains(memory: &PeerMemory, owner: EndpointId, held_office: bool) -> Remains {
     let mut found = BTreeMap::new();
     let mut remains = Remains::default();
     let slots = (memory.word(0).load(Acquire) as usize).min(limits::PARKED_MESSAGES);
@@ -306,8 +308,13 @@ pub(crate) fn remains(memory: &PeerMemory, owner: EndpointId) -> Remains {
                 parcel.expiry = word(EXPIRY);
                 parcel.claim = (state == CLAIMED).then(|| word(CLAIM));
                 let sequence = word(SEQUENCE);
-                // Only its own messages and those it had taken over name somebody else; a number is given once.
-                parcel.extension.parked.get_or_insert((owner, sequence));
+                let (first, number) = parcel.extension.parked.unwrap_or((owner, sequence));
+                let known = held_office || first == owner;
+                parcel.extension.parked = Some(if known { (first, number) } else { (owner, sequence) });
+                if !held_office {
+                    parcel.extension.origin = None;
+                }
+                parcel.flags &= REDELIVERED | REQUEST;
                 found.insert(sequence, parcel);
             }
             _ => remains.lost += 1,
@@ -345,7 +352,7 @@ mod tests {
             .collect();
         parking.done(numbers[0]);
         parking.claim(numbers[2], 77);
-        let remains = remains(&open(&descriptor).unwrap(), 9);
+        let remains = remains(&open(&descriptor).unwrap(), 9, false);
         assert_eq!(remains.lost, 0);
         let seen: Vec<_> = remains.parcels.iter().map(|p| (p.payload.clone(), p.claim, p.extension.parked)).collect();
         assert_eq!(seen, [(b"two".to_vec(), None, Some((9, 2))), (b"three".to_vec(), Some(77), Some((9, 3)))]);
@@ -377,7 +384,7 @@ mod tests {
             memory.word(slot_word(slot, OFFSET)).store(offset, Release);
             memory.word(slot_word(slot, LENGTH)).store(length, Release);
         }
-        let remains = remains(&open(&descriptor).unwrap(), 9);
+        let remains = remains(&open(&descriptor).unwrap(), 9, false);
         assert_eq!((remains.parcels.len(), remains.lost), (0, 4));
     }
 }

@@ -116,6 +116,11 @@ impl Reactor {
         Ok(Key(key))
     }
 
+    /// Changes what is watched for.
+    pub(crate) fn modify(&self, key: Key, fd: &sys::Fd, interest: Interest) {
+        let _ = self.poller.modify(fd.as_fd(), key.0, interest);
+    }
+
     /// Stops watching; an event that is already on its way is not delivered any more.
     pub(crate) fn deregister(&self, key: Key, fd: &sys::Fd) {
         let _ = self.poller.remove(fd.as_fd());

@@ -3,11 +3,10 @@
 //! The directory itself is bytes in the controller's memory; senders and receivers work with this form. Peers keep
 //! their `Arc` from one epoch to the next, so that a binding can hang its own object on a peer once.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use crate::directory::{Departure, DirectoryReader, Snapshot};
+use crate::directory::{Departed, Departure, DirectoryReader, Entry, Living, Tombstone};
 use crate::identity::EndpointId;
 use crate::label::Label;
 use crate::label_op::LabelOp;
@@ -56,61 +55,61 @@ pub(crate) struct Roster {
     pub(crate) word: u64,
     pub(crate) term: u32,
     pub(crate) epoch: u32,
-    pub(crate) controller: EndpointId,
+    controller: EndpointId,
+    predecessors: Vec<EndpointId>,
     /// By rising id.
     pub(crate) members: Vec<Arc<Peer>>,
-    by_id: HashMap<EndpointId, usize>,
-    departed: HashMap<EndpointId, (Arc<Peer>, Departure)>,
+    /// The tombstones, decoded when somebody asks.
+    departed: Vec<u8>,
 }
 
 impl Roster {
-    /// Parses a snapshot, taking over what `old` already has.
-    pub(crate) fn new(snapshot: Snapshot, old: &Roster) -> Roster {
-        let peer = |id: EndpointId, label: Label, pid, uid, nonce, receiving| {
+    /// Parses the living of a directory, taking over what `old` already has.
+    pub(crate) fn new(living: Living, old: &Roster) -> Roster {
+        let word = living.word();
+        let peer = |e: Entry| {
             let same = |peer: &&Arc<Peer>| {
-                peer.info.pid == pid && peer.receiving == receiving && peer.info.label == label && peer.nonce == nonce
+                peer.info.pid == e.pid
+                    && peer.receiving == e.receiving
+                    && peer.info.label == e.label
+                    && peer.nonce == e.nonce
             };
-            if let Some(peer) = old.member(id).filter(same) {
-                return peer.clone();
+            match old.member(e.id).filter(same) {
+                Some(peer) => peer.clone(),
+                None => Peer::new(EndpointInfo { id: e.id, label: e.label, pid: e.pid }, e.uid, e.nonce, e.receiving),
             }
-            Peer::new(EndpointInfo { id, label, pid }, uid, nonce, receiving)
         };
-        let members: Vec<_> =
-            snapshot.entries.into_iter().map(|e| peer(e.id, e.label, e.pid, e.uid, e.nonce, e.receiving)).collect();
-        let departed = snapshot
-            .tombstones
-            .into_iter()
-            .map(|t| {
-                let kept = old.departed.get(&t.id).map(|(peer, _)| peer).or_else(|| old.member(t.id)).cloned();
-                let peer = kept.unwrap_or_else(|| {
-                    Peer::new(EndpointInfo { id: t.id, label: t.label, pid: t.pid }, t.uid, [0; 16], false)
-                });
-                (t.id, (peer, t.reason))
-            })
-            .collect();
         Roster {
-            word: u64::from(snapshot.term) << 32 | u64::from(snapshot.epoch),
-            term: snapshot.term,
-            epoch: snapshot.epoch,
-            controller: snapshot.controller,
-            by_id: members.iter().enumerate().map(|(place, peer)| (peer.info.id, place)).collect(),
-            members,
-            departed,
+            word,
+            term: living.term,
+            epoch: living.epoch,
+            controller: living.controller,
+            predecessors: living.predecessors,
+            members: living.entries.into_iter().map(peer).collect(),
+            departed: living.departed,
         }
     }
 
     pub(crate) fn member(&self, id: EndpointId) -> Option<&Arc<Peer>> {
-        self.by_id.get(&id).map(|&place| &self.members[place])
+        self.members.binary_search_by_key(&id, |peer| peer.info.id).ok().map(|place| &self.members[place])
     }
 
     /// A member, or one whose tombstone still stands.
-    pub(crate) fn known(&self, id: EndpointId) -> Option<&Arc<Peer>> {
-        self.member(id).or_else(|| self.departed.get(&id).map(|(peer, _)| peer))
+    pub(crate) fn known(&self, id: EndpointId) -> Option<Arc<Peer>> {
+        self.member(id).cloned().or_else(|| {
+            let Tombstone { id, label, pid, uid, .. } = Departed::find(&self.departed, id)?;
+            Some(Peer::new(EndpointInfo { id, label, pid }, uid, [0; 16], false))
+        })
     }
 
     /// Why an endpoint is not here any more, while its tombstone stands.
     pub(crate) fn departure(&self, id: EndpointId) -> Option<Departure> {
-        self.departed.get(&id).map(|(_, reason)| *reason)
+        Departed::find(&self.departed, id).map(|tombstone| tombstone.reason)
+    }
+
+    /// Whether an endpoint plays controller or did, and so may deliver what others left.
+    pub(crate) fn was_controller(&self, id: EndpointId) -> bool {
+        self.controller == id || self.predecessors.contains(&id)
     }
 
     /// The ids of those who receive and whose label matches.
@@ -124,8 +123,6 @@ impl Roster {
 pub(crate) struct View {
     reader: Option<Arc<DirectoryReader>>,
     roster: Arc<Roster>,
-    /// Whoever played the role as long as we are here, latest last.
-    controllers: Vec<EndpointId>,
 }
 
 impl View {
@@ -133,6 +130,11 @@ impl View {
     pub(crate) fn replace(&mut self, reader: Arc<DirectoryReader>) {
         self.reader = Some(reader);
         self.refresh();
+    }
+
+    /// Whether the roster is that of the directory as it is now.
+    pub(crate) fn is_current(&self) -> bool {
+        self.reader.as_ref().is_some_and(|reader| reader.word() == self.roster.word)
     }
 
     pub(crate) fn reader(&self) -> Option<Arc<DirectoryReader>> {
@@ -144,26 +146,10 @@ impl View {
     pub(crate) fn refresh(&mut self) -> Arc<Roster> {
         if let Some(reader) = &self.reader
             && reader.word() != self.roster.word
-            && let Ok(snapshot) = reader.read()
+            && let Ok(living) = reader.read_living()
         {
-            self.roster = Arc::new(Roster::new(snapshot, &self.roster));
-            self.note_controller();
+            self.roster = Arc::new(Roster::new(living, &self.roster));
         }
         self.roster.clone()
-    }
-
-    /// Whether an endpoint plays controller or did, and so may deliver what others left.
-    pub(crate) fn was_controller(&self, id: EndpointId) -> bool {
-        self.controllers.contains(&id)
-    }
-
-    fn note_controller(&mut self) {
-        const REMEMBERED: usize = 1024;
-        if self.controllers.last() != Some(&self.roster.controller) {
-            if self.controllers.len() == REMEMBERED {
-                self.controllers.remove(0);
-            }
-            self.controllers.push(self.roster.controller);
-        }
     }
 }

@@ -11,6 +11,7 @@ use rmp::decode;
 
 use crate::errors;
 use crate::msgpack;
+use crate::waiting::Inside;
 
 /// The type of a payload, as a number: the big-endian value of its UUID.
 pub(crate) type Type = u128;
@@ -259,6 +260,8 @@ pub(crate) fn decode(py: Python<'_>, type_id: Type, bytes: &Bound<'_, PyBytes>) 
 }
 
 fn decode_nested(py: Python<'_>, type_id: Type, bytes: &Bound<'_, PyBytes>) -> PyResult<Py<PyAny>> {
+    // Python code under our frames: a thread that the interpreter ends in there would take the process along.
+    let _inside = Inside::enter();
     let name = if type_id == LIST { "list" } else { "dict" };
     Ok(codec(py, &DECODE, "decode")?.call1((name, bytes))?.unbind())
 }

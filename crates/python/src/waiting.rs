@@ -13,10 +13,11 @@ static INSIDE: AtomicUsize = AtomicUsize::new(0);
 /// The fork generation that `INSIDE` counts for: threads of the parent are not in the child.
 static GENERATION: AtomicU64 = AtomicU64::new(0);
 
-struct Inside;
+/// Counts a thread as one that has to come out before the interpreter goes.
+pub(crate) struct Inside;
 
 impl Inside {
-    fn enter() -> Inside {
+    pub(crate) fn enter() -> Inside {
         let generation = ipmb_transport::fork::generation();
         if GENERATION.swap(generation, Ordering::Relaxed) != generation {
             INSIDE.store(0, Ordering::Relaxed);

@@ -94,6 +94,8 @@ pub(crate) struct Outbound {
     in_flight: VecDeque<InFlight>,
     in_flight_count: usize,
     ended: bool,
+    /// The receiver said something since this was last asked: whoever waits for it has to know.
+    heard: bool,
 }
 
 impl Outbound {
@@ -133,6 +135,7 @@ impl Outbound {
             in_flight: VecDeque::new(),
             in_flight_count: 0,
             ended: false,
+            heard: false,
         })
     }
 
@@ -246,12 +249,14 @@ impl Outbound {
         while !self.ended {
             match self.socket.receive(&mut packet) {
                 Ok(Received::Packet { len: 1, fds, .. }) if packet[0] == ROOM && fds.is_empty() => {
+                    self.heard = true;
                     seen = Serviced::Progress;
                 }
                 Ok(Received::Packet { len, truncated: false, fds }) => {
                     if !self.attach(&packet[..len], fds) {
                         self.ended = true;
                     }
+                    self.heard = true;
                     seen = Serviced::Progress;
                 }
                 Ok(Received::Empty) => return seen,
@@ -275,6 +280,18 @@ impl Outbound {
             self.socket.ring();
         }
         true
+    }
+
+    /// Whether the receiver said something since the last call.
+    #[inline]
+    pub(crate) fn heard(&mut self) -> bool {
+        std::mem::take(&mut self.heard)
+    }
+
+    /// Whether half of the ring is free: any record fits then.
+    pub(crate) fn is_half_free(&mut self) -> bool {
+        let (head, half) = (self.ring.head(), self.ring.capacity() as u64 / 2);
+        self.ring.tail().map_or(true, |tail| head - tail <= half)
     }
 
     /// Says that we wait for room. `false`: there is some already.

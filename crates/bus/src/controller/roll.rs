@@ -35,6 +35,7 @@ pub(super) struct Roll {
     pub(super) term: u32,
     pub(super) epoch: u32,
     pub(super) controller: EndpointId,
+    predecessors: Vec<EndpointId>,
     members: BTreeMap<EndpointId, Member>,
     /// When to look for each member without a connection.
     probes: BTreeMap<EndpointId, u64>,
@@ -49,6 +50,7 @@ impl Roll {
             term: term.max(1),
             epoch: 1,
             controller,
+            predecessors: Vec::new(),
             members: BTreeMap::new(),
             probes: BTreeMap::new(),
             tombstones: VecDeque::new(),
@@ -65,6 +67,14 @@ impl Roll {
     /// there were any.
     pub(super) fn remember(&mut self, earlier: Snapshot, now: u64, hearsay: bool) -> bool {
         let mut changed = false;
+        for controller in earlier.predecessors.into_iter().chain([earlier.controller]) {
+            if !self.predecessors.contains(&controller) {
+                changed = true;
+                self.predecessors.push(controller);
+            }
+        }
+        let spare = self.predecessors.len().saturating_sub(limits::PREDECESSORS);
+        self.predecessors.drain(..spare);
         for mut tombstone in earlier.tombstones {
             if self.owner(tombstone.id).is_none() {
                 // One from the future would never go.
@@ -220,6 +230,7 @@ impl Roll {
             term: self.term,
             epoch: self.epoch,
             controller: self.controller,
+            predecessors: self.predecessors.clone(),
             entries: self.members.values().map(|member| member.entry.clone()).collect(),
             tombstones: self.tombstones.iter().cloned().collect(),
         }

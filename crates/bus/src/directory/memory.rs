@@ -14,7 +14,7 @@ use ipmb_transport::memory::{OwnMemory, PeerMemory};
 use ipmb_transport::sys::Fd;
 use ipmb_transport::{MemoryError, Ordering};
 
-use super::snapshot::Snapshot;
+use super::snapshot::{Living, Snapshot};
 use crate::limits;
 
 const WORD: usize = 0;
@@ -144,13 +144,29 @@ impl DirectoryReader {
     /// # Errors
     /// When it changes without a pause, or is none.
     pub fn read(&self) -> Result<Snapshot, DirectoryError> {
+        let (word, bytes) = self.committed()?;
+        let snapshot = Snapshot::decode(&bytes).map_err(|_| DirectoryError::Malformed)?;
+        if snapshot.word() == word { Ok(snapshot) } else { Err(DirectoryError::Malformed) }
+    }
+
+    /// What the committed snapshot says of the living.
+    ///
+    /// # Errors
+    /// When it changes without a pause, or is none.
+    pub fn read_living(&self) -> Result<Living, DirectoryError> {
+        let (word, bytes) = self.committed()?;
+        let living = Living::decode(&bytes).map_err(|_| DirectoryError::Malformed)?;
+        if living.word() == word { Ok(living) } else { Err(DirectoryError::Malformed) }
+    }
+
+    /// The bytes of the committed snapshot, and the word they were committed under.
+    fn committed(&self) -> Result<(u64, Vec<u8>), DirectoryError> {
         let mut bytes = Vec::new();
         for _ in 0..ATTEMPTS {
             let word = self.word();
             for place in Place::BOTH {
                 if self.copy_out(place, word, &mut bytes)? {
-                    let snapshot = Snapshot::decode(&bytes).map_err(|_| DirectoryError::Malformed)?;
-                    return if snapshot.word() == word { Ok(snapshot) } else { Err(DirectoryError::Malformed) };
+                    return Ok((word, bytes));
                 }
             }
             std::thread::yield_now();
@@ -202,7 +218,7 @@ mod tests {
             reason: Departure::Left,
         };
         let entries = (0..epoch % 50).map(entry).collect();
-        Snapshot { term: 1, epoch, controller: u64::from(epoch), entries, tombstones: vec![dead] }
+        Snapshot { term: 1, epoch, controller: u64::from(epoch), predecessors: vec![], entries, tombstones: vec![dead] }
     }
 
     #[test]

@@ -7,5 +7,5 @@ mod memory;
 mod snapshot;
 
 pub use memory::{DirectoryError, DirectoryFull, DirectoryReader, DirectoryWriter};
-pub use snapshot::{Departure, Entry, Snapshot, SnapshotError, Tombstone, word};
-pub(crate) use snapshot::{HALF_BYTES, entry_bound, tombstone_bound};
+pub(crate) use snapshot::{Departed, HALF_BYTES, entry_bound, tombstone_bound};
+pub use snapshot::{Departure, Entry, Living, Snapshot, SnapshotError, Tombstone, word};

@@ -73,12 +73,69 @@ pub struct Snapshot {
     pub epoch: u32,
     /// The endpoint whose process plays controller.
     pub controller: EndpointId,
+    /// Who played the role before, latest last.
+    #[serde(deserialize_with = "at_most::<_, _, { limits::PREDECESSORS }>")]
+    pub predecessors: Vec<EndpointId>,
     /// Who is on the bus, by rising id.
     #[serde(deserialize_with = "at_most::<_, _, { limits::MEMBERS }>")]
     pub entries: Vec<Entry>,
     /// Who was, by the order in which they went.
     #[serde(deserialize_with = "at_most::<_, _, { limits::TOMBSTONES }>")]
     pub tombstones: Vec<Tombstone>,
+}
+
+/// The living of a snapshot, decoded, and the departed as bytes. Readers ask for the departed rarely, and there may be
+/// many more of them than members.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Living {
+    /// Rises with each takeover.
+    pub term: u32,
+    /// Rises with each commit.
+    pub epoch: u32,
+    /// The endpoint whose process plays controller.
+    pub controller: EndpointId,
+    /// Who played the role before, latest last.
+    #[serde(deserialize_with = "at_most::<_, _, { limits::PREDECESSORS }>")]
+    pub predecessors: Vec<EndpointId>,
+    /// Who is on the bus, by rising id.
+    #[serde(deserialize_with = "at_most::<_, _, { limits::MEMBERS }>")]
+    pub entries: Vec<Entry>,
+    /// What [`Departed`] decodes.
+    #[serde(skip)]
+    pub departed: Vec<u8>,
+}
+
+impl Living {
+    /// Reads what a snapshot says of the living.
+    ///
+    /// # Errors
+    /// When the bytes are not those of a snapshot, as far as they are looked at.
+    pub fn decode(bytes: &[u8]) -> Result<Self, SnapshotError> {
+        let (mut living, rest): (Self, _) = postcard::take_from_bytes(bytes).map_err(|_| SnapshotError)?;
+        let sorted = living.entries.is_sorted_by(|left, right| left.id < right.id);
+        if !sorted || living.entries.first().is_some_and(|entry| entry.id == 0) {
+            return Err(SnapshotError);
+        }
+        living.departed = rest.to_vec();
+        Ok(living)
+    }
+
+    /// Term and epoch as one number that rises with each commit.
+    pub fn word(&self) -> u64 {
+        word(self.term, self.epoch)
+    }
+}
+
+/// The departed of a snapshot, from the bytes in [`Living::departed`].
+#[derive(Deserialize)]
+pub(crate) struct Departed(#[serde(deserialize_with = "at_most::<_, _, { limits::TOMBSTONES }>")] Vec<Tombstone>);
+
+impl Departed {
+    /// The tombstone of an endpoint; none where the bytes make no sense.
+    pub(crate) fn find(bytes: &[u8], id: EndpointId) -> Option<Tombstone> {
+        let (Self(tombstones), _) = postcard::take_from_bytes(bytes).ok()?;
+        tombstones.into_iter().find(|tombstone| tombstone.id == id)
+    }
 }
 
 /// Why bytes are no snapshot.
@@ -92,7 +149,7 @@ pub fn word(term: u32, epoch: u32) -> u64 {
 }
 
 /// Half of a copy, less what the head of a snapshot takes: what the living, or the departed, may take together.
-pub(crate) const HALF_BYTES: usize = limits::DIRECTORY_BYTES / 2 - 64;
+pub(crate) const HALF_BYTES: usize = limits::DIRECTORY_BYTES / 2 - 64 - 10 * limits::PREDECESSORS;
 
 /// An upper bound for the bytes of an entry: numbers take at most 10, 5 and 5 bytes.
 pub(crate) fn entry_bound(label: &Label) -> usize {
@@ -191,7 +248,7 @@ mod tests {
     fn snapshot(entries: &[EndpointId], tombstones: &[EndpointId]) -> Snapshot {
         let entries = entries.iter().copied().map(entry).collect();
         let tombstones = tombstones.iter().copied().map(tombstone).collect();
-        Snapshot { term: 3, epoch: 4, controller: 5, entries, tombstones }
+        Snapshot { term: 3, epoch: 4, controller: 5, predecessors: vec![9, 8], entries, tombstones }
     }
 
     #[test]
@@ -269,5 +326,17 @@ mod tests {
                 prop_assert_eq!(Snapshot::decode(&snapshot.encode()).unwrap(), snapshot);
             }
         }
+    }
+
+    #[test]
+    fn the_living_are_read_without_the_departed() {
+        let snapshot = snapshot(&[1, 2], &[3]);
+        let living = Living::decode(&snapshot.encode()).unwrap();
+        assert_eq!((living.word(), &living.entries), (snapshot.word(), &snapshot.entries));
+        assert_eq!(living.predecessors, snapshot.predecessors);
+        let dead = snapshot.tombstones[0].clone();
+        assert_eq!(Departed::find(&living.departed, dead.id), Some(dead));
+        assert_eq!(Departed::find(&living.departed, u64::MAX), None);
+        assert_eq!(Departed::find(b"garbage", 1), None);
     }
 }

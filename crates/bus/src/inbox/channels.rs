@@ -40,7 +40,7 @@ impl State {
                     channel.idle += 1;
                     if channel.ended() {
                         self.remove(place);
-                    } else if channel.idle > IDLE_LOOKS && channel.ring.sleep().unwrap_or(false) {
+                    } else if channel.idle > IDLE_LOOKS && self.hot.len() > 1 && channel.ring.sleep().unwrap_or(false) {
                         channel.hot = false;
                         self.hot.swap_remove(self.cursor);
                     } else {
@@ -158,9 +158,15 @@ impl State {
         })
     }
 
-    /// Whether descriptors wait that this process has no room for.
-    pub(super) fn starves(&mut self) -> bool {
-        self.starving = self.starving && self.channels.iter().flatten().any(|channel| channel.starved());
+    /// Looks again at whatever waits for descriptors of this process. Whether something still does.
+    pub(super) fn starves(&mut self, poller: &Poller, me: &Local, view: &Mutex<View>) -> bool {
+        if std::mem::take(&mut self.starving) {
+            for key in self.pending.starved() {
+                let _ = self.opened(poller, me, view, key);
+            }
+            let _ = self.admit_all(poller, me, view);
+            self.starving |= self.channels.iter().flatten().any(|channel| channel.starved());
+        }
         self.starving
     }
 
@@ -261,14 +267,16 @@ impl State {
         key: u64,
     ) -> Result<(), RecvError> {
         self.pending.read(key);
-        self.admit_all(poller, me, view)?;
+        let admitted = self.admit_all(poller, me, view);
+        let starved = self.pending.starved().contains(&key);
+        self.starving |= starved;
         if let Some(socket) = self.pending.socket(key)
-            && self.pending.has_opened(key)
+            && (starved || self.pending.has_opened(key))
         {
-            // It waits for our directory; what else it has sent stays queued, and must not keep us awake.
+            // It waits for our directory, or for our descriptors; what it has sent must not keep us awake meanwhile.
             let _ = poller.modify(socket.fd().as_fd(), PENDING | key, Interest::NONE);
         }
-        Ok(())
+        admitted
     }
 
     /// Turns every opener whose proof and identity are checked into a channel.
@@ -278,7 +286,10 @@ impl State {
             let ring = match Consumer::open(memory) {
                 Ok(ring) => Some(ring),
                 // Our own want is no fault of the sender's: it stays where it is, and is tried again.
-                Err(RingError::Io(error)) => return Err(no_descriptors(error)),
+                Err(RingError::Io(error)) => {
+                    self.starving = true;
+                    return Err(no_descriptors(error));
+                }
                 Err(_) => None,
             };
             let (Some(socket), Some((ring, page))) = (self.pending.take(key), ring) else { continue };

@@ -35,8 +35,8 @@ const CLOCK_EVERY: u32 = 32;
 const POLL_NANOS: u64 = 200_000;
 /// Messages in a row from one channel while others are hot too.
 const BURST: u32 = 16;
-/// Empty looks after which a channel is armed although others are busy.
-const IDLE_LOOKS: u32 = 256;
+/// Empty looks after which a channel is armed while others stay hot; the last one stays, for one who polls.
+const IDLE_LOOKS: u32 = 4096;
 /// Looks before the receiver sleeps: about 14 us, what a wake-up across cores costs.
 const SPIN: u32 = 500;
 
@@ -150,6 +150,28 @@ impl Inbox {
         std::os::fd::AsRawFd::as_raw_fd(&self.poller.as_fd())
     }
 
+    /// Takes new connections in while nobody receives, so that strangers cannot fill the queue in front of friends. When
+    /// somebody has to look again at those that say nothing.
+    pub(crate) fn attend(&self, view: &Mutex<View>, me: &Local) -> Option<u64> {
+        let mut guard = lock(&self.state);
+        let state = &mut *guard;
+        if self.is_closed() {
+            return None;
+        }
+        // Want of descriptors is told to the one who receives.
+        let _ = state.accept(&self.poller, me, view);
+        state.pending.expire(sys::now());
+        if !state.hot.is_empty() && (state.watched || state.waiters > 0) {
+            self.raise(state);
+        }
+        state.pending.deadline()
+    }
+
+    /// The listening socket, for the core thread to watch as well.
+    pub(crate) fn with_listener<R>(&self, look: impl FnOnce(&Listener) -> R) -> Option<R> {
+        lock(&self.state).listener.as_ref().map(look)
+    }
+
     fn raise(&self, state: &mut State) {
         if !state.raised {
             state.raised = true;
@@ -182,7 +204,11 @@ impl Inbox {
                     }
                     return Ok(Polled::Got(taken));
                 }
-                Ok(None) if state.starves() => return Err(RecvError::TooManyOpenFiles),
+                Ok(None) if state.starving => {
+                    if state.starves(&self.poller, me, view) {
+                        return Err(RecvError::TooManyOpenFiles);
+                    }
+                }
                 // An event loop waits on the descriptor next: from here on every channel must ring.
                 Ok(None) if state.watched && !state.settle(self) => {}
                 Ok(None) => return Ok(Polled::Empty),

@@ -31,12 +31,15 @@ struct Conn {
     parking: Option<PeerMemory>,
 }
 
+/// Pause before a look at who could not be read for want of descriptors.
+const STARVED_NANOS: u64 = 20_000_000;
+
 /// One term of office.
 pub(crate) struct Host {
     controller: Controller,
     writer: DirectoryWriter,
     directory: Fd,
-    election: LockFile,
+    election: Arc<LockFile>,
     listener: Listener,
     listener_key: Option<Key>,
     conns: HashMap<ConnId, Conn>,
@@ -47,6 +50,8 @@ pub(crate) struct Host {
     /// The departed whose name still answers: dying, or thrown out and alive. What they let wait is theirs so long.
     departing: Vec<(EndpointInfo, PeerMemory)>,
     patience: u64,
+    /// Members and strangers whose packets wait until this process has descriptors again.
+    starved: Vec<ConnId>,
     timer: Option<(u64, TimerKey)>,
 }
 
@@ -55,10 +60,9 @@ impl Host {
     pub(crate) fn start(
         node: &Arc<Node>,
         listener: Listener,
-        election: LockFile,
+        election: Arc<LockFile>,
         term: u32,
         seed: Option<Snapshot>,
-        predecessor: Option<(EndpointId, PeerMemory)>,
     ) -> io::Result<Host> {
         let policy = Policy { key: node.me.key.clone(), allowed_uids: node.me.allowed_uids.clone() };
         let controller = Controller::new(policy, term, node.me.id, seed, sys::now());
@@ -76,11 +80,17 @@ impl Host {
             conns: HashMap::new(),
             next_conn: 0,
             probes: HashMap::new(),
-            predecessor,
+            predecessor: None,
             departing: Vec::new(),
             patience: 0,
+            starved: Vec::new(),
             timer: None,
         })
+    }
+
+    /// Takes over what waited in the memory of the controller before.
+    pub(super) fn follow(&mut self, predecessor: Option<(EndpointId, PeerMemory)>) {
+        self.predecessor = predecessor;
     }
 
     /// Leaves office: every member sees its connection end, and one of them follows.
@@ -92,7 +102,7 @@ impl Host {
             node.reactor.cancel(timer);
         }
         // The lock goes before the connections do, so that whoever hears of it can have it.
-        drop(self.election);
+        self.election.unlock();
         for (_, conn) in self.conns.drain() {
             node.reactor.deregister(conn.key, conn.socket.fd());
         }
@@ -151,7 +161,13 @@ impl Host {
                         _ => Event::Unreadable { conn, version: None },
                     }
                 }
-                Ok(Received::Packet { .. } | Received::NoRoomForFds) => Event::Unreadable { conn, version: None },
+                Ok(Received::NoRoomForFds) => {
+                    // Our own want. It stays queued; a stranger's time to join runs on.
+                    self.starved.push(conn);
+                    node.reactor.modify(known.key, known.socket.fd(), Interest::NONE);
+                    return self.schedule(node, Some(sys::now() + STARVED_NANOS));
+                }
+                Ok(Received::Packet { .. }) => Event::Unreadable { conn, version: None },
                 Ok(Received::End) | Err(_) => Event::Closed { conn },
             };
             let over = matches!(event, Event::Closed { .. });
@@ -179,6 +195,11 @@ impl Host {
             self.listener_key =
                 node.reactor.register(self.listener.fd(), Interest::READ, node.clone(), LISTENER_TAG).ok();
         }
+        for conn in std::mem::take(&mut self.starved) {
+            if let Some(known) = self.conns.get(&conn) {
+                node.reactor.modify(known.key, known.socket.fd(), Interest::READ);
+            }
+        }
         self.handle(node, Event::Tick);
     }
 
@@ -193,6 +214,13 @@ impl Host {
 
     /// Our own endpoint leaves: says so in the directory, unless messages wait in it for our successor to find.
     pub(crate) fn farewell(&mut self, node: &Arc<Node>) {
+        // Who left just before us is not forgotten with us: what it let wait joins our own, where a successor finds it.
+        for conn in self.conns.keys().copied().collect::<Vec<_>>() {
+            self.read(node, conn);
+        }
+        for (info, memory) in std::mem::take(&mut self.departing) {
+            node.outbox.adopt(&info, parking::remains(&memory, info.id, self.held_office(info.id)));
+        }
         let own = self.conns.keys().copied().find(|&conn| self.controller.member(conn) == Some(node.me.id));
         if let (Some(conn), 0) = (own, node.outbox.counters().1) {
             self.handle(node, Event::Frame { conn, frame: ClientFrame::Leave });
@@ -233,7 +261,8 @@ impl Host {
         }
         self.adopt_the_gone(node);
         let again = (!self.departing.is_empty()).then(|| sys::now() + self.patience);
-        self.schedule(node, [self.controller.deadline(), again].into_iter().flatten().min());
+        let hungry = (!self.starved.is_empty()).then(|| sys::now() + STARVED_NANOS);
+        self.schedule(node, [self.controller.deadline(), again, hungry].into_iter().flatten().min());
     }
 
     fn send(&self, conn: ConnId, frame: &ServerFrame, descriptors: &[&Fd]) {
@@ -300,12 +329,17 @@ impl Host {
             } else if self.probe(node, info.id) {
                 self.departing.push((info, memory));
             } else {
-                node.outbox.adopt(&info, parking::remains(&memory, info.id));
+                node.outbox.adopt(&info, parking::remains(&memory, info.id, self.held_office(info.id)));
             }
         }
         const FIRST: u64 = 1_000_000;
         const LAST: u64 = 1_000_000_000;
         self.patience = (self.patience * 2).clamp(FIRST, LAST);
+    }
+
+    /// Whether an endpoint played the role once, and so may have taken over what others left.
+    fn held_office(&self, id: EndpointId) -> bool {
+        self.controller.snapshot().predecessors.contains(&id)
     }
 
     fn schedule(&mut self, node: &Arc<Node>, at: Option<u64>) {

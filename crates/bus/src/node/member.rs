@@ -47,7 +47,7 @@ pub(crate) struct Membership {
     connection: Option<(Socket, Key)>,
     /// Held by every member that may be controller, so that the name is never free while the bus lives.
     listener: Option<Listener>,
-    lock: Option<LockFile>,
+    lock: Option<Arc<LockFile>>,
     /// Where messages wait in the controller's own memory, in case it dies and we follow.
     predecessor: Option<(EndpointId, PeerMemory)>,
     last_term: u32,
@@ -87,6 +87,11 @@ impl Membership {
     /// The end of the first joining, told once.
     pub(crate) fn outcome(&mut self) -> Option<Result<(), JoinError>> {
         self.outcome.take()
+    }
+
+    /// Whether the controller knows us.
+    pub(super) fn is_joined(&self) -> bool {
+        matches!(self.phase, Phase::Joined)
     }
 
     /// What stands in the way of joining.
@@ -151,7 +156,7 @@ impl Node {
             Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => return Ok(()),
             Err(error) => return Err(error),
         };
-        let election = LockFile::create()?;
+        let election = Arc::new(LockFile::create()?);
         if !election.try_lock()? {
             return Ok(());
         }
@@ -164,12 +169,12 @@ impl Node {
         if self.is_controller() || !election.try_lock().unwrap_or(false) {
             return;
         }
-        let Ok(listener) = listener.fd().try_clone().and_then(Listener::from_fd) else { return };
-        let Some(election) = member.lock.take() else { return };
+        let election = election.clone();
         let seed = lock(&self.view).reader().and_then(|reader| reader.read().ok());
-        if let Err(error) = self.rule(member, listener, election, seed) {
-            // The lock went with the attempt: another member will get it. We register with that one.
-            let _ = error;
+        let listener = listener.fd().try_clone().and_then(Listener::from_fd);
+        if listener.and_then(|listener| self.rule(member, listener, election.clone(), seed)).is_err() {
+            // Out of descriptors or memory: another member may do better, and we try again.
+            election.unlock();
         }
     }
 
@@ -177,11 +182,12 @@ impl Node {
         self: &Arc<Node>,
         member: &mut Membership,
         listener: Listener,
-        election: LockFile,
+        election: Arc<LockFile>,
         seed: Option<Snapshot>,
     ) -> std::io::Result<()> {
         let term = member.last_term.max(seed.as_ref().map_or(0, |seed| seed.term)).saturating_add(1);
-        let host = Host::start(self, listener, election, term, seed, member.predecessor.take())?;
+        let mut host = Host::start(self, listener, election, term, seed)?;
+        host.follow(member.predecessor.take());
         *lock(&self.host) = Some(host);
         self.serve_first();
         Ok(())
@@ -282,6 +288,10 @@ impl Node {
 
     /// Takes one frame in. `false`: the connection is no more.
     fn heard(self: &Arc<Node>, member: &mut Membership, frame: ServerFrame, fds: Vec<Fd>) -> bool {
+        if matches!(member.phase, Phase::Closed) {
+            // We are leaving, and say so ourselves.
+            return true;
+        }
         match (&member.phase, frame) {
             (&Phase::Greeting { nonce }, ServerFrame::Challenge { nonce: challenge }) => {
                 let request = JoinRequest {
@@ -351,7 +361,7 @@ impl Node {
         if self.me.affinity {
             let (Some(listener), Some(waiting)) = (fds.next(), fds.next()) else { return Err(JoinError::Malformed) };
             member.listener = Some(Listener::from_fd(listener)?);
-            member.lock = Some(election);
+            member.lock = Some(Arc::new(election));
             let memory = parking::open(&waiting).map_err(|_| JoinError::Malformed)?;
             member.predecessor = (controller != self.me.id).then_some((controller, memory));
         }

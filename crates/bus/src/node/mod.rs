@@ -8,6 +8,7 @@ mod member;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use ipmb_transport::sys::{self, Fd, Interest, Listener, Signal};
 
@@ -29,8 +30,10 @@ use crate::stats::Stats;
 pub(crate) const MEMBER_TAG: u64 = 1;
 pub(crate) const LISTENER_TAG: u64 = 2;
 pub(crate) const REFUSE_TAG: u64 = 3;
+const INBOX_TAG: u64 = 4;
 pub(crate) const MEMBER_TIMER: u64 = 1;
 pub(crate) const HOST_TIMER: u64 = 2;
+const INBOX_TIMER: u64 = 3;
 /// Connections of members to the controller; the channels of the outbox have a tag above it.
 pub(crate) const CONN_TAG: u64 = 1 << 62;
 
@@ -44,6 +47,9 @@ pub(crate) struct Node {
     pub(crate) host: Mutex<Option<Host>>,
     /// What the controller maps, to read what we left when we are gone.
     pub(crate) parking_memory: Fd,
+    /// The core thread's watch on the inbox's listening socket, and whether a timer for the silent is set.
+    attending: Mutex<Option<Key>>,
+    expecting: AtomicBool,
     /// The listening socket of a closed receiver: it shows that we live, and refuses every channel.
     refusing: Mutex<Option<(Listener, Key)>>,
     /// Raised at every change of the directory while somebody watches.
@@ -78,10 +84,16 @@ impl Node {
             member,
             host: Mutex::new(None),
             parking_memory,
+            attending: Mutex::new(None),
+            expecting: AtomicBool::new(false),
             refusing: Mutex::new(None),
             watchers: Mutex::default(),
             left: AtomicBool::new(false),
         });
+        let watch =
+            |listener: &Listener| node.reactor.register(listener.fd(), Interest::ARRIVAL, node.clone(), INBOX_TAG);
+        let attending = node.inbox.with_listener(watch).transpose()?;
+        *lock(&node.attending) = attending;
         let seeker = node.clone();
         node.reactor.run_soon(move || seeker.seek());
         Ok(node)
@@ -114,13 +126,17 @@ impl Node {
         if self.me.forked() {
             return;
         }
-        if let Some(listener) = self.inbox.close() {
+        if let Some(listener) = self.close_inbox() {
             if self.outbox.is_closed() {
                 drop(listener);
             } else if let Ok(key) = self.reactor.register(listener.fd(), Interest::READ, self.clone(), REFUSE_TAG) {
                 *lock(&self.refusing) = Some((listener, key));
                 let node = self.clone();
                 self.reactor.run_soon(move || node.tell_not_receiving());
+                if self.has_left() {
+                    // Another thread closed the other half meanwhile, and has looked here already.
+                    self.stop_refusing();
+                }
             }
         }
         if self.outbox.is_closed() {
@@ -134,13 +150,12 @@ impl Node {
             return;
         }
         self.outbox.close();
-        drop(self.inbox.close());
+        drop(self.close_inbox());
         self.outbox.shut_down();
+        self.hand_over_in_time();
         let registered = self.retire();
         // From here on our name refuses, which is how the controller knows that what waits is its to deliver.
-        if let Some((listener, key)) = lock(&self.refusing).take() {
-            self.reactor.deregister(key, listener.fd());
-        }
+        self.stop_refusing();
         let host = lock(&self.host).take();
         if let Some(mut host) = host {
             host.farewell(self);
@@ -148,6 +163,41 @@ impl Node {
         }
         self.part(registered);
         self.watchers_changed();
+    }
+
+    /// Closes the inbox; its listening socket, unless it was closed before.
+    fn close_inbox(&self) -> Option<Listener> {
+        let listener = self.inbox.close()?;
+        if let Some(key) = lock(&self.attending).take() {
+            self.reactor.deregister(key, listener.fd());
+        }
+        Some(listener)
+    }
+
+    /// Looks after the inbox while nobody may be receiving.
+    fn attend(self: &Arc<Node>) {
+        if let Some(at) = self.inbox.attend(&self.view, &self.me)
+            && !self.expecting.swap(true, Ordering::AcqRel)
+        {
+            self.reactor.timer(at, self.clone(), INBOX_TIMER);
+        }
+    }
+
+    /// What waits for a match is the controller's to deliver once we are gone, so it has to know us: between two
+    /// controllers we give the next one a moment.
+    fn hand_over_in_time(&self) {
+        const PATIENCE: u64 = 1_000_000_000;
+        const LOOK: Duration = Duration::from_millis(1);
+        let end = sys::now() + PATIENCE;
+        while self.outbox.counters().1 > 0 && !lock(&self.member).is_joined() && sys::now() < end {
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    fn stop_refusing(&self) {
+        if let Some((listener, key)) = lock(&self.refusing).take() {
+            self.reactor.deregister(key, listener.fd());
+        }
     }
 
     pub(crate) fn directory_changed(&self) {
@@ -216,6 +266,7 @@ impl Source for Node {
                     host.accept(&self);
                 }
             }
+            INBOX_TAG => self.attend(),
             REFUSE_TAG => {
                 if let Some((listener, _)) = &*lock(&self.refusing) {
                     while let Ok(Some(socket)) = listener.accept() {
@@ -239,6 +290,10 @@ impl Source for Node {
                 if let Some(host) = &mut *lock(&self.host) {
                     host.tick(&self);
                 }
+            }
+            INBOX_TIMER => {
+                self.expecting.store(false, Ordering::Release);
+                self.attend();
             }
             TIMER_TAG => self.outbox.tick(),
             _ => {}

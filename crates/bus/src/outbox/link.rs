@@ -71,7 +71,7 @@ impl State {
 
     #[inline]
     pub(super) fn push(&mut self, place: usize, route: RouteId, content: &Content<'_>) -> Result<Offer, SendError> {
-        if !content.descriptors.is_empty() && !self.descriptors_allow(content.descriptors.len()) {
+        if !content.descriptors.is_empty() && !self.prepaid && !self.descriptors_allow(content.descriptors.len()) {
             return Ok(Offer::Full(FullReason::Descriptors));
         }
         for attempt in 0..2 {
@@ -79,11 +79,16 @@ impl State {
                 return Ok(Offer::Gone);
             };
             match link.channel.push(known, route, content) {
-                Ok(()) => return Ok(Offer::Sent),
+                Ok(()) => {
+                    if link.channel.heard() {
+                        self.tell_waiters();
+                    }
+                    return Ok(Offer::Sent);
+                }
                 Err(PushError::Full) => {
                     let own = link.channel.peer.info.id == self.me.id;
-                    match link.channel.service() {
-                        Serviced::Progress if attempt == 0 => self.tell_waiters(),
+                    match self.service(place) {
+                        Serviced::Progress if attempt == 0 => {}
                         Serviced::Ended => break,
                         _ => return Ok(Offer::Full(if own { FullReason::Own } else { FullReason::Ring })),
                     }
@@ -94,6 +99,16 @@ impl State {
         }
         self.bury(place);
         Ok(Offer::Gone)
+    }
+
+    /// Reads what a receiver has said. Its word of room may be the only one, and is for everybody who waits.
+    pub(super) fn service(&mut self, place: usize) -> Serviced {
+        let Some(Some(link)) = self.links.get_mut(place) else { return Serviced::Nothing };
+        let seen = link.channel.service();
+        if link.channel.heard() {
+            self.tell_waiters();
+        }
+        seen
     }
 
     /// The channel to an endpoint, opened at the first use.
@@ -144,9 +159,13 @@ impl State {
         if in_flight(&self.links) == 0 || in_flight(&self.links) + more <= bound {
             return true;
         }
-        self.links.iter_mut().flatten().for_each(|link| {
-            let _ = link.channel.trim();
-        });
+        for place in 0..self.links.len() {
+            // A receiver's tail is known once its page was taken from the socket.
+            self.service(place);
+            if let Some(Some(link)) = self.links.get_mut(place) {
+                let _ = link.channel.trim();
+            }
+        }
         in_flight(&self.links) == 0 || in_flight(&self.links) + more <= bound
     }
 }

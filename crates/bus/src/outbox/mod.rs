@@ -84,6 +84,8 @@ struct State {
     timer: Option<(u64, TimerKey)>,
     retry_nanos: u64,
     counters: SendCounters,
+    /// The share of descriptors was looked at for all copies of the multicast under way.
+    prepaid: bool,
     closed: bool,
 }
 
@@ -118,6 +120,7 @@ impl Outbox {
                 timer: None,
                 retry_nanos: 0,
                 counters: SendCounters::default(),
+                prepaid: false,
                 closed: false,
             }),
         }
@@ -142,7 +145,7 @@ impl Outbox {
             return Err(SendError::Closed);
         }
         state.refresh();
-        if !state.held.is_empty() {
+        if state.held_may_move() {
             state.deliver_waiting();
         }
         let result = state.dispatch(out);
@@ -179,11 +182,7 @@ impl Outbox {
     pub(crate) fn hangup(&self, tag: u64) {
         let mut state = lock(&self.state);
         let place = (tag & !CHANNEL_TAG) as usize;
-        let ended = match state.links.get_mut(place) {
-            Some(Some(link)) => link.channel.service() == Serviced::Ended,
-            _ => false,
-        };
-        if ended {
+        if state.service(place) == Serviced::Ended {
             // Whoever is to have what it left unread may have joined since we last looked.
             state.refresh();
             state.bury(place);
@@ -225,6 +224,13 @@ impl Outbox {
     pub(crate) fn shut_down(&self) {
         let mut state = lock(&self.state);
         state.closed = true;
+        state.refresh();
+        // A receiver may be dead and its end not yet noticed: what it left unread has one more chance.
+        for place in 0..state.links.len() {
+            if state.service(place) == Serviced::Ended {
+                state.bury(place);
+            }
+        }
         state.flush();
         let left = state.backlog.len() as u64;
         state.backlog.clear();

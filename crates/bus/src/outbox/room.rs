@@ -29,7 +29,7 @@ impl State {
         out.signal = Some(signal);
         let now = sys::now();
         // What no socket tells (a queue of connections, a budget of the whole process) is looked at again by the clock.
-        let mut silent = ids.len() > SOCKETS || !out.descriptors.is_empty() || !self.held.is_empty();
+        let mut silent = ids.len() > SOCKETS || !out.descriptors.is_empty();
         let mut room = false;
         for &id in ids.iter().take(SOCKETS) {
             match self.by_id.get(&id).and_then(|&place| self.links[place].as_deref_mut()) {
@@ -39,6 +39,10 @@ impl State {
                 }
                 None => silent = true,
             }
+        }
+        if room {
+            // Looking took another's wait back, if there was one on the same ring: it looks again too.
+            self.tell_waiters();
         }
         if out.tries > 0 && !out.patient && self.routes.get(out.route).is_some_and(|r| r.selector.mode == Mode::Unicast)
         {

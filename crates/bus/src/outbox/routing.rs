@@ -70,17 +70,24 @@ impl State {
             return Err(SendError::Full { reason });
         }
         let mut full = Vec::new();
+        self.prepaid = first && out.overflow == Overflow::Error;
         for id in remaining {
-            match self.offer_to(out.route, id, &out.content())? {
+            let offer = self.offer_to(out.route, id, &out.content());
+            if offer.is_err() {
+                self.prepaid = false;
+            }
+            match offer? {
                 Offer::Sent => {
                     out.reached += 1;
                     self.count_sent(1, out.payload_len());
                 }
-                Offer::Full(_) if out.overflow == Overflow::Drop => self.counters.drop(DropReason::Full, 1),
+                // With `error` room was made sure of; what the kernel refuses all the same is counted, not waited for.
+                Offer::Full(_) if out.overflow != Overflow::Block => self.counters.drop(DropReason::Full, 1),
                 Offer::Full(_) => full.push(id),
                 Offer::Gone => {}
             }
         }
+        self.prepaid = false;
         if !full.is_empty() {
             let blocked = self.enter(out, &full);
             out.remaining = Some(full);
@@ -97,6 +104,10 @@ impl State {
     ) -> Result<Result<(), FullReason>, SendError> {
         if out.overflow == Overflow::Drop {
             return Ok(Ok(()));
+        }
+        let copies = ids.len() * out.descriptors.len();
+        if out.overflow == Overflow::Error && copies > 0 && !self.descriptors_allow(copies) {
+            return Ok(Err(FullReason::Descriptors));
         }
         for &id in ids {
             if out.overflow == Overflow::Block && id != self.me.id {
@@ -115,8 +126,11 @@ impl State {
             };
             let room = |link: &mut Link| link.channel.has_room(route, out.route, &out.content());
             if let Ok(false) = room(link) {
-                link.channel.service();
-                if let Ok(false) = room(link) {
+                self.service(place);
+                let (Some(route), Some(Some(link))) = (self.routes.get(out.route), self.links.get_mut(place)) else {
+                    continue;
+                };
+                if let Ok(false) = link.channel.has_room(route, out.route, &out.content()) {
                     return Ok(Err(if id == self.me.id { FullReason::Own } else { FullReason::Ring }));
                 }
             }

@@ -16,7 +16,7 @@ use crate::error::{FullReason, SendError};
 use crate::identity::EndpointId;
 use crate::parking::{Parcel, Remains};
 use crate::record::{EXTENDED, LARGE, Origin, OwnedMessage, REDELIVERED, REQUEST};
-use crate::roster::EndpointInfo;
+use crate::roster::{EndpointInfo, Roster};
 use crate::route::RouteId;
 use crate::selector::{Mode, Selector};
 use crate::stats::DropReason;
@@ -123,6 +123,7 @@ impl State {
         let now = sys::now();
         let mut held = std::collections::HashSet::new();
         let mut moved = false;
+        let mut known = MatchCache::default();
         for sequence in self.parking.sequences() {
             let Some(waiting) = self.parking.get(sequence) else { continue };
             let (selector, claim) = (waiting.selector.clone(), waiting.claim);
@@ -135,9 +136,10 @@ impl State {
                 claim.filter(|&id| id != EVERYBODY && self.roster.member(id).is_some() && !self.gone.contains(&id));
             let ids: Vec<_> = match claimed {
                 Some(id) => vec![id],
-                None => self.roster.matching(&selector.op).filter(|id| !self.gone.contains(id)).collect(),
+                None => known.matches(&selector, &self.roster).filter(|id| !self.gone.contains(id)).collect(),
             };
-            if !ids.is_empty() {
+            // Nothing is read for those who are known to have no room: many messages may wait behind one.
+            if ids.iter().any(|id| !held.contains(id)) {
                 moved |= self.deliver_one(sequence, &selector, ids, &mut held);
             }
         }
@@ -155,6 +157,19 @@ impl State {
             self.flush();
         }
         self.update_interest();
+    }
+
+    /// Whether a receiver that messages wait for has made room since it was found full.
+    #[inline]
+    pub(super) fn held_may_move(&mut self) -> bool {
+        if self.held.is_empty() {
+            return false;
+        }
+        let State { held, by_id, links, .. } = self;
+        held.iter().any(|id| match by_id.get(id).and_then(|&place| links[place].as_deref_mut()) {
+            Some(link) => link.channel.is_half_free(),
+            None => true,
+        })
     }
 
     fn deliver_one(
@@ -225,12 +240,12 @@ impl State {
         }
         for &id in ids {
             let Ok(Ok(place)) = self.link_to(id) else { continue };
-            if let (Some(Some(link)), Some(known)) = (self.links.get_mut(place), self.routes.get(route)) {
-                link.channel.service();
-                if let Ok(false) = link.channel.has_room(known, route, content) {
-                    held.extend(ids);
-                    return false;
-                }
+            self.service(place);
+            if let (Some(Some(link)), Some(known)) = (self.links.get_mut(place), self.routes.get(route))
+                && let Ok(false) = link.channel.has_room(known, route, content)
+            {
+                held.extend(ids);
+                return false;
             }
         }
         self.parking.claim(sequence, EVERYBODY);
@@ -247,6 +262,24 @@ impl State {
         self.parking.done(sequence);
         self.count_sent(reached, content.payload.len());
         true
+    }
+}
+
+/// The matches of the selectors met in one walk over what waits: mostly the same few.
+#[derive(Default)]
+struct MatchCache(Vec<(Arc<Selector>, Vec<EndpointId>)>);
+
+impl MatchCache {
+    fn matches<'a>(&'a mut self, selector: &Arc<Selector>, roster: &Roster) -> impl Iterator<Item = EndpointId> + 'a {
+        let place = self.0.iter().position(|(known, _)| Arc::ptr_eq(known, selector)).unwrap_or_else(|| {
+            const KEPT: usize = 64;
+            if self.0.len() == KEPT {
+                self.0.clear();
+            }
+            self.0.push((selector.clone(), roster.matching(&selector.op).collect()));
+            self.0.len() - 1
+        });
+        self.0[place].1.iter().copied()
     }
 }
 

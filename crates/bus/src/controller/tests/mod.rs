@@ -123,7 +123,7 @@ fn entry(id: EndpointId) -> Entry {
 
 fn seed(ids: &[EndpointId]) -> Snapshot {
     let entries = ids.iter().copied().map(entry).collect();
-    Snapshot { term: 4, epoch: 9, controller: 9, entries, tombstones: Vec::new() }
+    Snapshot { term: 4, epoch: 9, controller: 9, predecessors: vec![7, 8], entries, tombstones: Vec::new() }
 }
 
 #[test]

@@ -55,6 +55,12 @@ impl LockFile {
         }
     }
 
+    /// Gives the lock up.
+    pub fn unlock(&self) {
+        // It can only fail for a descriptor that is no lock file, which `own` never is.
+        let _ = flock(&self.own, FlockOperation::NonBlockingUnlock);
+    }
+
     /// What to send to the other candidates.
     pub fn fd(&self) -> &Fd {
         &self.shared
