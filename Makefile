@@ -18,7 +18,7 @@ help: ## what can be made
 	@echo "ipmb: an inter-process message bus. make ..."
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
 
-demo: $(STAMPS)/native ## watch two processes talk, and go on talking when one is killed
+demo: $(STAMPS)/native ## two processes talk; a third, the controller, is killed; the talk goes on
 	@$(BIN)/python -m ipmb demo
 
 test: lint types test-rust loom test-python ## everything: lint, types, Rust tests, loom, Python tests

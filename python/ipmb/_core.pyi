@@ -159,7 +159,7 @@ class Selector:
         """
     @staticmethod
     def multicast(op: LabelOp | str, ttl: float | None = 0) -> Selector:
-        """To everyone who matches, the sender itself included.
+        """To everyone who matches, the sender itself included. What waited goes once, to those who match then.
 
         Args:
             op: A `LabelOp`, or a string that stands for the endpoints with that element.
@@ -332,7 +332,8 @@ class Sender:
                 place of the selector's own.
             timeout: Seconds to wait for room, 0 or more; None waits for ever.
             overflow: What to do when a receiver has no room: "block" waits, "error" raises `Full` with nothing sent,
-                "drop" drops the message for that receiver and counts it.
+                "drop" drops the message for that receiver and counts it. A multicast waits for its slowest receiver.
+                When too much waits for a match already (see docs/limits.md), `Full` is raised whatever is given here.
 
         Returns:
             In how many endpoints' rings the message is. 0: nobody matched; with a ttl it now waits.

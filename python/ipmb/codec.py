@@ -45,9 +45,12 @@ def accepted(payloads: type | UnionType | None) -> list[bytes]:
     members = get_args(payloads) if isinstance(payloads, UnionType) else (payloads,)
     ids = []
     for member in members:
-        name = "None" if member in {None, NoneType} else getattr(member, "__name__", "")
+        name = "None" if member is None or member is NoneType else getattr(member, "__name__", "")
         if name not in BUILTINS or (name != "None" and getattr(builtins, name) is not member):
-            msg = f"payloads is or holds {member!r}: give types out of {', '.join(BUILTINS)}"
+            msg = (
+                f"payloads is or holds {member!r}: give one of {', '.join(BUILTINS)}, or several joined by |, "
+                "such as str | int"
+            )
             raise TypeError(msg)
         ids.append(BUILTINS[name].bytes)
     return ids

@@ -148,8 +148,8 @@ def join(
     """Joins a bus, and makes it when it is not there yet.
 
     Args:
-        identifier: The name of the bus, 1 to 255 bytes in UTF-8 without NUL; or `Options` with everything but the
-            timeout.
+        identifier: The name of the bus, 1 to 255 bytes in UTF-8 without NUL; or `Options`, beside which only
+            `timeout` and `payloads` are given.
         label: What describes this endpoint: a `Label`, a string, or an iterable of strings.
         token: The shared secret, at most 1024 bytes. Empty: a bus without one, where all processes of the same user
             trust each other.

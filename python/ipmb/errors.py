@@ -73,7 +73,10 @@ class SendError(IpmbError):
 
 
 class NoRoute(SendError):
-    """Nobody on the bus matches the selector."""
+    """Nobody on the bus matches the selector.
+
+    For requests, which need somebody; `send` returns 0 instead. Nothing raises it in this version.
+    """
 
 
 class Full(SendError):
@@ -122,7 +125,10 @@ class TooManyOpenFiles(RecvError):
 
 
 class PeerLost(IpmbError):
-    """The peer is gone: it left the bus or died."""
+    """The peer that was asked is gone: it left the bus or died.
+
+    For requests. Nothing raises it in this version.
+    """
 
 
 class Closed(IpmbError):

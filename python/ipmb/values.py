@@ -76,7 +76,10 @@ class Stats:
         waiting: Messages that wait for a match now.
         bytes_sent: Payload bytes of `sent`.
         bytes_received: Payload bytes of `received`.
-        dropped_by_reason: `dropped`, taken apart; every reason is there, also with 0.
+        dropped_by_reason: `dropped`, taken apart; every reason is there, also with 0: `no_route` (nobody matched, and
+            there was no ttl), `full` (no room, and `overflow="drop"`), `receiver_gone` (the receiver died or closed
+            with it unread, and nobody else could have it), `closed` (this endpoint left before somebody had room),
+            `sender_gone` (it waited when its sender died, and could not be taken over).
     """
 
     sent: int

@@ -335,3 +335,16 @@ def test_an_endpoint_that_nobody_holds_leaves(bus: str, earth: ipmb.Endpoint) ->
     del receiver
     gc.collect()
     until_gone(earth, moon)
+
+
+def test_a_list_of_payload_types_is_told_how_to_say_it(bus: str) -> None:
+    wrong: Any = [str]
+    with pytest.raises(TypeError, match=r"payloads is or holds .*joined by \|"):
+        ipmb.join(bus, payloads=wrong)
+
+
+def test_one_who_has_left_has_no_peers(bus: str) -> None:
+    endpoint = ipmb.join(bus)
+    endpoint.close()
+    with pytest.raises(ipmb.Closed):
+        endpoint.peers()

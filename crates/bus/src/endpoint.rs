@@ -161,10 +161,13 @@ impl Endpoint {
     /// Everybody on the bus but this one.
     ///
     /// # Errors
-    /// When the process forked.
+    /// When the endpoint has left the bus, or the process forked.
     pub fn peers(&self) -> Result<Vec<Arc<Peer>>, SendError> {
         if self.forked() {
             return Err(SendError::Forked);
+        }
+        if self.node().has_left() {
+            return Err(SendError::Closed);
         }
         let roster = lock(&self.node().view).refresh();
         Ok(roster.members.iter().filter(|peer| peer.info.id != self.id()).cloned().collect())

@@ -72,7 +72,7 @@ pub const LISTEN_BACKLOG: i32 = 4096;
 /// [bytes] Size of a new ring. Every page of a ring becomes resident in its first lap, so it starts small.
 pub const RING_BYTES: usize = 64 << 10;
 
-/// [bytes] Size a ring may grow to. It holds a burst of a millisecond and still fits a level 2 cache.
+/// [bytes] Size a ring may grow to; not built yet, rings stay at `RING_BYTES`. It holds a burst of a millisecond and still fits a level 2 cache.
 pub const RING_BYTES_MAX: usize = 1 << 20;
 
 /// [bytes] Longest body of a record in the smallest ring: a quarter, so that several messages are always under way.

@@ -80,7 +80,7 @@ impl Selector {
         Self::make(op, Mode::Unicast, &ttl)
     }
 
-    /// To everyone who matches, the sender itself included.
+    /// To everyone who matches, the sender itself included. What waited goes once, to those who match then.
     ///
     /// Args:
     ///     op: A `LabelOp`, or a string that stands for the endpoints with that element.

@@ -207,7 +207,8 @@ impl Sender {
     ///         place of the selector's own.
     ///     timeout: Seconds to wait for room, 0 or more; None waits for ever.
     ///     overflow: What to do when a receiver has no room: "block" waits, "error" raises `Full` with nothing sent,
-    ///         "drop" drops the message for that receiver and counts it.
+    ///         "drop" drops the message for that receiver and counts it. A multicast waits for its slowest receiver.
+    ///         When too much waits for a match already (see docs/limits.md), `Full` is raised whatever is given here.
     ///
     /// Returns:
     ///     In how many endpoints' rings the message is. 0: nobody matched; with a ttl it now waits.

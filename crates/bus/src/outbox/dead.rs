@@ -42,6 +42,9 @@ impl State {
     pub(super) fn flush(&mut self) {
         // A receiver that turns out dead on the way adds to the backlog, and is not asked again.
         self.unsettled = false;
+        if self.backlog.is_empty() {
+            return;
+        }
         let mut rounds = self.backlog.len();
         while rounds > 0
             && let Some((route, message)) = self.backlog.pop_front()
