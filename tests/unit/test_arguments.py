@@ -62,7 +62,7 @@ def until_gone(endpoint: ipmb.Endpoint, who: int) -> None:
         ({"timeout": -1}, ValueError, "timeout is -1: give 0 or more seconds, or None for ever"),
         ({"timeout": math.nan}, ValueError, "timeout is NaN: give 0 or more seconds, or None for ever"),
         ({"timeout": "1"}, TypeError, "timeout is a str: give 0 or more seconds, or None for ever"),
-        ({"payloads": 3}, TypeError, "payloads is or holds 3: give types out of None, bool, int"),
+        ({"payloads": 3}, TypeError, "payloads is or holds 3: give one of None, bool, int"),
         ({"payloads": str | set}, TypeError, "payloads is or holds <class 'set'>"),
     ],
 )
