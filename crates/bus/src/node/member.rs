@@ -12,9 +12,8 @@ use ipmb_transport::ConnectError;
 use ipmb_transport::memory::PeerMemory;
 use ipmb_transport::sys::{self, Fd, Interest, Listener, LockFile, Received, Signal, Socket};
 
-use super::host::Host;
 use super::{MEMBER_TAG, MEMBER_TIMER, Node};
-use crate::directory::{DirectoryReader, Snapshot};
+use crate::directory::DirectoryReader;
 use crate::error::{JoinError, Seen};
 use crate::identity::EndpointId;
 use crate::limits;
@@ -46,11 +45,11 @@ pub(crate) struct Membership {
     phase: Phase,
     connection: Option<(Socket, Key)>,
     /// Held by every member that may be controller, so that the name is never free while the bus lives.
-    listener: Option<Listener>,
-    lock: Option<Arc<LockFile>>,
+    pub(super) listener: Option<Listener>,
+    pub(super) lock: Option<Arc<LockFile>>,
     /// Where messages wait in the controller's own memory, in case it dies and we follow.
-    predecessor: Option<(EndpointId, PeerMemory)>,
-    last_term: u32,
+    pub(super) predecessor: Option<(EndpointId, PeerMemory)>,
+    pub(super) last_term: u32,
     /// The directory last read: a controller that founded the bus anew learns from it who else was there.
     directory: Option<Fd>,
     pause: u64,
@@ -147,50 +146,6 @@ impl Node {
             }
         }
         self.pause(&mut member);
-    }
-
-    /// Takes the free name of the bus. Somebody else may be quicker, which is no error.
-    fn found(self: &Arc<Node>, member: &mut Membership) -> std::io::Result<()> {
-        let listener = match Listener::bind(&names::rendezvous(&self.me.identifier), limits::LISTEN_BACKLOG) {
-            Ok(listener) => listener,
-            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => return Ok(()),
-            Err(error) => return Err(error),
-        };
-        let election = Arc::new(LockFile::create()?);
-        if !election.try_lock()? {
-            return Ok(());
-        }
-        self.rule(member, listener, election, None)
-    }
-
-    /// Asks for the role when the controller is gone. The kernel gives it to one.
-    fn try_to_succeed(self: &Arc<Node>, member: &mut Membership) {
-        let (Some(election), Some(listener)) = (&member.lock, &member.listener) else { return };
-        if self.is_controller() || !election.try_lock().unwrap_or(false) {
-            return;
-        }
-        let election = election.clone();
-        let seed = lock(&self.view).reader().and_then(|reader| reader.read().ok());
-        let listener = listener.fd().try_clone().and_then(Listener::from_fd);
-        if listener.and_then(|listener| self.rule(member, listener, election.clone(), seed)).is_err() {
-            // Out of descriptors or memory: another member may do better, and we try again.
-            election.unlock();
-        }
-    }
-
-    fn rule(
-        self: &Arc<Node>,
-        member: &mut Membership,
-        listener: Listener,
-        election: Arc<LockFile>,
-        seed: Option<Snapshot>,
-    ) -> std::io::Result<()> {
-        let term = member.last_term.max(seed.as_ref().map_or(0, |seed| seed.term)).saturating_add(1);
-        let mut host = Host::start(self, listener, election, term, seed)?;
-        host.follow(member.predecessor.take());
-        *lock(&self.host) = Some(host);
-        self.serve_first();
-        Ok(())
     }
 
     fn greet(self: &Arc<Node>, member: &mut Membership, socket: Socket) {

@@ -3,6 +3,7 @@
 //!
 //! Locks are taken in this order: member, host, outbox or inbox, view. None is held while anybody waits.
 
+mod election;
 mod host;
 mod member;
 
