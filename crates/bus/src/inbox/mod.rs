@@ -150,28 +150,6 @@ impl Inbox {
         std::os::fd::AsRawFd::as_raw_fd(&self.poller.as_fd())
     }
 
-    /// Takes new connections in while nobody receives, so that strangers cannot fill the queue in front of friends. When
-    /// somebody has to look again at those that say nothing.
-    pub(crate) fn attend(&self, view: &Mutex<View>, me: &Local) -> Option<u64> {
-        let mut guard = lock(&self.state);
-        let state = &mut *guard;
-        if self.is_closed() {
-            return None;
-        }
-        // Want of descriptors is told to the one who receives.
-        let _ = state.accept(&self.poller, me, view);
-        state.pending.expire(sys::now());
-        if !state.hot.is_empty() && (state.watched || state.waiters > 0) {
-            self.raise(state);
-        }
-        state.pending.deadline()
-    }
-
-    /// The listening socket, for the core thread to watch as well.
-    pub(crate) fn with_listener<R>(&self, look: impl FnOnce(&Listener) -> R) -> Option<R> {
-        lock(&self.state).listener.as_ref().map(look)
-    }
-
     fn raise(&self, state: &mut State) {
         if !state.raised {
             state.raised = true;

@@ -31,10 +31,8 @@ use crate::stats::Stats;
 pub(crate) const MEMBER_TAG: u64 = 1;
 pub(crate) const LISTENER_TAG: u64 = 2;
 pub(crate) const REFUSE_TAG: u64 = 3;
-const INBOX_TAG: u64 = 4;
 pub(crate) const MEMBER_TIMER: u64 = 1;
 pub(crate) const HOST_TIMER: u64 = 2;
-const INBOX_TIMER: u64 = 3;
 /// Connections of members to the controller; the channels of the outbox have a tag above it.
 pub(crate) const CONN_TAG: u64 = 1 << 62;
 
@@ -48,9 +46,6 @@ pub(crate) struct Node {
     pub(crate) host: Mutex<Option<Host>>,
     /// What the controller maps, to read what we left when we are gone.
     pub(crate) parking_memory: Fd,
-    /// The core thread's watch on the inbox's listening socket, and whether a timer for the silent is set.
-    attending: Mutex<Option<Key>>,
-    expecting: AtomicBool,
     /// The listening socket of a closed receiver: it shows that we live, and refuses every channel.
     refusing: Mutex<Option<(Listener, Key)>>,
     /// Raised at every change of the directory while somebody watches.
@@ -85,16 +80,10 @@ impl Node {
             member,
             host: Mutex::new(None),
             parking_memory,
-            attending: Mutex::new(None),
-            expecting: AtomicBool::new(false),
             refusing: Mutex::new(None),
             watchers: Mutex::default(),
             left: AtomicBool::new(false),
         });
-        let watch =
-            |listener: &Listener| node.reactor.register(listener.fd(), Interest::ARRIVAL, node.clone(), INBOX_TAG);
-        let attending = node.inbox.with_listener(watch).transpose()?;
-        *lock(&node.attending) = attending;
         let seeker = node.clone();
         node.reactor.run_soon(move || seeker.seek());
         Ok(node)
@@ -127,7 +116,7 @@ impl Node {
         if self.me.forked() {
             return;
         }
-        if let Some(listener) = self.close_inbox() {
+        if let Some(listener) = self.inbox.close() {
             if self.outbox.is_closed() {
                 drop(listener);
             } else if let Ok(key) = self.reactor.register(listener.fd(), Interest::READ, self.clone(), REFUSE_TAG) {
@@ -151,7 +140,7 @@ impl Node {
             return;
         }
         self.outbox.close();
-        drop(self.close_inbox());
+        drop(self.inbox.close());
         self.outbox.shut_down();
         self.hand_over_in_time();
         let registered = self.retire();
@@ -164,24 +153,6 @@ impl Node {
         }
         self.part(registered);
         self.watchers_changed();
-    }
-
-    /// Closes the inbox; its listening socket, unless it was closed before.
-    fn close_inbox(&self) -> Option<Listener> {
-        let listener = self.inbox.close()?;
-        if let Some(key) = lock(&self.attending).take() {
-            self.reactor.deregister(key, listener.fd());
-        }
-        Some(listener)
-    }
-
-    /// Looks after the inbox while nobody may be receiving.
-    fn attend(self: &Arc<Node>) {
-        if let Some(at) = self.inbox.attend(&self.view, &self.me)
-            && !self.expecting.swap(true, Ordering::AcqRel)
-        {
-            self.reactor.timer(at, self.clone(), INBOX_TIMER);
-        }
     }
 
     /// What waits for a match is the controller's to deliver once we are gone, so it has to know us: between two
@@ -267,7 +238,6 @@ impl Source for Node {
                     host.accept(&self);
                 }
             }
-            INBOX_TAG => self.attend(),
             REFUSE_TAG => {
                 if let Some((listener, _)) = &*lock(&self.refusing) {
                     while let Ok(Some(socket)) = listener.accept() {
@@ -291,10 +261,6 @@ impl Source for Node {
                 if let Some(host) = &mut *lock(&self.host) {
                     host.tick(&self);
                 }
-            }
-            INBOX_TIMER => {
-                self.expecting.store(false, Ordering::Release);
-                self.attend();
             }
             TIMER_TAG => self.outbox.tick(),
             _ => {}

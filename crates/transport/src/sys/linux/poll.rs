@@ -21,8 +21,6 @@ pub struct Interest(EventFlags);
 impl Interest {
     /// That it can be read, every time anew as long as it can.
     pub const READ: Interest = Interest(EventFlags::IN);
-    /// That something new can be read, once for each.
-    pub const ARRIVAL: Interest = Interest(EventFlags::IN.union(EventFlags::ET));
     /// That the other side is gone, once. Packets do not wake.
     pub const HANGUP: Interest = Interest(EventFlags::RDHUP.union(EventFlags::ET));
     /// Nothing (the kernel may still tell that the other side is gone, once).
