@@ -28,6 +28,7 @@ ELSEWHERE = {
     "LISTEN_BACKLOG": "the kernel cuts it",
     "MEMBERS": "crates/bus",
     "OBJECTS_PER_MESSAGE": "with attachments",
+    "PREDECESSORS": "crates/bus",
     "PROBE_MILLIS": "crates/bus",
     "RING_BYTES_MAX": "rings do not grow yet",
     "SELECTOR_BYTES": "follows from LABEL_OP_BYTES",

@@ -89,7 +89,7 @@ impl Pending {
         }
         candidate.starved = false;
         let mut packet = [0; PACKET_BYTES];
-        let keep = match candidate.socket.receive(&mut packet) {
+        let keep = match candidate.socket.receive_few(&mut packet) {
             Ok(Received::Empty) => true,
             Ok(Received::NoRoomForFds) => {
                 candidate.starved = true;

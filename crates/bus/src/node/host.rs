@@ -141,7 +141,7 @@ impl Host {
         let mut packet = vec![0; limits::PACKET_BYTES];
         for _ in 0..PACKETS {
             let Some(known) = self.conns.get_mut(&conn) else { return };
-            let event = match known.socket.receive(&mut packet) {
+            let event = match known.socket.receive_few(&mut packet) {
                 Ok(Received::Empty) => return,
                 Ok(Received::Packet { len, truncated: false, fds }) => {
                     match (wire::decode(&packet[..len]), fds.as_slice()) {

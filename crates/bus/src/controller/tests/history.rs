@@ -157,3 +157,16 @@ fn one_without_the_token_is_not_listened_to() {
     assert_eq!(actions, refused(conn, Refusal::Token));
     assert_eq!(bench.ids(), []);
 }
+
+#[test]
+fn former_controllers_are_named_up_to_the_bound() {
+    let mut last = seed(&[]);
+    last.predecessors.clear();
+    for number in 0..limits::PREDECESSORS as u64 + 1 {
+        last.controller = 1000 + number;
+        last = Bench::new(1, Some(last)).controller.snapshot();
+        assert_eq!(last.predecessors.len(), (number as usize + 1).min(limits::PREDECESSORS));
+        assert_eq!(last.predecessors.last(), Some(&(1000 + number)));
+    }
+    assert_eq!(last.predecessors.first(), Some(&1001), "the oldest went");
+}

@@ -26,6 +26,8 @@ use crate::fork;
 
 /// Descriptors in one packet at most (`SCM_MAX_FD`).
 pub const MAX_FDS: usize = 253;
+/// The most descriptors of a packet that opens a connection.
+const FEW_FDS: usize = 4;
 /// The packet that only says "look": what [`Socket::ring`] sends.
 pub const DOORBELL: u8 = b'D';
 
@@ -199,10 +201,21 @@ impl Socket {
 
     /// Takes the next packet, with all its descriptors or not at all. A doorbell costs two calls.
     pub fn receive(&self, buf: &mut [u8]) -> io::Result<Received> {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
+        self.receive_up_to(buf, &mut space, MAX_FDS)
+    }
+
+    /// The same from one who may send no more than four descriptors yet. A packet with more counts as truncated,
+    /// and takes no more than that of the process's table for a moment.
+    pub fn receive_few(&self, buf: &mut [u8]) -> io::Result<Received> {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FEW_FDS))];
+        self.receive_up_to(buf, &mut space, FEW_FDS)
+    }
+
+    fn receive_up_to(&self, buf: &mut [u8], space: &mut [MaybeUninit<u8>], most: usize) -> io::Result<Received> {
         // New descriptors are adopted before the guard ends.
         let _guard = fork::guard();
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
-        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let mut control = RecvAncillaryBuffer::new(space);
         let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
         let peeked = loop {
             let result = rustix::net::recvmsg(&self.fd, &mut [IoSliceMut::new(buf)], &mut control, flags);
@@ -222,7 +235,11 @@ impl Socket {
             }
         }
         if peeked.flags.contains(ReturnFlags::CTRUNC) {
-            return Ok(Received::NoRoomForFds);
+            if most == MAX_FDS || fds.len() < most {
+                return Ok(Received::NoRoomForFds);
+            }
+            self.discard()?;
+            return Ok(Received::Packet { len: peeked.bytes, truncated: true, fds: Vec::new() });
         }
         if peeked.bytes == 0 {
             return Ok(Received::End);
