@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support import proc, roles, stranger, streams
+from tests.support import proc, roles, scarce, stranger, streams
 from tests.support.wait import until
 
 if TYPE_CHECKING:
@@ -175,6 +175,23 @@ def test_descriptor_bombs_do_not_exhaust_a_small_process(
     assert receiving.result() == [b"before", b"after", b"late"]
     assert ended.result() == 1
     assert moon.recv().payload == b"back"
+
+
+@targets
+def test_a_crowd_leaves_a_small_process_its_descriptors(
+    spawn: Spawn, bus: str, crowd: list[socket.socket], target: Callable[[int], bytes]
+) -> None:
+    """Silent strangers that all come at once, to a process of 64 descriptors: it can go on opening files."""
+    child = spawn.limited_child(64, "victim")
+    child.call(roles.join, bus, ("victim",))
+    child.call(scarce.open_again_and_again, 12, 0.0)
+    child.stop()
+    fill(target(child.pid), crowd)
+    assert len(crowd) > 64
+    # Both at once: the crowd is let in while the files are opened.
+    opening = child.post(scarce.open_again_and_again, 12, 1.5)
+    child.resume()
+    assert opening.result() > 100
 
 
 def test_a_wrong_version_is_told_ours(spawn: Spawn, bus: str) -> None:

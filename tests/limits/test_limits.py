@@ -32,6 +32,7 @@ ELSEWHERE = {
     "PROBE_MILLIS": "crates/bus",
     "RING_BYTES_MAX": "rings do not grow yet",
     "SELECTOR_BYTES": "follows from LABEL_OP_BYTES",
+    "STRANGERS_SHARE": "tests/faults/test_strangers.py",
     "TAKEOVER_GRACE_MILLIS": "crates/bus",
     "TERM_LEAP": "crates/bus",
     "TOMBSTONES": "crates/bus",

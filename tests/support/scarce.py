@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import time
 from typing import Any
 
 import ipmb
@@ -54,6 +56,24 @@ def with_no_descriptor_left(to: str) -> tuple[int, list[str], Any]:
     for number in taken:
         os.close(number)
     return in_ring, large, roles.send(to, bytes(100_000))
+
+
+def open_again_and_again(count: int, seconds: float) -> int:
+    """Look for messages and open ``count`` files at once, for so long and at least once; how often that went."""
+    receiver = roles.ends[roles.MAIN].receiver
+    end = time.monotonic() + seconds
+    times = 0
+    while times == 0 or time.monotonic() < end:
+        with contextlib.suppress(ipmb.RecvTimeout):
+            receiver.recv(0)
+        opened: list[int] = []
+        try:
+            opened.extend(os.open("/dev/null", os.O_RDONLY) for _ in range(count))
+        finally:
+            for number in opened:
+                os.close(number)
+        times += 1
+    return times
 
 
 def recv_despite_errors(quiet: float, bound: int = 10_000) -> tuple[list[Any], int]:

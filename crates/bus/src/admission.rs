@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use ipmb_transport::sys::{Fd, Received, Socket};
+use ipmb_transport::sys::{self, Fd, Received, Socket};
 
 use crate::channel::PACKET_BYTES;
 use crate::limits;
@@ -53,6 +53,12 @@ pub(crate) struct Pending {
     candidates: BTreeMap<u64, Candidate>,
 }
 
+/// How many connections that nobody knows yet this process bears: each costs it a descriptor, of which it needs some itself.
+pub(crate) fn strangers(most: usize) -> usize {
+    let share = sys::descriptor_limit() / limits::STRANGERS_SHARE;
+    usize::try_from(share).unwrap_or(most).clamp(1, most)
+}
+
 const SILENCE: u64 = limits::HANDSHAKE_MILLIS * 1_000_000;
 
 impl Pending {
@@ -62,7 +68,7 @@ impl Pending {
         if !me.allowed_uids.contains(&peer.uid) {
             return None;
         }
-        if self.candidates.len() >= limits::PENDING_CHANNELS {
+        if self.candidates.len() >= strangers(limits::PENDING_CHANNELS) {
             let oldest = self.candidates.iter().find(|(_, c)| c.silent()).or(self.candidates.iter().next());
             let oldest = oldest.map(|(&key, _)| key)?;
             self.candidates.remove(&oldest);

@@ -54,6 +54,9 @@ pub const TERM_LEAP: u32 = 1 << 16;
 /// [connections] Most strangers that have connected and not joined yet. The oldest goes first, so liars keep no friend out.
 pub const PENDING_JOINS: usize = 128;
 
+/// [fraction] A process's strangers, at each of the two kinds, are one in this many of its descriptor limit at most: it needs some itself.
+pub const STRANGERS_SHARE: u64 = 8;
+
 /// [milliseconds] How long a stranger has to join. Enough for a loaded machine, little enough for one who waits behind.
 pub const HANDSHAKE_MILLIS: u64 = 1000;
 

@@ -36,6 +36,8 @@ pub struct Policy {
     pub key: Key,
     /// Users that may join: the controller's own, root, and whom an option adds.
     pub allowed_uids: Vec<u32>,
+    /// Most connections that have not joined yet, each of which costs a descriptor.
+    pub strangers: usize,
 }
 
 /// What has happened.
@@ -231,7 +233,7 @@ impl Controller {
             out.push(Action::Close { conn });
             return;
         }
-        if self.lobby.len() == limits::PENDING_JOINS
+        if self.lobby.len() >= self.policy.strangers
             && let Some(oldest) = self.lobby.remove_oldest()
         {
             out.push(Action::Close { conn: oldest });

@@ -11,6 +11,7 @@ use ipmb_transport::memory::PeerMemory;
 use ipmb_transport::sys::{self, Fd, Interest, Listener, LockFile, Received, Socket};
 
 use super::{CONN_TAG, HOST_TIMER, LISTENER_TAG, Node};
+use crate::admission;
 use crate::controller::{Action, ConnId, Controller, Event, Policy};
 use crate::directory::{DirectoryReader, DirectoryWriter, Snapshot};
 use crate::identity::EndpointId;
@@ -64,7 +65,11 @@ impl Host {
         term: u32,
         seed: Option<Snapshot>,
     ) -> io::Result<Host> {
-        let policy = Policy { key: node.me.key.clone(), allowed_uids: node.me.allowed_uids.clone() };
+        let policy = Policy {
+            key: node.me.key.clone(),
+            allowed_uids: node.me.allowed_uids.clone(),
+            strangers: admission::strangers(limits::PENDING_JOINS),
+        };
         let controller = Controller::new(policy, term, node.me.id, seed, sys::now());
         let (writer, directory) = DirectoryWriter::create(&controller.snapshot())?;
         // Whoever connects from now on sees our credentials, not our predecessor's.
@@ -133,6 +138,8 @@ impl Host {
             let mut nonce = [0; 32];
             sys::fill_random(&mut nonce);
             self.handle(node, Event::Accepted { conn, uid: peer.uid, pid: peer.pid, nonce });
+            // What it has said already is judged before the next one costs a descriptor.
+            self.read(node, conn);
         }
     }
 

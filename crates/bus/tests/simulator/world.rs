@@ -13,6 +13,7 @@ use std::rc::Rc;
 use ipmb_bus::controller::{Action, ConnId, Controller, Event, Policy};
 use ipmb_bus::directory::Snapshot;
 use ipmb_bus::label::Label;
+use ipmb_bus::limits::PENDING_JOINS;
 use ipmb_bus::proof::{self, Key};
 use ipmb_bus::wire::{ClientFrame, EndpointId, JoinRequest, Refusal, ServerFrame};
 
@@ -246,7 +247,7 @@ impl World {
         }
         let seed = me.board.as_ref().map(|board| board.borrow().clone());
         let term = seed.as_ref().map_or(1, |seed| seed.term + 1);
-        let policy = Policy { key: self.key.clone(), allowed_uids: vec![UID, 0] };
+        let policy = Policy { key: self.key.clone(), allowed_uids: vec![UID, 0], strangers: PENDING_JOINS };
         let controller = Controller::new(policy, term, me.id, seed.clone(), self.now);
         self.audit.begin(&controller, seed.as_ref(), self.now);
         let board = Rc::new(RefCell::new(controller.snapshot()));

@@ -38,7 +38,8 @@ fn how(id: EndpointId) -> How {
 impl Bench {
     fn new(term: u32, seed: Option<Snapshot>) -> Self {
         let now = 100 * SECOND;
-        let policy = Policy { key: Key::derive("bus", b"token"), allowed_uids: vec![UID, 0] };
+        let policy =
+            Policy { key: Key::derive("bus", b"token"), allowed_uids: vec![UID, 0], strangers: limits::PENDING_JOINS };
         Self { controller: Controller::new(policy, term, ME, seed, now), now, conns: 0 }
     }
 
