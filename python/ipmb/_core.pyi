@@ -1,9 +1,13 @@
 # The native module as type checkers and editors see it. The signatures are written by hand and compared with the module
 # by stubtest; the docstrings are copied from the module by tools/stubs.py, and a test looks that they are.
 
-from collections.abc import Iterable, Iterator, Sequence
-from types import TracebackType
-from typing import Any, ClassVar, Final, Literal, Self, final, overload
+from collections.abc import Callable, Iterable, Iterator
+from io import BufferedRandom, BufferedReader, BufferedWriter, FileIO, TextIOWrapper
+from socket import socket
+from types import GenericAlias, TracebackType
+from typing import IO, Any, ClassVar, Final, Generic, Literal, NoReturn, Protocol, Self, TypeVar, final, overload, type_check_only
+
+from typing_extensions import Buffer as _Contiguous
 
 from ipmb.values import SelectorMode, Stats
 
@@ -11,23 +15,37 @@ __all__ = [
     "BUILTIN_TYPES",
     "PACKAGE",
     "PROTOCOL",
+    "Buffer",
+    "Bulk",
     "Endpoint",
     "EndpointInfo",
     "Label",
     "LabelOp",
+    "MemoryRegion",
+    "MemoryRegistry",
     "Message",
+    "Object",
     "Receiver",
     "Selector",
     "Sender",
+    "alloc",
     "close_all",
     "decode",
     "encode",
+    "find",
     "join",
 ]
 
 BUILTIN_TYPES: Final[dict[str, bytes]]
 PACKAGE: Final[str]
 PROTOCOL: Final[int]
+
+_T = TypeVar("_T")
+_T_co = TypeVar("_T_co", covariant=True)
+
+@type_check_only
+class _HasFileno(Protocol):
+    def fileno(self) -> int: ...
 
 @final
 class Label:
@@ -213,7 +231,90 @@ class EndpointInfo:
     def __getnewargs__(self) -> tuple[int, Label, int]: ...
 
 @final
-class Message:
+class Object:
+    def __new__(cls, fd_or_file: Object | int | _HasFileno, /) -> Self: ...
+    @property
+    def closed(self) -> bool: ...
+    def fileno(self) -> int: ...
+    def detach(self) -> int: ...
+    @overload
+    def open(self, mode: Literal["rb"] = "rb") -> BufferedReader: ...
+    @overload
+    def open(self, mode: Literal["wb", "ab"]) -> BufferedWriter: ...
+    @overload
+    def open(self, mode: Literal["r+b", "rb+", "w+b", "wb+"]) -> BufferedRandom: ...
+    @overload
+    def open(
+        self,
+        mode: Literal["r", "rt", "w", "wt", "a", "at", "r+", "w+"],
+        *,
+        buffering: int = -1,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+    ) -> TextIOWrapper: ...
+    @overload
+    def open(self, mode: Literal["rb", "wb", "ab", "r+b", "rb+"], *, buffering: Literal[0]) -> FileIO: ...
+    @overload
+    def open(
+        self,
+        mode: str = "rb",
+        *,
+        buffering: int = -1,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+    ) -> IO[Any]: ...
+    def socket(self) -> socket: ...
+    def close(self) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None: ...
+    def __reduce__(self) -> NoReturn: ...
+
+class Buffer:
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+
+@final
+class Bulk(Buffer):
+    @property
+    def size(self) -> int: ...
+    def __len__(self) -> int: ...
+    def write(self, offset: int, source: _Contiguous) -> None: ...
+
+@final
+class MemoryRegion(Buffer):
+    def __new__(cls, size: int) -> Self: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def ref_count(self) -> int: ...
+    @property
+    def frozen(self) -> bool: ...
+    @property
+    def closed(self) -> bool: ...
+    def __len__(self) -> int: ...
+    def map(self, offset: int = 0, size: int | None = None) -> memoryview: ...
+    def clone(self) -> MemoryRegion: ...
+    def freeze(self) -> None: ...
+    def close(self) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None: ...
+    def __reduce__(self) -> NoReturn: ...
+
+@final
+class MemoryRegistry:
+    def __new__(cls) -> Self: ...
+    def alloc(
+        self, min_size: int, tag: str | None = None, free: Callable[[], object] | None = None
+    ) -> MemoryRegion: ...
+    def maintain(self) -> None: ...
+
+@final
+class Message(Generic[_T_co]):
     """What is sent and what `recv` returns: where it goes, and what it carries.
 
     Args:
@@ -241,23 +342,32 @@ class Message:
     def __new__(
         cls,
         selector: Selector | LabelOp | str,
-        payload: object,
-        objects: Sequence[object] = (),
-        memory_regions: Sequence[object] = (),
+        payload: _T_co,
+        objects: Iterable[Object | int | _HasFileno] = (),
+        memory_regions: Iterable[MemoryRegion] = (),
     ) -> Self: ...
+    @classmethod
+    def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
     @property
     def selector(self) -> Selector: ...
     @property
-    def payload(self) -> Any: ...
+    def payload(self) -> _T_co: ...
     @property
-    def objects(self) -> tuple[object, ...]: ...
+    def objects(self) -> tuple[Object, ...]: ...
     @property
-    def memory_regions(self) -> tuple[object, ...]: ...
+    def memory_regions(self) -> tuple[MemoryRegion, ...]: ...
     @property
     def sender(self) -> EndpointInfo: ...
     @property
     def redelivered(self) -> bool: ...
-    def reply(self, payload: object, *, timeout: float | None = None) -> int:
+    def reply(
+        self,
+        payload: object,
+        *,
+        objects: Iterable[Object | int | _HasFileno] = (),
+        memory_regions: Iterable[MemoryRegion] = (),
+        timeout: float | None = None,
+    ) -> int:
         """Sends a payload back to the one who sent this message.
 
         Args:
@@ -298,7 +408,7 @@ class Sender:
     @overload
     def send(
         self,
-        selector: Message,
+        selector: Message[Any],
         /,
         *,
         timeout: float | None = None,
@@ -311,8 +421,8 @@ class Sender:
         /,
         payload: object,
         *,
-        objects: Sequence[object] = (),
-        memory_regions: Sequence[object] = (),
+        objects: Iterable[Object | int | _HasFileno] = (),
+        memory_regions: Iterable[MemoryRegion] = (),
         ttl: float | None = ...,
         timeout: float | None = None,
         overflow: Literal["block", "error", "drop"] = "block",
@@ -367,12 +477,14 @@ class Sender:
     ) -> None: ...
 
 @final
-class Receiver:
+class Receiver(Generic[_T]):
     """The receiving half of an endpoint. Many threads may share one.
 
     Iterating over it gives messages until it is closed. It is a context manager that closes it.
     """
-    def recv(self, timeout: float | None = None) -> Message:
+    @classmethod
+    def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
+    def recv(self, timeout: float | None = None) -> Message[_T]:
         """Takes the next message, and waits for it. Ctrl-C interrupts it.
 
         Args:
@@ -397,7 +509,7 @@ class Receiver:
             1
             [1, 2.5, b'x']
         """
-    def recv_many(self, limit: int, timeout: float | None = None) -> list[Message]:
+    def recv_many(self, limit: int, timeout: float | None = None) -> list[Message[_T]]:
         """Takes up to `limit` messages, and waits only for the first.
 
         Args:
@@ -443,7 +555,7 @@ class Receiver:
         Iteration ends. Closing the sender too leaves the bus. Closing twice is fine.
         """
     def __iter__(self) -> Self: ...
-    def __next__(self) -> Message: ...
+    def __next__(self) -> Message[_T]: ...
     def __enter__(self) -> Self: ...
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
@@ -486,3 +598,6 @@ def encode(payload: object) -> tuple[bytes, bytes]:
 
 def decode(type_id: bytes, data: bytes) -> Any:
     """The payload that travelled as these bytes under this UUID."""
+
+def alloc(size: int) -> Bulk: ...
+def find(buffer: _Contiguous) -> Bulk | None: ...

@@ -79,7 +79,7 @@ pub(crate) fn invalid(error: &InvalidArgument) -> PyErr {
     PyValueError::new_err(error.to_string())
 }
 
-fn os_error(error: &std::io::Error, text: String) -> PyErr {
+pub(crate) fn os_error(error: &std::io::Error, text: String) -> PyErr {
     match error.raw_os_error() {
         Some(number) => PyOSError::new_err((number, text)),
         None => PyOSError::new_err(text),

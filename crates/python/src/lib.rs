@@ -8,11 +8,13 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod attachments;
 mod endpoint;
 mod errors;
 mod label;
 mod message;
 mod msgpack;
+mod object;
 mod payload;
 mod peer;
 mod receiver;
@@ -37,6 +39,8 @@ mod _core {
     use crate::label::{Label, LabelOp};
     #[pymodule_export]
     use crate::message::Message;
+    #[pymodule_export]
+    use crate::object::Object;
     #[pymodule_export]
     use crate::peer::EndpointInfo;
     #[pymodule_export]

@@ -9,7 +9,7 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
-use crate::errors::a_type;
+use crate::attachments::{Attachments, Held};
 use crate::peer::EndpointInfo;
 use crate::selector::{Selector, parse_selector};
 use crate::sender::Sender;
@@ -20,30 +20,37 @@ use crate::sender::Sender;
 ///     selector: A `Selector`; a `LabelOp` or a string alone mean unicast.
 ///     payload: None, bool, int (-2**63 to 2**64-1), float, str, bytes or any contiguous buffer, or lists and dicts of
 ///         these. It is encoded when it is sent.
-///     objects: Empty: this version carries no objects.
-///     memory_regions: Empty: this version carries no memory regions.
+///     objects: Descriptors that travel with it: `Object`s, numbers, or anything with a `fileno()`; at most 1012. A
+///         duplicate is made here of whatever is no `Object`.
+///     memory_regions: `MemoryRegion`s that travel with it.
 ///
 /// Attributes:
 ///     selector: The selector it was sent with.
 ///     payload: The payload.
 ///     sender: `EndpointInfo` of the one who sent it, as the kernel and the directory know it; only on a received one.
 ///     redelivered: Whether another receiver got it first and died with it unread.
+///     objects: What is attached, a tuple of `Object`. What is taken from here and kept stays open; the rest is closed
+///         with the message: by `close`, at the end of a `with` block, or when nobody holds the message any more.
+///     memory_regions: The same for a tuple of `MemoryRegion`.
 ///
 /// Raises:
-///     TypeError, ValueError: An argument is of the wrong type or out of its bounds.
+///     TypeError, ValueError: An argument is of the wrong type or out of its bounds, or closed.
+///     OSError: This process has too many open files.
 ///
 /// Example:
 ///     >>> import ipmb
 ///     >>> message = ipmb.Message("earth", {"height": 3})
 ///     >>> message.selector, message.payload
 ///     (Selector.unicast('earth'), {'height': 3})
-#[pyclass(frozen, module = "ipmb")]
+#[pyclass(frozen, generic, module = "ipmb")]
 pub(crate) struct Message {
     pub(crate) payload: Py<PyAny>,
     origin: Py<Origin>,
     /// The way back for a received one: the sender of the endpoint that received it.
     back: Option<Py<Sender>>,
     redelivered: bool,
+    /// `None` for most: what came or goes with the payload.
+    held: Option<Box<Held>>,
 }
 
 /// Where a message goes and who sent it. Messages of one route from one peer share it, so that each is quick to make. It
@@ -63,36 +70,26 @@ impl Origin {
 }
 
 impl Message {
-    pub(crate) fn received(payload: Py<PyAny>, origin: Py<Origin>, back: Py<Sender>, redelivered: bool) -> Message {
-        Message { payload, origin, back: Some(back), redelivered }
+    #[inline]
+    pub(crate) fn received(
+        payload: Py<PyAny>,
+        origin: Py<Origin>,
+        back: Py<Sender>,
+        redelivered: bool,
+        held: Option<Box<Held>>,
+    ) -> Message {
+        Message { payload, origin, back: Some(back), redelivered, held }
+    }
+
+    /// What is sent with the payload.
+    #[inline]
+    pub(crate) fn attachments(&self, py: Python<'_>) -> PyResult<Attachments> {
+        self.held.as_ref().map_or_else(|| Ok(Attachments::default()), |held| held.attachments(py))
     }
 
     /// The selector, as an object that is always the same: it is a key of the route cache.
     pub(crate) fn selector_object(&self) -> &Py<Selector> {
         &self.origin.get().selector
-    }
-}
-
-/// Refuses attachments, which no message of this version carries.
-#[inline]
-pub(crate) fn no_attachments(argument: &str, given: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
-    given.map_or(Ok(()), |given| refuse_attachments(argument, given))
-}
-
-#[cold]
-fn refuse_attachments(argument: &str, given: &Bound<'_, PyAny>) -> PyResult<()> {
-    if given.cast_exact::<PyTuple>().is_ok_and(|tuple| tuple.is_empty()) {
-        return Ok(());
-    }
-    let mut items = given
-        .try_iter()
-        .map_err(|_| PyTypeError::new_err(format!("{argument} is {}: give an iterable", a_type(given))))?;
-    match items.next() {
-        None => Ok(()),
-        Some(item) => Err(PyTypeError::new_err(format!(
-            "{argument}[0] is {}: this version of ipmb sends payloads only, without attachments",
-            a_type(&item?)
-        ))),
     }
 }
 
@@ -106,14 +103,13 @@ impl Message {
         objects: Option<&Bound<'_, PyAny>>,
         memory_regions: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
-        no_attachments("objects", objects)?;
-        no_attachments("memory_regions", memory_regions)?;
+        let held = Held::made(selector.py(), objects, memory_regions)?;
         let kept = match selector.cast::<Selector>() {
             Ok(selector) => selector.clone().unbind(),
             Err(_) => Py::new(selector.py(), Selector { core: parse_selector(selector)? })?,
         };
         let origin = Py::new(selector.py(), Origin { selector: kept, sender: None })?;
-        Ok(Self { payload, origin, back: None, redelivered: false })
+        Ok(Self { payload, origin, back: None, redelivered: false, held })
     }
 
     #[getter]
@@ -128,13 +124,13 @@ impl Message {
     }
 
     #[getter]
-    fn objects<'py>(&self, py: Python<'py>) -> Bound<'py, PyTuple> {
-        PyTuple::empty(py)
+    fn objects(&self, py: Python<'_>) -> PyResult<Py<PyTuple>> {
+        self.held.as_ref().map_or_else(|| Ok(PyTuple::empty(py).unbind()), |held| held.objects(py))
     }
 
     #[getter]
-    fn memory_regions<'py>(&self, py: Python<'py>) -> Bound<'py, PyTuple> {
-        PyTuple::empty(py)
+    fn memory_regions(&self, py: Python<'_>) -> PyResult<Py<PyTuple>> {
+        self.held.as_ref().map_or_else(|| Ok(PyTuple::empty(py).unbind()), |held| held.memory_regions(py))
     }
 
     #[getter]
@@ -153,7 +149,7 @@ impl Message {
     /// Sends a payload back to the one who sent this message.
     ///
     /// Args:
-    ///     payload: As for `Sender.send`.
+    ///     payload: As for `Sender.send`, and so are `objects` and `memory_regions`.
     ///     timeout: Seconds to wait for room, 0 or more; None waits for ever.
     ///
     /// Returns:
@@ -173,16 +169,35 @@ impl Message {
     ///     1
     ///     1
     ///     'pong'
-    #[pyo3(signature = (payload, *, timeout = None))]
-    fn reply(&self, payload: &Bound<'_, PyAny>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<usize> {
+    #[pyo3(
+        signature = (payload, *, objects = None, memory_regions = None, timeout = None),
+        text_signature = "($self, payload, *, objects=(), memory_regions=(), timeout=None)"
+    )]
+    fn reply(
+        &self,
+        payload: &Bound<'_, PyAny>,
+        objects: Option<&Bound<'_, PyAny>>,
+        memory_regions: Option<&Bound<'_, PyAny>>,
+        timeout: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<usize> {
         match (&self.back, &self.origin.get().sender) {
-            (Some(back), Some(sender)) => back.get().send_to(sender.get().id(), payload, timeout),
+            (Some(back), Some(sender)) => {
+                let attachments = Attachments::parse(objects, memory_regions)?;
+                back.get().send_to(sender.get().id(), payload, attachments, timeout)
+            }
             _ => Err(PyTypeError::new_err("only a received message can be replied to")),
         }
     }
 
     /// Releases what is attached. The payload stays readable. Closing twice is fine.
-    fn close(&self) {}
+    ///
+    /// What a program has taken out of `objects` or `memory_regions` and still holds stays open; nobody can take
+    /// anything after this (ValueError). A message that nobody holds any more is closed too.
+    fn close(&self) {
+        if let Some(held) = &self.held {
+            held.close();
+        }
+    }
 
     fn __enter__(slf: Py<Self>) -> Py<Self> {
         slf

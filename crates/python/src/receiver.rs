@@ -10,10 +10,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ipmb_bus::selector::Selector;
 use ipmb_bus::{Build, Face, Incoming, Peer, Polled};
 use ipmb_transport::blob::Blob;
+use ipmb_transport::sys::Fd;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyInt, PyList};
 
 use crate::arguments::Timeout;
+use crate::attachments::{Attachments, Held};
 use crate::endpoint::Anchor;
 use crate::errors::{self, from_recv, wrong_type, wrong_value};
 use crate::message::{Message, Origin};
@@ -24,7 +26,7 @@ use crate::waiting::{detached, interruptible};
 /// The receiving half of an endpoint. Many threads may share one.
 ///
 /// Iterating over it gives messages until it is closed. It is a context manager that closes it.
-#[pyclass(frozen, module = "ipmb")]
+#[pyclass(frozen, generic, module = "ipmb")]
 pub(crate) struct Receiver {
     core: ipmb_bus::Receiver,
     /// The payload types it takes; `None`: all that are known.
@@ -42,6 +44,7 @@ struct Taken {
     body: Body,
     from: From,
     redelivered: bool,
+    objects: Vec<Fd>,
 }
 
 /// Who sent it to where.
@@ -104,12 +107,13 @@ impl Receiver {
             Ok(Polled::Empty) => return Ok(None),
             Err(error) => return Err(from_recv(py, &error)),
         }
-        let Some(Taken { body, from, redelivered }) = taken else { return Ok(None) };
+        let Some(Taken { body, from, redelivered, objects }) = taken else { return Ok(None) };
         let payload = match body {
             Body::Built(built) => built.value(py)?,
             Body::Large(type_id, blob) => read_large(py, type_id, &blob)?,
         };
-        Py::new(py, Message::received(payload, from.origin(py)?, this.back.clone_ref(py), redelivered)).map(Some)
+        let held = if objects.is_empty() { None } else { Some(hold(py, objects)?) };
+        Py::new(py, Message::received(payload, from.origin(py)?, this.back.clone_ref(py), redelivered, held)).map(Some)
     }
 
     /// Takes a message out of its ring. Runs no Python code.
@@ -128,7 +132,8 @@ impl Receiver {
             None => Body::Built(payload::receive(py, type_id, incoming.len(), |into| incoming.read(into))),
             Some(blob) => Body::Large(type_id, blob),
         };
-        *taken = Some(Taken { body, from, redelivered });
+        let objects = incoming.take_descriptors();
+        *taken = Some(Taken { body, from, redelivered, objects });
         Build::Take(())
     }
 
@@ -175,6 +180,11 @@ impl Receiver {
             }
         }
     }
+}
+
+#[cold]
+fn hold(py: Python<'_>, objects: Vec<Fd>) -> PyResult<Box<Held>> {
+    Held::received(py, Attachments { objects }).map(Box::new)
 }
 
 /// Reads a payload that came in a memory file, with the interpreter lock released.

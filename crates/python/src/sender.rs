@@ -16,9 +16,10 @@ use pyo3::prelude::*;
 use pyo3::types::PyString;
 
 use crate::arguments::{Argument, Timeout};
+use crate::attachments::Attachments;
 use crate::endpoint::Anchor;
 use crate::errors::{from_send, wrong_type, wrong_value};
-use crate::message::{Message, no_attachments};
+use crate::message::Message;
 use crate::payload;
 use crate::selector::{parse_selector, parse_ttl};
 use crate::waiting::{detached, interruptible};
@@ -96,11 +97,12 @@ impl Sender {
         &self,
         id: EndpointId,
         payload: &Bound<'_, PyAny>,
+        attachments: Attachments,
         timeout: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<usize> {
         let timeout = timeout.map_or(Ok(Timeout::Never), Timeout::parse)?;
         let route = || self.core.intern_endpoint(id).map_err(|error| from_send(payload.py(), &error));
-        self.push(payload, timeout, Overflow::Block, route)
+        self.push(payload, attachments, timeout, Overflow::Block, route)
     }
 
     /// The table of routes was collected: nothing known of it holds any more.
@@ -115,6 +117,7 @@ impl Sender {
     fn push<'py>(
         &self,
         payload: &Bound<'py, PyAny>,
+        attachments: Attachments,
         timeout: Timeout,
         overflow: Overflow,
         route: impl Fn() -> PyResult<RouteId>,
@@ -128,7 +131,7 @@ impl Sender {
         } else {
             detached(py, || prepare(bytes)).map_err(|error| from_send(py, &error))?
         };
-        let mut out = Outgoing::new(number, encoded.type_id.to_be_bytes(), body, Vec::new(), overflow)
+        let mut out = Outgoing::new(number, encoded.type_id.to_be_bytes(), body, attachments.objects, overflow)
             .map_err(|error| from_send(py, &error))?;
         match self.core.try_send(&mut out) {
             Ok(Progress::Done(reached)) => Ok(reached),
@@ -201,8 +204,9 @@ impl Sender {
     ///         a string alone mean unicast.
     ///     payload: None, bool, int (-2**63 to 2**64-1), float, str, bytes or any contiguous buffer, or lists and dicts
     ///         of these; at most 4 GiB.
-    ///     objects: Empty: this version carries no objects.
-    ///     memory_regions: Empty: this version carries no memory regions.
+    ///     objects: Descriptors to send along: `Object`s, numbers, or anything with a `fileno()`; at most 1012. They stay
+    ///         the caller's, who may close them as soon as this has returned; each receiver gets duplicates.
+    ///     memory_regions: `MemoryRegion`s to send along, at most 253; each receiver holds them too from now on.
     ///     ttl: Seconds that the message waits while nobody matches, 0 or more; None and infinity are for ever. In the
     ///         place of the selector's own.
     ///     timeout: Seconds to wait for room, 0 or more; None waits for ever.
@@ -214,7 +218,8 @@ impl Sender {
     ///     In how many endpoints' rings the message is. 0: nobody matched; with a ttl it now waits.
     ///
     /// Raises:
-    ///     TypeError, ValueError: An argument is of the wrong type or out of its bounds; nothing was sent.
+    ///     TypeError, ValueError: An argument is of the wrong type, out of its bounds or closed; nothing was sent.
+    ///     OSError: This process has too many open files; nothing was sent.
     ///     SendTimeout: No room in time; its `delivered` says how many have the message.
     ///     Full: No room and `overflow="error"`, or waiting could never help.
     ///     TooLarge: The payload is over the maximum.
@@ -248,17 +253,21 @@ impl Sender {
         let py = selector.py();
         let timeout = timeout.map_or(Ok(Timeout::Never), Timeout::parse)?;
         let overflow = parse_overflow(&overflow)?;
-        no_attachments("objects", objects)?;
-        no_attachments("memory_regions", memory_regions)?;
         if let Ok(message) = selector.cast_exact::<Message>() {
-            for (argument, given) in [("payload", payload.given()), ("ttl", ttl.given())] {
+            for (argument, given) in [
+                ("payload", payload.given()),
+                ("ttl", ttl.given()),
+                ("objects", objects),
+                ("memory_regions", memory_regions),
+            ] {
                 if given.is_some() {
                     return Err(not_with_a_message(argument));
                 }
             }
             let message = message.get();
             let target = message.selector_object().bind(py).as_any();
-            return self.push(message.payload.bind(py), timeout, overflow, || self.route(target));
+            let attachments = message.attachments(py)?;
+            return self.push(message.payload.bind(py), attachments, timeout, overflow, || self.route(target));
         }
         let Some(payload) = payload.given() else {
             return Err(match parse_selector(selector) {
@@ -268,13 +277,14 @@ impl Sender {
                 Err(error) => error,
             });
         };
+        let attachments = Attachments::parse(objects, memory_regions)?;
         match ttl.given() {
-            None => self.push(payload, timeout, overflow, || self.route(selector)),
+            None => self.push(payload, attachments, timeout, overflow, || self.route(selector)),
             Some(ttl) => {
                 let mut waiting = (*parse_selector(selector)?).clone();
                 waiting.ttl = parse_ttl(ttl)?;
                 let waiting = Arc::new(waiting);
-                self.push(payload, timeout, overflow, || self.intern(py, &waiting))
+                self.push(payload, attachments, timeout, overflow, || self.intern(py, &waiting))
             }
         }
     }

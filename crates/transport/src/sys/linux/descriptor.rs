@@ -5,7 +5,7 @@
 
 use std::io;
 use std::mem;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use crate::fork;
 
@@ -34,7 +34,7 @@ impl Fd {
     /// # Panics
     /// In a child of the process that made it: there is nothing to give.
     pub fn into_owned(mut self) -> OwnedFd {
-        assert!(self.alive(), "a descriptor from before the fork");
+        assert!(self.is_alive(), "a descriptor from before the fork");
         let _guard = fork::guard();
         let fd = self.inner.take().expect("taken only here and in drop");
         fork::unregister(fd.as_raw_fd());
@@ -51,12 +51,32 @@ impl Fd {
         create(|| fd.try_clone_to_owned())
     }
 
+    /// An owned second descriptor for the open file behind a number, as a program hands it over; `None` if the number is
+    /// not open. What it is, is the program's business.
+    pub fn duplicate_number(number: RawFd) -> io::Result<Option<Fd>> {
+        let made = create(|| {
+            // Standard streams that a program has closed leave low numbers free, which its children take for theirs.
+            // SAFETY: the call takes any number, and makes a new descriptor or fails.
+            let made = unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 3) };
+            if made < 0 {
+                return Err(io::Error::last_os_error());
+            }
+            // SAFETY: the kernel has just made it, and nobody else knows it.
+            Ok(unsafe { OwnedFd::from_raw_fd(made) })
+        });
+        match made {
+            Err(error) if error.raw_os_error() == Some(libc::EBADF) => Ok(None),
+            made => made.map(Some),
+        }
+    }
+
     /// The number, for messages and for waiting elsewhere. In a forked child it is one that nobody has.
     pub fn raw(&self) -> RawFd {
         self.as_fd().as_raw_fd()
     }
 
-    fn alive(&self) -> bool {
+    /// Whether it is open: not in a forked child of the process that made it.
+    pub fn is_alive(&self) -> bool {
         self.born == fork::generation()
     }
 }
@@ -64,7 +84,7 @@ impl Fd {
 impl AsFd for Fd {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match &self.inner {
-            Some(fd) if self.alive() => fd.as_fd(),
+            Some(fd) if self.is_alive() => fd.as_fd(),
             // SAFETY: the number is not -1, and no open descriptor can have it, so nobody's is borrowed.
             _ => unsafe { BorrowedFd::borrow_raw(DEAD) },
         }
@@ -75,7 +95,7 @@ impl Drop for Fd {
     fn drop(&mut self) {
         let Some(fd) = self.inner.take() else { return };
         let _guard = fork::guard();
-        if self.alive() {
+        if self.is_alive() {
             fork::unregister(fd.as_raw_fd());
             drop(fd);
         } else {
