@@ -1,0 +1,248 @@
+"""numpy arrays and scalars as payloads.
+
+The dtype travels as a description of our own, not as `dtype.descr` or a pickle: it covers every layout (gaps, overlaps,
+titles, fields out of order), and what a peer sends is checked against a closed grammar before numpy sees it, so no
+description can name an object or reach for memory that is not there.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final, get_args, get_origin
+
+import msgspec
+import numpy as np
+
+from ipmb.buffers import ALIGNMENT, part
+
+if TYPE_CHECKING:
+    from ipmb.buffers import Packer
+
+CODE: Final = 4
+
+_FORTRAN: Final = 1
+_SCALAR: Final = 2
+
+#: How deep fields may be nested in fields.
+_DEPTH: Final = 32
+
+#: Dimensions of the largest array that numpy makes.
+_DIMENSIONS: Final = 64
+
+_PLAIN: Final = re.compile(
+    r"[<>|](?:b1|[iu][1248]|f(?:2|4|8|12|16)|c(?:8|16|24|32)|[SUV][0-9]{1,10}"
+    r"|[mM]8(?:\[[0-9]{0,10}(?:Y|M|W|D|h|m|s|ms|us|ns|ps|fs|as)(?:/[0-9]{1,10})?\])?)"
+)
+
+
+class _Array(msgspec.Struct, array_like=True, frozen=True):
+    """An array without its bytes; the last is these themselves, or where in the bulk they begin."""
+
+    dtype: str | list[Any]
+    shape: tuple[int, ...]
+    flags: int
+    data: memoryview | int
+
+
+_ENCODE: Final = msgspec.msgpack.Encoder().encode
+_DECODE: Final = msgspec.msgpack.Decoder(_Array).decode
+
+
+def pack(value: np.ndarray[Any, Any] | np.generic, packer: Packer) -> bytes:
+    """Describes an array or a scalar.
+
+    Raises:
+        TypeError: Its elements are objects of Python, or of a dtype that is not numpy's own, or some are masked.
+    """
+    if isinstance(value, np.ma.MaskedArray):
+        msg = "payload is a masked numpy array: give its .data and its .mask, or .filled(...)"
+        raise TypeError(msg)
+    if isinstance(value, np.generic):
+        return _pack_scalar(value)
+    # Subclasses arrive as plain arrays.
+    array = np.asarray(value)
+    flags = 0
+    if array.flags.fnc:
+        array, flags = array.T, _FORTRAN
+    shape = array.shape[::-1] if flags else array.shape
+    description = _describe(array.dtype)
+    if not packer.goes_out(array.nbytes):
+        # numpy moves fields one by one, and what is between them would come from memory that nobody has written.
+        return _ENCODE(_Array(description, shape, flags, memoryview(_raw(array).tobytes())))
+    if array.flags.c_contiguous:
+        offset = packer.add(array.nbytes, array.reshape(-1).view(np.uint8))
+    else:
+
+        def fill(room: memoryview) -> None:
+            source = _raw(array)
+            np.copyto(np.ndarray(source.shape, source.dtype, room), source)
+
+        offset = packer.add(array.nbytes, None, fill)
+    return _ENCODE(_Array(description, shape, flags, offset))
+
+
+def _raw(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The same elements, as mere bytes when they have fields: copying takes those as they are, gaps included."""
+    return array if array.dtype.names is None else array.view(np.dtype((np.void, array.dtype.itemsize)))
+
+
+def _pack_scalar(value: np.generic) -> bytes:
+    description: str | list[Any]
+    # These two end in zeros that an array would drop.
+    if isinstance(value, np.str_):
+        description, data = f"<U{len(value)}", value.encode("utf-32-le", "surrogatepass")
+    elif isinstance(value, np.bytes_):
+        data = bytes(value)
+        description = f"|S{len(data)}"
+    else:
+        array = np.asarray(value)
+        description, data = _describe(array.dtype), array.tobytes()
+    return _ENCODE(_Array(description, (), _SCALAR, memoryview(data)))
+
+
+def unpack(data: bytes | memoryview, bulk: memoryview | None) -> object:
+    """The array or scalar that was described so: aligned to 64 bytes and read-only.
+
+    Raises:
+        ValueError, TypeError, OverflowError: The bytes describe none.
+    """
+    head = _DECODE(data)
+    dtype = _dtype(head.dtype) if isinstance(head.dtype, str) else _structured(head.dtype, _DEPTH)
+    if len(head.shape) > _DIMENSIONS:
+        msg = f"an array has {len(head.shape)} dimensions: numpy has {_DIMENSIONS} at most"
+        raise ValueError(msg)
+    size = dtype.itemsize
+    for length in head.shape:
+        if length < 0:
+            msg = f"an array has the shape {head.shape}"
+            raise ValueError(msg)
+        size *= length
+    if isinstance(head.data, int):
+        room, start = part(bulk, head.data, size), 0
+    else:
+        if head.data.nbytes != size:
+            msg = f"an array of dtype {dtype} and shape {head.shape} has {head.data.nbytes} bytes instead of {size}"
+            raise ValueError(msg)
+        if head.flags & _SCALAR and dtype.char in "US":
+            return _text(dtype, head.data)
+        room, start = _aligned(head.data)
+    array: np.ndarray[Any, Any]
+    array = np.ndarray(head.shape, dtype, room, start, None, "F" if head.flags & _FORTRAN else "C")
+    return array[()] if head.flags & _SCALAR and not head.shape else array
+
+
+def _aligned(data: memoryview) -> tuple[memoryview, int]:
+    """A read-only copy, and where in it a multiple of `ALIGNMENT` is."""
+    room = bytearray(data.nbytes + ALIGNMENT - 1)
+    start = -ctypes.addressof(ctypes.c_char.from_buffer(room)) % ALIGNMENT
+    room[start : start + data.nbytes] = data
+    return memoryview(room).toreadonly(), start
+
+
+def _text(dtype: np.dtype[Any], data: memoryview) -> np.generic:
+    if dtype.char == "S":
+        return np.bytes_(bytes(data))
+    return np.str_(bytes(data).decode("utf-32-be" if dtype.str[0] == ">" else "utf-32-le", "surrogatepass"))
+
+
+def convert(kind: Any, value: object) -> object:
+    """A received value as a field of type `kind`: an array class, also with parameters, or a class of scalars.
+
+    Raises:
+        TypeError: It is none, or its elements are of another type.
+    """
+    wanted = get_origin(kind) or kind
+    if issubclass(wanted, np.generic) and isinstance(value, (bool, int, float, complex, str, bytes)):
+        # Those that are numbers or text of Python, too, may travel as such.
+        value = wanted(value)
+    if issubclass(wanted, np.ndarray):
+        wanted = np.ndarray  # subclasses arrive as plain arrays
+    if not isinstance(value, wanted):
+        msg = f"it is a {type(value).__name__}, not a {wanted.__name__}"
+        raise TypeError(msg)
+    if isinstance(value, np.ndarray):
+        elements = get_args(get_args(kind)[1])[0] if len(get_args(kind)) == 2 else None
+        if isinstance(elements, type) and not issubclass(value.dtype.type, elements):
+            msg = f"it is an array of dtype {value.dtype}, not of {elements.__name__}"
+            raise TypeError(msg)
+    return value
+
+
+# The dtype, as a string where it has no fields; equal dtypes are described equally.
+
+
+@lru_cache(256)
+def _describe(dtype: np.dtype[Any], depth: int = _DEPTH) -> str | list[Any]:
+    if dtype.hasobject:
+        msg = (
+            f"payload is a numpy array of dtype {dtype}: give numbers, times, bytes or strings of a fixed length, "
+            "or a list of the objects"
+        )
+        raise TypeError(msg)
+    if depth == 0:
+        msg = f"payload is a numpy array with fields nested more than {_DEPTH} deep: flatten them"
+        raise TypeError(msg)
+    if dtype.subdtype is not None:
+        base, shape = dtype.subdtype
+        return [_describe(base, depth - 1), list(shape)]
+    if dtype.names is None:
+        if _PLAIN.fullmatch(dtype.str) is None or np.dtype(dtype.str) != dtype:
+            msg = f"payload is a numpy array of dtype {dtype}, which is not numpy's own: give a view of one that is"
+            raise TypeError(msg)
+        return dtype.str
+    fields = []
+    for name in dtype.names:
+        member, offset, *title = dtype.fields[name]  # type: ignore[index] # there are fields where there are names
+        if title and not isinstance(title[0], str):
+            msg = f"payload is a numpy array whose field {name!r} has {title[0]!r} as its title: give a str, or none"
+            raise TypeError(msg)
+        fields.append([name, offset, title[0] if title else None, _describe(member, depth - 1)])
+    return [dtype.itemsize, dtype.isalignedstruct, fields]
+
+
+@lru_cache(256)
+def _dtype(text: str) -> np.dtype[Any]:
+    if _PLAIN.fullmatch(text) is None:
+        msg = f"{text[:40]!r} is no dtype"
+        raise ValueError(msg)
+    return np.dtype(text)
+
+
+def _structured(description: list[Any], depth: int) -> np.dtype[Any]:
+    match description:
+        case _ if depth == 0:
+            msg = f"a dtype has fields nested more than {_DEPTH} deep"
+            raise ValueError(msg)
+        case [base, [*shape]] if all(type(length) is int for length in shape):
+            array: np.dtype[Any] = np.dtype((_member(base, depth), tuple(shape)))
+            return array
+        case [int(itemsize), bool(aligned), [*fields]]:
+            names, offsets, titles, formats = [], [], [], []
+            for field in fields:
+                match field:
+                    case [str(name), int(offset), str() | None as title, member]:
+                        names.append(name)
+                        offsets.append(offset)
+                        titles.append(title)
+                        formats.append(_member(member, depth))
+                    case _:
+                        msg = "a field of a dtype is described wrongly"
+                        raise ValueError(msg)
+            layout: Any = {"names": names, "formats": formats, "offsets": offsets, "itemsize": itemsize}
+            if any(title is not None for title in titles):
+                layout["titles"] = titles
+            structure: np.dtype[Any] = np.dtype(layout, align=aligned)
+            return structure
+    msg = f"a dtype is described by a list of {len(description)}"
+    raise ValueError(msg)
+
+
+def _member(description: object, depth: int) -> np.dtype[Any]:
+    if isinstance(description, str):
+        return _dtype(description)
+    if isinstance(description, list):
+        return _structured(description, depth - 1)
+    msg = f"a dtype is described by a {type(description).__name__}"
+    raise ValueError(msg)
