@@ -31,7 +31,7 @@ def _raw_fork() -> int:
     return int(ctypes.PyDLL(None).fork())
 
 
-def _in_child(fork: Callable[[], int], look: Callable[[], Any]) -> Any:
+def in_child(fork: Callable[[], int], look: Callable[[], Any]) -> Any:
     """Fork, let the child look, and return what it saw."""
     read_end, write_end = os.pipe()
     pid = fork()
@@ -75,7 +75,7 @@ def _look() -> dict[str, Any]:
 
 
 def look_after_fork(*, raw: bool = False) -> Any:
-    return _in_child(_raw_fork if raw else os.fork, _look)
+    return in_child(_raw_fork if raw else os.fork, _look)
 
 
 def close_after_fork() -> Any:
@@ -85,7 +85,7 @@ def close_after_fork() -> Any:
         end = roles.ends[roles.MAIN]
         return _outcome(end.close)
 
-    return _in_child(os.fork, close)
+    return in_child(os.fork, close)
 
 
 def join_after_fork(bus: str, to: str) -> Any:
@@ -95,7 +95,7 @@ def join_after_fork(bus: str, to: str) -> Any:
         with ipmb.join(bus, "child", timeout=10.0) as (sender, _):
             return sender.send(to, b"from the child", timeout=5.0)
 
-    return _in_child(os.fork, join)
+    return in_child(os.fork, join)
 
 
 def fork_and_stay() -> int:
@@ -137,7 +137,7 @@ def fork_while_busy(to: str, count: int, payload: int) -> tuple[int, list[Any]]:
     thread.start()
     odd = []
     for _ in range(count):
-        found = _in_child(os.fork, _look)
+        found = in_child(os.fork, _look)
         if not (isinstance(found, dict) and found["send"] == "Forked" and not found["descriptors"]):
             odd.append(found)
     stop.set()
