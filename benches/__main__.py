@@ -1,12 +1,13 @@
-"""``python -m benches``: all peers, all sizes, in rounds that take turns.
+"""``python -m benches [bytes] [typed] [arrays] [objects]``: all peers of each group, in rounds that take turns.
 
-With ``QUICK=1`` in the environment a run takes under two minutes; the figures are the same, with a wider
-spread.
+With ``QUICK=1`` in the environment a run of everything takes under three minutes; the figures are the same,
+with a wider spread. Without a name every group runs.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,59 +16,91 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from benches import machine, peers
+from benches import groups, machine, peers
 from benches.pair import BenchError, Pair
-from benches.report import KINDS, Report, size_name
-
-SIZES = [16, 64, 1 << 10, 16 << 10, 64 << 10, 1 << 20]
-
-#: (rounds, seconds of one measurement)
-FULL = (9, 0.8)
-QUICK = (5, 0.25)
+from benches.report import Report, write
 
 
-def available(chosen: tuple[str, ...], console: Console) -> dict[str, peers.Peer]:
-    """The peers that were asked for and are installed; the first one is ours."""
+def available(group: str, chosen: tuple[str, ...], console: Console) -> dict[str, peers.Peer]:
+    """The peers of a group that were asked for and are installed; ours, and the limit, in any case."""
     found = {}
-    for module in peers.names():
-        if chosen and module != "ipmb" and module not in chosen:
+    for module in peers.names(group):
+        if chosen and not module.startswith(("ipmb", "codec", "limit")) and module not in chosen:
             continue
         try:
-            found[module] = peers.load(module)
+            found[module] = peers.load(group, module)
         except ImportError as error:
-            console.print(f"  [yellow]{module} is not here: {error}[/yellow]")
-        else:
-            console.print(f"  {found[module].name} {found[module].version()}")
+            console.print(f"  [yellow]{module} is left out: {error}[/yellow]")
     return found
 
 
-def run(report: Report, pairs: dict[str, Pair], rounds: int, seconds: float, console: Console) -> None:
+def opened(
+    group: str, found: dict[str, peers.Peer], folder: Path, stack: ExitStack, console: Console
+) -> dict[str, Pair]:
+    """Both ends of each peer; one that does not run on this machine is left out, with its reason."""
+    pairs = {}
+    for module, peer in found.items():
+        try:
+            pairs[module] = stack.enter_context(Pair(group, module, peer, folder / group / module))
+        except BenchError as error:
+            console.print(f"  [yellow]{peer.name} is left out: {error}[/yellow]")
+        else:
+            console.print(f"  {peer.name} {peer.version()}")
+    return pairs
+
+
+def run(
+    group: groups.Group, report: Report, pairs: dict[str, Pair], pace: groups.Pace, console: Console
+) -> None:
     """The rehearsal, then the rounds; a peer that fails at a row is out of that row only."""
     columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()]
+    work = [
+        (row, results, module)
+        for row, results in report.rows.items()
+        for module in pairs
+        if group.takes_part(module, row)
+    ]
     with Progress(*columns, console=console) as progress:
-        task = progress.add_task("", total=(rounds + 1) * len(report.rows) * len(pairs))
-        for number in range(rounds + 1):
-            for (kind, size), row in report.rows.items():
-                for module, pair in pairs.items():
-                    what = f"round {number}" if number else "rehearsal"
-                    progress.update(task, description=f"{what}, {kind}, {size_name(size)}", advance=1)
-                    if module in row.failures:
-                        continue
+        task = progress.add_task("", total=(pace.rounds + 1) * len(work))
+        for number in range(pace.rounds + 1):
+            for row, results, module in work:
+                what = f"round {number}" if number else "rehearsal"
+                progress.update(task, description=f"{what}, {row.kind}, {row.name}, {module}")
+                if module not in results.failures:
+                    pair = pairs[module]
                     try:
                         if number:
-                            row.figures.setdefault(module, []).append(pair.measure(kind, size))
+                            results.figures.setdefault(module, []).append(group.measure(pair, row))
                         else:
-                            pair.rehearse(kind, size, seconds)
+                            group.rehearse(pair, row, pace.seconds)
                     except BenchError as error:
-                        row.failures[module] = str(error)
+                        results.failures[module] = str(error)
+                        renew(pair, module, report)
+                progress.advance(task)
+
+
+def renew(pair: Pair, module: str, report: Report) -> None:
+    """New ends after a failure; where that fails too, the peer is out of all rows."""
+    try:
+        pair.again()
+    except BenchError as error:
+        for results in report.rows.values():
+            results.failures.setdefault(module, str(error))
+
+
+def interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 @click.command(help=__doc__)
+@click.argument("chosen", nargs=-1, type=click.Choice(groups.NAMES))
 @click.option(
     "--quick/--full", default=lambda: os.environ.get("QUICK", "") not in ("", "0"), help="fewer rounds"
 )
-@click.option("--peer", "chosen", multiple=True, help="only this peer beside the bus; may be repeated")
-@click.option("--size", "sizes", multiple=True, type=int, help="only this size in bytes; may be repeated")
+@click.option("--peer", "chosen_peers", multiple=True, help="only this one beside the bus; may be repeated")
+@click.option("--size", "sizes", multiple=True, type=int, help="bytes and arrays: only this size in bytes")
+@click.option("--rounds", type=click.IntRange(min=1), help="instead of the usual number")
+@click.option("--seconds", type=click.FloatRange(min=0.001), help="for one measurement, instead of the usual")
 @click.option(
     "--json",
     "path",
@@ -75,21 +108,34 @@ def run(report: Report, pairs: dict[str, Pair], rounds: int, seconds: float, con
     default=Path(".build/bench.json"),
     help="where the figures go",
 )
-def main(quick: bool, chosen: tuple[str, ...], sizes: tuple[int, ...], path: Path) -> None:
+def main(
+    chosen: tuple[str, ...],
+    quick: bool,
+    chosen_peers: tuple[str, ...],
+    sizes: tuple[int, ...],
+    rounds: int | None,
+    seconds: float | None,
+    path: Path,
+) -> None:
+    signal.signal(signal.SIGTERM, interrupted)  # ends as tidily as Ctrl-C does
     console = Console()
     console.print(f"[bold]{machine.line()}[/bold]")
-    found = available(chosen, console)
-    rounds, seconds = QUICK if quick else FULL
-    report = Report(found, list(sizes) or SIZES)
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder, ExitStack() as stack:
-        pairs = {
-            module: stack.enter_context(Pair(module, peer, Path(folder) / module))
-            for module, peer in found.items()
-        }
-        run(report, pairs, rounds, seconds, console)
-    for kind in KINDS:
-        console.print(report.table(kind))
-    report.write(path)
+    reports = []
+    for name in chosen or groups.NAMES:
+        group = groups.load(name)
+        usual = group.quick if quick else group.full
+        pace = groups.Pace(rounds or usual.rounds, seconds or usual.seconds)
+        console.print(f"\n[bold]{group.title}[/bold]")
+        found = available(name, chosen_peers, console)
+        with tempfile.TemporaryDirectory(prefix="bench-") as folder, ExitStack() as stack:
+            pairs = opened(name, found, Path(folder), stack, console)
+            report = Report(name, group, {module: found[module] for module in pairs}, group.rows(sizes))
+            run(group, report, pairs, pace, console)
+        for table in report.tables():
+            console.print(table)
+        reports.append(report)
+    console.print(machine.load())
+    write(path, reports)
     console.print(f"figures in {path}")
 
 

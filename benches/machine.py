@@ -28,3 +28,9 @@ def describe() -> dict[str, str | int]:
 def line() -> str:
     found = describe()
     return f"{found['cpu']}, {found['cores']} cores, {found['kernel']}, {found['python']}"
+
+
+def load() -> str:
+    """How busy the machine was meanwhile: a figure of a busy machine is worth less."""
+    one, five, _ = os.getloadavg()
+    return f"load average {one:.2f} over the last minute, {five:.2f} over the last five, this run included"

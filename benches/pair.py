@@ -1,10 +1,17 @@
-"""Both ends of one peer's link in processes of their own, and one measurement with them."""
+"""Both ends of one peer's link in processes of their own.
+
+However a run ends, nothing stays behind: the ends are told to stop, then killed, and what the peer had made
+by name is removed. A pair whose measurement failed is made anew, since nobody knows what is still in the link.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -12,12 +19,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
-    from benches.peers import Peer
+    from benches.groups import Row
+    from benches.peers import Peer, Setup
 
 ROOT = Path(__file__).parents[1]
 
 #: No measurement takes longer; one that does is a failed one.
-BOUND = 60.0
+BOUND = 30.0
 
 
 class BenchError(Exception):
@@ -27,9 +35,9 @@ class BenchError(Exception):
 class End:
     """One worker process."""
 
-    def __init__(self, module: str, address: dict[str, Any], descriptors: list[int]) -> None:
+    def __init__(self, group: str, module: str, address: dict[str, Any], descriptors: list[int]) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benches.worker", module, json.dumps(address)],
+            [sys.executable, "-m", "benches.worker", group, module, json.dumps(address)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             pass_fds=descriptors,
@@ -37,10 +45,13 @@ class End:
         )
         self._rest = b""
 
-    def tell(self, **command: Any) -> None:
+    def tell(self, command: dict[str, Any]) -> None:
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(command).encode() + b"\n")
-        self._process.stdin.flush()
+        try:
+            self._process.stdin.write(json.dumps(command).encode() + b"\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            raise BenchError(f"a worker ended with {self._process.wait()}") from None
 
     def answer(self, bound: float = BOUND) -> dict[str, Any]:
         """The next line, within a bound."""
@@ -56,14 +67,21 @@ class End:
             self._rest += chunk
         line, _, self._rest = self._rest.partition(b"\n")
         found: dict[str, Any] = json.loads(line)
+        if "failed" in found:
+            raise BenchError(found["failed"])
         return found
 
-    def close(self) -> None:
+    def stop(self) -> None:
+        """Ask it to end, wherever it is: SIGTERM becomes an exception in it, so that it lets go of what it has."""
         assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+        self._process.send_signal(signal.SIGTERM)
+
+    def close(self, bound: float = 3.0) -> None:
         assert self._process.stdout is not None
-        self._process.stdin.close()
         try:
-            self._process.wait(5.0)
+            self._process.wait(bound)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -71,62 +89,78 @@ class End:
 
 
 class Pair:
-    """A peer's two ends, kept for the whole run: connecting is not what is measured."""
+    """A peer's two ends, kept for the whole group: connecting is not what is measured."""
 
-    def __init__(self, module: str, peer: Peer, folder: Path) -> None:
-        folder.mkdir()
-        setup = peer.prepare(str(folder))
+    def __init__(self, group: str, module: str, peer: Peer, folder: Path) -> None:
         self.peer = peer
-        self._counts: dict[tuple[str, int], int] = {}
-        self._far = End(module, setup.far, setup.far_descriptors)
-        self._near = End(module, setup.near, setup.near_descriptors)
-        self._far.answer()
-        self._near.answer()
+        self.module = module
+        #: How many messages a measurement of a row has; the group keeps its findings here.
+        self.counts: dict[Row, int] = {}
+        self._group = group
+        self._folder = folder
+        self._opened = 0
+        self._ends: list[End] = []
+        self._setup: Setup | None = None
+        self._open()
 
-    def _both(
-        self, near: str, far: str, size: int, count: int, **more: Any
+    def _open(self) -> None:
+        self._opened += 1
+        folder = self._folder / str(self._opened)
+        folder.mkdir(parents=True)
+        setup = self._setup = self.peer.prepare(str(folder))
+        try:
+            if setup.far is not None:
+                self._ends.append(End(self._group, self.module, setup.far, setup.far_descriptors))
+            self._ends.append(End(self._group, self.module, setup.near, setup.near_descriptors))
+            for end in self._ends:
+                end.answer()
+        except BaseException:
+            self.close()
+            raise
+
+    def again(self) -> None:
+        """New ends, after a measurement that failed."""
+        self.close()
+        self._open()
+
+    @property
+    def alone(self) -> bool:
+        """There is no far end: this peer is a limit that one process shows."""
+        return self._setup is not None and self._setup.far is None
+
+    def near(self, row: Row, do: str, count: int, **more: Any) -> dict[str, Any]:
+        """One command to the near end, and its answer."""
+        return self._obey(self._ends[-1], row, do, count, more)
+
+    def far(self, row: Row, do: str, count: int, **more: Any) -> dict[str, Any]:
+        """One command to the far end, and its answer; to the only end of a limit."""
+        return self._obey(self._ends[0], row, do, count, more)
+
+    def _begin(self, end: End, row: Row, do: str, count: int, more: dict[str, Any]) -> None:
+        end.tell({"do": do, "row": dataclasses.asdict(row), "count": count, **more})
+        end.answer()
+
+    def _obey(self, end: End, row: Row, do: str, count: int, more: dict[str, Any]) -> dict[str, Any]:
+        self._begin(end, row, do, count, more)
+        return end.answer()
+
+    def both(
+        self, row: Row, near: str, far: str, count: int, **more: Any
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Start the far end, then the near end, and take both answers."""
-        self._far.tell(do=far, size=size, count=count, **more)
-        self._far.answer()
-        self._near.tell(do=near, size=size, count=count)
-        self._near.answer()
-        return self._near.answer(), self._far.answer()
-
-    def _rate(self, size: int, count: int, *, whole: bool = False) -> float:
-        near, far = self._both("send", "receive", size, count, whole=whole)
-        if not far["good"]:
-            raise BenchError("a message was wrong, missing or out of order")
-        return float(count / (far["end"] - near["begin"]) * 1e9)
-
-    def _round_trip(self, size: int, count: int) -> dict[str, Any]:
-        near, _ = self._both("ping", "echo", size, count)
-        if not near["good"]:
-            raise BenchError("an answer was wrong")
-        return near
-
-    def rehearse(self, kind: str, size: int, seconds: float) -> None:
-        """Warm everything up, compare everything whole, and find out how many messages take ``seconds``."""
-        if kind == "rate":
-            self._rate(size, max(20, min(2000, (8 << 20) // size)), whole=True)
-            count = max(20, min(5000, (32 << 20) // size))
-            while count / (rate := self._rate(size, count)) < seconds / 3 and count < 10_000_000:
-                count = int(min(count * 10, rate * seconds) + 1)
-            self._counts[kind, size] = max(20, int(rate * seconds))
-        else:
-            took = self._round_trip(size, 200)["all"]
-            self._counts[kind, size] = max(50, int(200 * seconds * 1e9 / took))
-
-    def measure(self, kind: str, size: int) -> float:
-        """Messages a second, or the median round trip in microseconds."""
-        count = self._counts[kind, size]
-        if kind == "rate":
-            return self._rate(size, count)
-        return float(self._round_trip(size, count)["p50"]) / 1000
+        """Start the far end, then the near end, and take both answers; ``more`` is for the far end."""
+        self._begin(self._ends[0], row, far, count, more)
+        self._begin(self._ends[-1], row, near, count, {})
+        return self._ends[-1].answer(), self._ends[0].answer()
 
     def close(self) -> None:
-        self._near.close()
-        self._far.close()
+        for end in self._ends:
+            end.stop()
+        for end in self._ends:
+            end.close()
+        self._ends.clear()
+        if self._setup is not None:
+            self._setup.clean()
+            self._setup = None
 
     def __enter__(self) -> Self:
         return self

@@ -1,4 +1,4 @@
-"""The figures: collected round by round, shown as a table, kept as a file."""
+"""The figures: collected round by round, shown as tables, kept as a file."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 
 from benches import machine
@@ -16,22 +17,13 @@ from benches import machine
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from benches.groups import Column, Group, Kind, Row
     from benches.peers import Peer
 
-#: What is measured, with the unit and whether more is better.
-KINDS = {"rate": ("one way, messages a second", True), "round trip": ("round trip, median in µs", False)}
 
-
-def size_name(size: int) -> str:
-    for unit, name in ((1 << 20, "MiB"), (1 << 10, "KiB")):
-        if size >= unit:
-            return f"{size // unit} {name}"
-    return f"{size} B"
-
-
-def figure(kind: str, value: float) -> str:
+def figure(kind: Kind, value: float) -> str:
     """Three digits are all that such a figure has."""
-    if kind != "rate":
+    if not kind.more_is_better:
         return f"{value:.1f}" if value < 100 else f"{value:.0f}"
     for unit, name in ((1e6, "M"), (1e3, "k")):
         if value >= unit:
@@ -40,76 +32,91 @@ def figure(kind: str, value: float) -> str:
 
 
 @dataclass
-class Row:
-    """One kind and size: the figures of every peer, by round."""
+class Results:
+    """One row: the figures of every peer, by round."""
 
-    kind: str
-    size: int
     figures: dict[str, list[float]] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
 
-    def cell(self, module: str) -> str:
-        """Median and spread."""
-        if module in self.failures:
-            return f"[red]{self.failures[module]}[/red]"
-        values = self.figures.get(module)
-        if not values:
-            return "-"
-        low, high = figure(self.kind, min(values)), figure(self.kind, max(values))
-        return f"[bold]{figure(self.kind, statistics.median(values))}[/bold]\n[dim]{low}..{high}[/dim]"
-
-    def ratios(self, ours: str, other: str) -> list[float]:
-        """How many times better we are, round by round: a round's figures were taken side by side."""
-        mine, theirs = self.figures.get(ours, []), self.figures.get(other, [])
-        if ours in self.failures or other in self.failures:
+    def beside(self, column: Column, module: str) -> list[float]:
+        """A column's figure for one peer, round by round."""
+        if module == column.reference or {module, column.reference} & self.failures.keys():
             return []
-        more_is_better = KINDS[self.kind][1]
-        return [a / b if more_is_better else b / a for a, b in zip(mine, theirs, strict=False)]
-
-    def ratio_cell(self, ours: str, other: str) -> str:
-        values = self.ratios(ours, other)
-        if not values:
-            return "-"
-        median = statistics.median(values)
-        colour = "green" if median >= 1 else "yellow"
-        return f"[{colour}]{median:.3g}x[/{colour}]\n[dim]{min(values):.2g}..{max(values):.2g}[/dim]"
+        lines, references = self.figures.get(module, []), self.figures.get(column.reference, [])
+        return [column.combine(a, b) for a, b in zip(lines, references, strict=False)]
 
 
 class Report:
-    """All rows of a run."""
+    """All rows of one group."""
 
-    def __init__(self, peers: dict[str, Peer], sizes: list[int]) -> None:
+    def __init__(self, name: str, group: Group, peers: dict[str, Peer], rows: list[Row]) -> None:
+        self.name = name
+        self.group = group
         self.peers = peers
-        self.rows = {(kind, size): Row(kind, size) for kind in KINDS for size in sizes}
+        self.rows = {row: Results() for row in rows}
         self.began = time.time()
 
-    def table(self, kind: str) -> Table:
-        """One kind as a table: a row a size, a column a peer, and our ratio to each."""
-        ours, *others = self.peers
+    def _columns(self, kind: str) -> list[Column]:
+        return [
+            column
+            for column in self.group.columns
+            if column.reference in self.peers and (not column.kinds or kind in column.kinds)
+        ]
+
+    def tables(self) -> list[Table]:
+        """One kind a table: a section a row, a line a peer, and what stands beside it."""
+        shown = {row.kind: None for row in self.rows}
+        return [self._table(kind) for kind in shown]
+
+    def _table(self, kind: str) -> Table:
+        columns = self._columns(kind)
         rounds = max(
-            (len(values) for row in self.rows.values() for values in row.figures.values()), default=0
+            (len(values) for results in self.rows.values() for values in results.figures.values()), default=0
         )
         table = Table(
-            title=f"{KINDS[kind][0]}\nmedian of {rounds} rounds, below it the spread; a ratio over 1 is ours",
+            title=f"{self.group.title}: {self.group.kinds[kind].title}\nmedian of {rounds} rounds (spread)",
             box=box.SIMPLE_HEAD,
             padding=(0, 1, 0, 0),
         )
-        table.add_column("size", justify="right", no_wrap=True)
-        for module in self.peers:
-            table.add_column(self.peers[module].name, justify="right", no_wrap=True)
-        for module in others:
-            table.add_column(f"to {self.peers[module].name}", justify="right", no_wrap=True)
-        for row in self.rows.values():
-            if row.kind == kind:
-                cells = [row.cell(module) for module in self.peers]
-                cells += [row.ratio_cell(ours, module) for module in others]
-                table.add_row(size_name(row.size), *cells)
+        table.add_column("", no_wrap=True)
+        table.add_column("", no_wrap=True)
+        for title in ("median", "spread", *(text for column in columns for text in (column.title, ""))):
+            table.add_column(title, justify="right", no_wrap=True)
+        for row, results in self.rows.items():
+            if row.kind != kind:
+                continue
+            modules = [module for module in self.peers if self.group.takes_part(module, row)]
+            for number, module in enumerate(modules):
+                table.add_row(
+                    row.name if number == 0 else "",
+                    self.peers[module].name,
+                    *self._cells(row, results, module, columns),
+                    end_section=module == modules[-1],
+                )
         return table
 
+    def _cells(self, row: Row, results: Results, module: str, columns: list[Column]) -> list[str]:
+        if module in results.failures:
+            return [f"[red]{escape(results.failures[module])}[/red]"]
+        values = results.figures.get(module)
+        if not values:
+            return ["-"]
+        kind = self.group.kinds[row.kind]
+        cells = [
+            f"[bold]{figure(kind, statistics.median(values))}[/bold]",
+            f"[dim]{figure(kind, min(values))}..{figure(kind, max(values))}[/dim]",
+        ]
+        for column in columns:
+            found = results.beside(column, module)
+            if not found:
+                cells += ["", ""]
+                continue
+            low, high = column.show(min(found)), column.show(max(found))
+            cells += [column.show(statistics.median(found)), f"[dim]({low}..{high})[/dim]"]
+        return cells
+
     def as_dict(self) -> dict[str, Any]:
-        ours, *others = self.peers
         return {
-            "machine": machine.describe(),
             "began": self.began,
             "peers": {
                 module: {"name": peer.name, "version": peer.version()} for module, peer in self.peers.items()
@@ -117,20 +124,27 @@ class Report:
             "rows": [
                 {
                     "kind": row.kind,
-                    "unit": KINDS[row.kind][0],
+                    "name": row.name,
+                    "unit": self.group.kinds[row.kind].title,
                     "size": row.size,
-                    "figures": row.figures,
-                    "failures": row.failures,
-                    "ratios": {
-                        other: statistics.median(found)
-                        for other in others
-                        if (found := row.ratios(ours, other))
+                    "figures": results.figures,
+                    "failures": results.failures,
+                    "beside": {
+                        f"{column.title} ({column.reference})": {
+                            module: statistics.median(found)
+                            for module in self.peers
+                            if (found := results.beside(column, module))
+                        }
+                        for column in self._columns(row.kind)
                     },
                 }
-                for row in self.rows.values()
+                for row, results in self.rows.items()
             ],
         }
 
-    def write(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(self.as_dict(), indent=2) + "\n")
+
+def write(path: Path, reports: list[Report]) -> None:
+    """All groups of a run in one file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    found = {"machine": machine.describe(), "groups": {report.name: report.as_dict() for report in reports}}
+    path.write_text(json.dumps(found, indent=2) + "\n")

@@ -1,8 +1,10 @@
-"""The transports that are compared, one module each.
+"""The transports that are compared: a package for each group, a module for each peer.
 
 A peer is a module with an object called ``peer``. To add one, add a file: it is found by being here. Links
 are driven from C loops (``map``, ``all``), so that not the Python around a call is measured but the call;
 therefore a link offers a ``send`` that takes a payload and an iterator over the payloads that come.
+
+``_bus``, ``_zmq`` and ``_pipes`` hold what the groups have in common.
 """
 
 from __future__ import annotations
@@ -16,13 +18,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
+def nothing(*_: Any) -> None:
+    """For links that need no preparation and leave nothing behind."""
+
+
 @dataclass
 class Link:
     """One process's end: both directions, and how to let go."""
 
-    send: Callable[[bytes], object]
+    send: Callable[[Any], object]
+    #: What comes. An array is valid until the next one is asked for.
     incoming: Iterator[Any]
     close: Callable[[], object]
+    #: Told the payload's size in bytes before the clock runs, the receiving end first.
+    open: Callable[[int], object] = nothing
+    #: Arrays: send memory of this many bytes as it is, but for a number in its first element. None for
+    #: links that always copy.
+    hand_over: Callable[[int, float], object] | None = None
 
 
 @dataclass
@@ -30,9 +42,12 @@ class Setup:
     """What the two ends need to find each other: literals for each, and descriptors each inherits."""
 
     near: dict[str, Any]
-    far: dict[str, Any]
+    #: None: nobody is at the other end, this is a limit that one process shows alone.
+    far: dict[str, Any] | None
     near_descriptors: list[int] = field(default_factory=list)
     far_descriptors: list[int] = field(default_factory=list)
+    #: In the parent, when both ends are gone, however they went.
+    clean: Callable[[], object] = nothing
 
 
 class Peer(Protocol):
@@ -51,13 +66,14 @@ class Peer(Protocol):
         """In a worker: open one end. Returns before the other end is there, if it must."""
 
 
-def names() -> list[str]:
-    """Every peer's module, this bus first."""
-    found = [module.name for module in pkgutil.iter_modules(__path__)]
-    return sorted(found, key=lambda name: (name != "ipmb", name))
+def names(group: str) -> list[str]:
+    """Every peer's module of a group: this bus first, the limit last."""
+    package = importlib.import_module(f"benches.peers.{group}")
+    found = [module.name for module in pkgutil.iter_modules(package.__path__)]
+    return sorted(found, key=lambda name: (not name.startswith("ipmb"), name in ("codec", "limit"), name))
 
 
-def load(name: str) -> Peer:
+def load(group: str, name: str) -> Peer:
     """The peer of one module; raises ImportError where its library is not installed."""
-    peer: Peer = importlib.import_module(f"benches.peers.{name}").peer
+    peer: Peer = importlib.import_module(f"benches.peers.{group}.{name}").peer
     return peer
