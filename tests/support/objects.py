@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from typing import Any
 
 import ipmb
@@ -322,3 +323,33 @@ def recv_and_close(messages: int) -> int:
         with roles.ends[MAIN].receiver.recv(5.0) as message:
             count += len(message.objects)
     return count
+
+
+def send_numbered_until_error(to: str, each: int) -> tuple[int, str]:
+    """Send numbered files until there is no room; (how many messages went, the name of the exception)."""
+    made = [numbered(number) for number in range(each)]
+    sender = roles.ends[MAIN].sender
+    for number in range(100_000):
+        try:
+            assert sender.send(to, "numbered", objects=made, overflow="error") == 1
+        except ipmb.SendError as error:
+            for one in made:
+                os.close(one)
+            return number, type(error).__name__
+    return -1, ""
+
+
+def recv_through_shortage(timeout: float) -> Any:
+    """The payload of the next message that does fit, however often another does not."""
+    end = time.monotonic() + timeout
+    while True:
+        try:
+            with roles.ends[MAIN].receiver.recv(max(0.0, end - time.monotonic())) as message:
+                return roles.plain(message.payload)
+        except ipmb.TooManyOpenFiles:
+            continue
+
+
+def recv_payload_counts(quiet: float = 0.3) -> dict[Any, int]:
+    """Receive until nothing more comes; how often each payload did."""
+    return dict(Counter(roles.recv_all(quiet)))

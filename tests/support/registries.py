@@ -47,6 +47,11 @@ def new_stamped(size: int, number: int) -> ipmb.MemoryRegion:
     return region
 
 
+def end() -> None:
+    """Let the registry go, with the memory that it keeps for later."""
+    _registry.clear()
+
+
 def freed() -> list[int]:
     """The numbers of all that are free by now."""
     registry().maintain()

@@ -20,7 +20,6 @@ from tests.support.limits import bound
 from tests.support.wait import until
 
 if TYPE_CHECKING:
-
     from tests.conftest import Spawn
 
 #: Numbered files that take two, three and more packets of 253 descriptors.
@@ -135,7 +134,7 @@ def test_they_wait_for_a_match_with_their_message(spawn: Spawn, bus: str, size: 
 
 def test_they_survive_redelivery(spawn: Spawn, bus: str) -> None:
     """The one who was to have them is killed with the message unread: the next has them all."""
-    first, moon = spawn.members(bus, "worker", "moon")
+    moon, first = spawn.members(bus, "moon", "worker")
     first.stop()
     for number, count in enumerate((3, 253)):
         assert moon.child.call(objects.send_numbered, "worker", count, number, timeout=1.0, ttl=30) == 1

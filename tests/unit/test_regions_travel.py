@@ -109,7 +109,7 @@ def test_it_waits_for_a_match_with_its_message(spawn: Spawn, bus: str, payload: 
 
 
 def test_it_survives_redelivery(spawn: Spawn, bus: str) -> None:
-    first, moon = spawn.members(bus, "worker", "moon")
+    moon, first = spawn.members(bus, "moon", "worker")
     inode = moon.child.call(regions.make, SIZE, 7)
     first.stop()
     assert moon.child.call(regions.send, "worker", "unread") == 1

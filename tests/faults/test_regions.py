@@ -1,0 +1,101 @@
+"""Holders, makers and forwarders of shared memory are killed: nothing leaks, nobody reads memory that is no longer his.
+
+A survivor fills memory of its pool and sends it; another holds what came, in every way there is, and looks at it again
+and again. Beside them processes that view, fill or hand on are killed, one after the other, at any moment. The memory
+of each message is stamped with its number, so memory that was used again too early shows; the one that fills waits for
+what is out, so memory that never comes back shows too; and how each of the killed ended is looked at, so that a SIGBUS
+does not pass for the SIGKILL that was meant.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support import hostile_regions, memory, proc, registries, roles, stamped
+from tests.support.nursery import Nursery
+from tests.support.wait import until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.conftest import Spawn
+    from tests.support.child import Child
+
+#: How many of each kind are killed; the bound in time grows with it.
+ROUNDS = int(os.environ.get("IPMB_REGION_ROUNDS", "50"))
+
+#: Shared memory of the machine that may come and go meanwhile for other reasons.
+OTHERS_KIB = 8192
+
+VICTIMS = [stamped.doomed_viewer, stamped.doomed_filler, stamped.doomed_forwarder]
+
+
+@pytest.mark.timeout(120 + 2 * ROUNDS, method="signal")
+@pytest.mark.parametrize("victim", VICTIMS, ids=["viewer", "filler", "forwarder"])
+def test_memory_outlives_its_holders_and_not_its_use(
+    spawn: Spawn, bus: str, victim: Callable[[str], None]
+) -> None:
+    chance = random.Random(ROUNDS)
+    keeper, origin = spawn.members(bus, "viewer", "origin")
+    nursery_child = spawn.child("nursery")
+    nursery = Nursery(nursery_child)
+    children = [keeper.child, origin.child, nursery_child]
+    assert origin.child.call(stamped.fill_one, "viewer") == 1
+    assert keeper.child.call(stamped.watch_one) == []
+    assert origin.child.call(stamped.let_everything_go, 10.0) == 1
+    origin.child.call(registries.end)
+    before = [memory.held(child.pid) for child in children]
+    machine = memory.shared_kib()
+    watching = keeper.child.begin(stamped.watch)
+    filling = origin.child.begin(stamped.fill, "viewer | forwarder")
+    for _ in range(ROUNDS):
+        pid = nursery.bear(victim, bus)
+        nursery.wait_event("busy")
+        time.sleep(chance.random() * 0.01)
+        nursery.kill(pid)
+    ended = origin.child.post(stamped.let_everything_go, 10.0)
+    messages, files = filling.result(30.0)
+    emptied = keeper.child.post(roles.stats)
+    seen, wrong, senders = watching.result(30.0)
+    emptied.result()
+    assert wrong == []
+    assert ended.result(30.0) >= messages > ROUNDS
+    assert seen > ROUNDS
+    assert senders == {"doomed_viewer": 1}.get(victim.__name__, 1 + ROUNDS), "all of them were heard"
+    assert files <= 2 * stamped.OUT, "the memory was used again"
+    origin.child.call(registries.end)
+    for child, (descriptors, mappings) in zip(children, before, strict=True):
+
+        def settled(child: Child = child, most: tuple[int, int] = (descriptors, mappings)) -> bool:
+            now = memory.held(child.pid)
+            return now[0] <= most[0] and now[1] <= most[1]
+
+        until(settled, f"{child.name} holds {(descriptors, mappings)} as before, {memory.held(child.pid)}")
+    until(lambda: memory.shared_kib() <= machine + OTHERS_KIB, "no shared memory is left over")
+
+
+@pytest.mark.parametrize("kind", sorted(hostile_regions.KINDS))
+@pytest.mark.parametrize("send", [hostile_regions.send_as_region, hostile_regions.send_as_payload])
+def test_what_is_no_memory_costs_only_its_message(
+    spawn: Spawn, bus: str, send: Callable[[str, str], str], kind: str
+) -> None:
+    """The receiver gets a `DecodeError` in its place, everything before and behind it, and keeps nothing."""
+    earth, moon, liar = spawn.members(bus, "earth", "moon", "liar")
+    for member in (liar, moon):
+        assert member.send("earth", "before") == 1
+        assert earth.recv().payload == "before"
+    before = len(proc.descriptors(earth.pid))
+    refused = liar.child.call(send, "earth", kind)
+    assert liar.send("earth", "after") == 1
+    found = earth.child.call(hostile_regions.recv_hostile, 1)
+    assert found[-1] == "'after'"
+    if not refused:
+        assert [one.partition(":")[0] for one in found[:-1]] == ["DecodeError"], found
+    assert moon.send("earth", "others") == 1
+    assert earth.recv().payload == "others"
+    until(lambda: len(proc.descriptors(earth.pid)) <= before, "nothing of it is kept")
