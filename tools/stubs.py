@@ -17,8 +17,11 @@ STUB = Path(__file__).parent.parent / "python" / "ipmb" / "_core.pyi"
 
 
 def docstring(owner: Any, name: str) -> str | None:
-    """The docstring of a member of the native module or of one of its classes; None for what Python made itself."""
-    if re.fullmatch(r"__\w+__", name):
+    """The docstring of a member of the native module or of one of its classes.
+
+    None for what Python made itself, and for what only the stub has, such as protocols of arguments.
+    """
+    if re.fullmatch(r"__\w+__", name) or (owner is _core and name.startswith("_")):
         return None
     member = inspect.getattr_static(owner, name)
     if isinstance(member, staticmethod):
@@ -75,7 +78,7 @@ def updated(stub: str) -> str:
             if text and last and node.name not in seen:
                 changes.append(_insertion(node, text, lines))
                 seen.add(node.name)
-            if isinstance(node, ast.ClassDef):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 visit(node.body, inspect.getattr_static(owner, node.name))
 
     visit(ast.parse(stub).body, _core)

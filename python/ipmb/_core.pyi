@@ -5,7 +5,21 @@ from collections.abc import Callable, Iterable, Iterator
 from io import BufferedRandom, BufferedReader, BufferedWriter, FileIO, TextIOWrapper
 from socket import socket
 from types import GenericAlias, TracebackType
-from typing import IO, Any, ClassVar, Final, Generic, Literal, NoReturn, Protocol, Self, TypeVar, final, overload, type_check_only
+from typing import (
+    IO,
+    Any,
+    ClassVar,
+    Final,
+    Generic,
+    Literal,
+    NoReturn,
+    Protocol,
+    Self,
+    TypeVar,
+    final,
+    overload,
+    type_check_only,
+)
 
 from typing_extensions import Buffer as _Contiguous
 
@@ -232,11 +246,68 @@ class EndpointInfo:
 
 @final
 class Object:
+    """A descriptor that can be attached to a message: a file, a socket, a pipe's end, a memfd, a pidfd.
+
+    It owns a duplicate, which shares the open file (its position, its flags) with what it was made of; that stays the
+    caller's. It is closed by `close`, at the end of a `with` block, or when nobody holds the object any more. The
+    descriptor is close-on-exec, and dead in a forked child, where every use raises `Forked`: detach it before the fork
+    if the child is to have it.
+
+    Args:
+        fd_or_file: The number of an open descriptor, another `Object`, or anything with a `fileno()`. Flush a buffered
+            file first: what it holds back does not travel.
+
+    Attributes:
+        closed: Whether it holds no descriptor (any more).
+
+    Raises:
+        TypeError: `fd_or_file` is none of these.
+        ValueError: It is closed, or the number is not open.
+        OSError: This process has too many open files.
+
+    Example:
+        >>> import ipmb, os
+        >>> read_end, write_end = os.pipe()
+        >>> with ipmb.Object(write_end) as pipe:
+        ...     os.close(write_end)
+        ...     os.write(pipe.fileno(), b"hello")
+        5
+        >>> os.read(read_end, 10), os.read(read_end, 10)
+        (b'hello', b'')
+        >>> os.close(read_end)
+    """
     def __new__(cls, fd_or_file: Object | int | _HasFileno, /) -> Self: ...
     @property
     def closed(self) -> bool: ...
-    def fileno(self) -> int: ...
-    def detach(self) -> int: ...
+    def fileno(self) -> int:
+        """The number of the descriptor, which stays the object's.
+
+        Raises:
+            ValueError: It is closed.
+            Forked: It belongs to the parent process.
+
+        Example:
+            >>> import ipmb, os
+            >>> with open("/dev/null") as file, ipmb.Object(file) as null:
+            ...     os.path.samestat(os.fstat(null.fileno()), os.stat("/dev/null"))
+            True
+        """
+    def detach(self) -> int:
+        """Gives the descriptor away: the caller closes it. The object is closed from now on.
+
+        Returns:
+            The number. It stays close-on-exec; see `os.set_inheritable`.
+
+        Raises:
+            ValueError: It is closed.
+            Forked: It belongs to the parent process.
+
+        Example:
+            >>> import ipmb, os
+            >>> with open("/dev/null") as file:
+            ...     number = ipmb.Object(file).detach()
+            >>> os.close(number)
+        """
     @overload
     def open(self, mode: Literal["rb"] = "rb") -> BufferedReader: ...
     @overload
@@ -264,9 +335,54 @@ class Object:
         encoding: str | None = None,
         errors: str | None = None,
         newline: str | None = None,
-    ) -> IO[Any]: ...
-    def socket(self) -> socket: ...
-    def close(self) -> None: ...
+    ) -> IO[Any]:
+        """Opens a file on a duplicate of the descriptor; both are to be closed, in any order.
+
+        Args:
+            mode: As for the built-in `open`, "rb" unless given; it has to agree with how the descriptor was opened.
+            buffering: As for the built-in `open`, and so are the rest: 0 is unbuffered, -1 the default.
+            encoding: Of text; None is the locale's.
+            errors: What becomes of bytes that are not in that encoding.
+            newline: How ends of lines are translated.
+
+        Returns:
+            The file object. It shares its position with all duplicates of the descriptor.
+
+        Raises:
+            ValueError: It is closed, or `mode` or an option is wrong.
+            OSError: This process has too many open files, or the descriptor is no file.
+            Forked: It belongs to the parent process.
+
+        Example:
+            >>> import ipmb
+            >>> with open("/proc/self/status") as file:
+            ...     status = ipmb.Object(file)
+            >>> with status, status.open("r", encoding="ascii") as copy:
+            ...     copy.readline().startswith("Name:")
+            True
+        """
+    def socket(self) -> socket:
+        """Makes a `socket.socket` of a duplicate of the descriptor; both are to be closed, in any order.
+
+        Returns:
+            The socket, of the family and type that the descriptor has.
+
+        Raises:
+            ValueError: It is closed.
+            OSError: The descriptor is no socket, or this process has too many open files.
+            Forked: It belongs to the parent process.
+
+        Example:
+            >>> import ipmb, socket
+            >>> here, there = socket.socketpair()
+            >>> with ipmb.Object(there) as handed, handed.socket() as copy:
+            ...     copy.send(b"hello")
+            5
+            >>> here.recv(10), here.close(), there.close()
+            (b'hello', None, None)
+        """
+    def close(self) -> None:
+        """Closes the descriptor. Closing twice is fine."""
     def __enter__(self) -> Self: ...
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
@@ -274,17 +390,82 @@ class Object:
     def __reduce__(self) -> NoReturn: ...
 
 class Buffer:
-    def __buffer__(self, flags: int, /) -> memoryview: ...
+    """Memory that processes share, as any consumer of buffers takes it: `memoryview`, `numpy.frombuffer`, `bytes`."""
+    def __buffer__(self, flags: int) -> memoryview: ...
+    def private(self) -> memoryview:
+        """A writable copy that nobody else sees, made page by page where it is written to.
+
+        Returns:
+            A memoryview of bytes. Where it was not written, later changes of the memory may or may not show.
+
+        Raises:
+            ValueError: The memory was closed.
+            OSError: There is no room for it among the addresses of this process.
+
+        Example:
+            >>> import ipmb
+            >>> region = ipmb.MemoryRegion(4)
+            >>> copy = region.private()
+            >>> copy[:] = b"mine"
+            >>> bytes(copy), bytes(region)
+            (b'mine', b'\\x00\\x00\\x00\\x00')
+        """
 
 @final
 class Bulk(Buffer):
+    """A range of shared memory that can be sent as a payload, or as a part of one."""
     @property
     def size(self) -> int: ...
     def __len__(self) -> int: ...
-    def write(self, offset: int, source: _Contiguous) -> None: ...
+    def write(self, offset: int, source: _Contiguous) -> None:
+        """Copies a buffer into it, with the interpreter lock released.
+
+        Args:
+            offset: Where it goes, 0 or more.
+            source: An object with a contiguous buffer that fits from there; it may overlap.
+
+        Raises:
+            TypeError, ValueError: An argument is of the wrong type, or does not fit; or the bulk is read-only.
+        """
 
 @final
 class MemoryRegion(Buffer):
+    """A block of memory that processes share by sending it.
+
+    It has the buffer protocol: `memoryview(region)`, `numpy.frombuffer(region, dtype)`. Its memory starts at a multiple
+    of 64 (of a page, in fact), is zeroed, and can neither shrink nor grow. Every holder may write to it until it is
+    frozen. Send it with `Sender.send(..., memory_regions=[region])`; nothing is copied, and each receiver holds it from
+    then on.
+
+    Closing gives up this hold. Views and arrays that were taken before stay valid, and keep the memory held. When the
+    last holder on the machine has let go, or was killed, the memory is freed (or back in its `MemoryRegistry`). In a
+    forked child views made before the fork work; the region itself is dead there.
+
+    Args:
+        size: Bytes, 1 or more. All of the memory is there from the start.
+
+    Attributes:
+        size: Bytes, as given; a received one's as it was made.
+        ref_count: How many endpoints hold it, on the whole machine: a message under way counts as its receiver, what
+            this process made counts as one, and clones and views of one endpoint count once.
+        frozen: Whether it is read-only for everybody, for ever.
+        closed: Whether this object has given up its hold.
+
+    Raises:
+        TypeError, ValueError: `size` is no int, or less than 1.
+        MemoryError: There is not so much memory.
+
+    Example:
+        >>> import ipmb
+        >>> region = ipmb.MemoryRegion(4096)
+        >>> with memoryview(region) as view:
+        ...     view[:5] = b"hello"
+        >>> with ipmb.join("com.example.region", "earth") as (sender, receiver):
+        ...     _ = sender.send("earth", "look", memory_regions=[region])
+        ...     with receiver.recv(timeout=5) as message:
+        ...         bytes(message.memory_regions[0].map(0, 5)), region.ref_count
+        (b'hello', 2)
+    """
     def __new__(cls, size: int) -> Self: ...
     @property
     def size(self) -> int: ...
@@ -295,10 +476,63 @@ class MemoryRegion(Buffer):
     @property
     def closed(self) -> bool: ...
     def __len__(self) -> int: ...
-    def map(self, offset: int = 0, size: int | None = None) -> memoryview: ...
-    def clone(self) -> MemoryRegion: ...
-    def freeze(self) -> None: ...
-    def close(self) -> None: ...
+    def map(self, offset: int = 0, size: int | None = None) -> memoryview:
+        """A view of a part of it, or of all of it.
+
+        Args:
+            offset: First byte, 0 to `size`.
+            size: How many bytes, 0 to what is left from there; None: to the end.
+
+        Returns:
+            A memoryview of bytes, writable until the region is frozen. It stays valid when the region is closed, and
+            keeps the memory held until it is released.
+
+        Raises:
+            TypeError, ValueError: An argument is no int, or out of its bounds; or the region is closed.
+            Forked: It belongs to the parent process.
+
+        Example:
+            >>> import ipmb
+            >>> with ipmb.MemoryRegion(100) as region:
+            ...     part = region.map(64, 4)
+            >>> part[:] = b"abcd"
+            >>> bytes(part)
+            b'abcd'
+        """
+    def clone(self) -> MemoryRegion:
+        """Another hold on the same memory, closed on its own.
+
+        Raises:
+            ValueError: The region is closed.
+
+        Example:
+            >>> import ipmb
+            >>> region = ipmb.MemoryRegion(16)
+            >>> other = region.clone()
+            >>> region.close()
+            >>> other.size, other.ref_count
+            (16, 1)
+        """
+    def freeze(self) -> None:
+        """Makes it read-only for everybody, for ever; this process included.
+
+        It is for the sole holder: release all views, and freeze before you send it. Views taken from now on are
+        read-only. Freezing twice is fine.
+
+        Raises:
+            BufferError: A writable view of it is alive, or somebody else holds it.
+            ValueError: The region is closed.
+            Forked: It belongs to the parent process.
+
+        Example:
+            >>> import ipmb
+            >>> region = ipmb.MemoryRegion(16)
+            >>> region.freeze()
+            >>> memoryview(region).readonly
+            True
+        """
+    def close(self) -> None:
+        """Gives up this hold. Views and arrays taken before stay valid. Closing twice is fine."""
     def __enter__(self) -> Self: ...
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
@@ -307,11 +541,67 @@ class MemoryRegion(Buffer):
 
 @final
 class MemoryRegistry:
+    """A pool of regions: memory that nobody holds any more is handed out again, still mapped.
+
+    The first touch of new memory costs 20 to 50 times a rewrite, so allocate what is sent over and over from here. Many
+    threads may share a registry.
+
+    `free` callbacks are called by `alloc` and `maintain`, in their thread, after everybody has let go of the region, in
+    all processes, and never before: closed or collected it, released all views of it, or died. An exception in one goes
+    to `sys.unraisablehook` and does not concern the others. When the registry itself goes away, callbacks that are due
+    are called; those of regions that are still held never are, so keep the registry as long as they matter. Regions
+    outlive it.
+
+    Example:
+        >>> import ipmb
+        >>> registry = ipmb.MemoryRegistry()
+        >>> region = registry.alloc(1000, tag="frames", free=lambda: print("free again"))
+        >>> region.close()
+        >>> registry.maintain()
+        free again
+    """
     def __new__(cls) -> Self: ...
     def alloc(
         self, min_size: int, tag: str | None = None, free: Callable[[], object] | None = None
-    ) -> MemoryRegion: ...
-    def maintain(self) -> None: ...
+    ) -> MemoryRegion:
+        """A region of at least `min_size` bytes. It first calls the callbacks that are due.
+
+        Args:
+            min_size: Bytes, 1 or more. The region may have more, up to twice as many if it was used before.
+            tag: Memory is used again only under the tag it was allocated with; None is a tag of its own.
+            free: Called without arguments once nobody holds the region any more.
+
+        Returns:
+            A `MemoryRegion` that nobody else holds. What stood in it before may still stand there.
+
+        Raises:
+            TypeError, ValueError: An argument is of the wrong type or out of its bounds.
+            MemoryError: There is not so much memory.
+
+        Example:
+            >>> import ipmb
+            >>> registry = ipmb.MemoryRegistry()
+            >>> with registry.alloc(1000) as region:
+            ...     region.size >= 1000
+            True
+        """
+    def maintain(self) -> None:
+        """Calls the callbacks of regions that everybody has let go of, so that they need not wait for the next `alloc`.
+
+        Example:
+            >>> import ipmb
+            >>> registry = ipmb.MemoryRegistry()
+            >>> done = []
+            >>> region = registry.alloc(10, free=lambda: done.append("freed"))
+            >>> with memoryview(region) as view:
+            ...     region.close()
+            ...     registry.maintain()
+            ...     done
+            []
+            >>> registry.maintain()
+            >>> done
+            ['freed']
+        """
 
 @final
 class Message(Generic[_T_co]):
@@ -321,17 +611,22 @@ class Message(Generic[_T_co]):
         selector: A `Selector`; a `LabelOp` or a string alone mean unicast.
         payload: None, bool, int (-2**63 to 2**64-1), float, str, bytes or any contiguous buffer, or lists and dicts of
             these. It is encoded when it is sent.
-        objects: Empty: this version carries no objects.
-        memory_regions: Empty: this version carries no memory regions.
+        objects: Descriptors that travel with it: `Object`s, numbers, or anything with a `fileno()`; at most 1012. A
+            duplicate is made here of whatever is no `Object`.
+        memory_regions: `MemoryRegion`s that travel with it.
 
     Attributes:
         selector: The selector it was sent with.
         payload: The payload.
         sender: `EndpointInfo` of the one who sent it, as the kernel and the directory know it; only on a received one.
         redelivered: Whether another receiver got it first and died with it unread.
+        objects: What is attached, a tuple of `Object`. What is taken from here and kept stays open; the rest is closed
+            with the message: by `close`, at the end of a `with` block, or when nobody holds the message any more.
+        memory_regions: The same for a tuple of `MemoryRegion`.
 
     Raises:
-        TypeError, ValueError: An argument is of the wrong type or out of its bounds.
+        TypeError, ValueError: An argument is of the wrong type or out of its bounds, or closed.
+        OSError: This process has too many open files.
 
     Example:
         >>> import ipmb
@@ -347,7 +642,7 @@ class Message(Generic[_T_co]):
         memory_regions: Iterable[MemoryRegion] = (),
     ) -> Self: ...
     @classmethod
-    def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
+    def __class_getitem__(cls, key: Any) -> GenericAlias: ...
     @property
     def selector(self) -> Selector: ...
     @property
@@ -372,6 +667,8 @@ class Message(Generic[_T_co]):
 
         Args:
             payload: As for `Sender.send`.
+            objects: As for `Sender.send`.
+            memory_regions: As for `Sender.send`.
             timeout: Seconds to wait for room, 0 or more; None waits for ever.
 
         Returns:
@@ -393,7 +690,11 @@ class Message(Generic[_T_co]):
             'pong'
         """
     def close(self) -> None:
-        """Releases what is attached. The payload stays readable. Closing twice is fine."""
+        """Releases what is attached. The payload stays readable. Closing twice is fine.
+
+        What a program has taken out of `objects` or `memory_regions` and still holds stays open; nobody can take
+        anything after this (ValueError). A message that nobody holds any more is closed too.
+        """
     def __enter__(self) -> Self: ...
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
@@ -436,8 +737,9 @@ class Sender:
                 a string alone mean unicast.
             payload: None, bool, int (-2**63 to 2**64-1), float, str, bytes or any contiguous buffer, or lists and dicts
                 of these; at most 4 GiB.
-            objects: Empty: this version carries no objects.
-            memory_regions: Empty: this version carries no memory regions.
+            objects: Descriptors to send along: `Object`s, numbers, or anything with a `fileno()`; at most 1012. They
+                stay the caller's, who may close them as soon as this has returned; each receiver gets duplicates.
+            memory_regions: `MemoryRegion`s to send along, at most 253; each receiver holds them too from now on.
             ttl: Seconds that the message waits while nobody matches, 0 or more; None and infinity are for ever. In the
                 place of the selector's own.
             timeout: Seconds to wait for room, 0 or more; None waits for ever.
@@ -449,7 +751,8 @@ class Sender:
             In how many endpoints' rings the message is. 0: nobody matched; with a ttl it now waits.
 
         Raises:
-            TypeError, ValueError: An argument is of the wrong type or out of its bounds; nothing was sent.
+            TypeError, ValueError: An argument is of the wrong type, out of its bounds or closed; nothing was sent.
+            OSError: This process has too many open files; nothing was sent.
             SendTimeout: No room in time; its `delivered` says how many have the message.
             Full: No room and `overflow="error"`, or waiting could never help.
             TooLarge: The payload is over the maximum.
@@ -483,7 +786,7 @@ class Receiver(Generic[_T]):
     Iterating over it gives messages until it is closed. It is a context manager that closes it.
     """
     @classmethod
-    def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
+    def __class_getitem__(cls, key: Any) -> GenericAlias: ...
     def recv(self, timeout: float | None = None) -> Message[_T]:
         """Takes the next message, and waits for it. Ctrl-C interrupts it.
 
@@ -594,10 +897,31 @@ def close_all() -> None:
     """Closes every endpoint of this process and lets the threads that wait on them come back."""
 
 def encode(payload: object) -> tuple[bytes, bytes]:
-    """The UUID and the bytes that a payload travels as."""
+    """The UUID that a payload travels under, its bytes, and what follows them in a bulk: `(bulk, offset, length)` or None."""
 
 def decode(type_id: bytes, data: bytes) -> Any:
-    """The payload that travelled as these bytes under this UUID."""
+    """The payload that travelled as these bytes under this UUID, and with this bulk behind them."""
 
-def alloc(size: int) -> Bulk: ...
-def find(buffer: _Contiguous) -> Bulk | None: ...
+def alloc(size: int) -> Bulk:
+    """New memory for a payload: writable here, read-only for everybody else, starting at a multiple of 64.
+
+    Args:
+        size: Bytes, 1 or more; at most 4 GiB.
+
+    Raises:
+        TooLarge: It is more than a payload may have.
+        MemoryError: There is not so much memory.
+    """
+
+def find(buffer: _Contiguous) -> Bulk | None:
+    """The shared memory a buffer lies in, so that it can be sent without a copy.
+
+    Args:
+        buffer: An object with a contiguous buffer.
+
+    Returns:
+        A `Bulk` of exactly these bytes; None when they lie elsewhere, or not at a multiple of 64.
+
+    Raises:
+        TypeError: `buffer` has no contiguous buffer.
+    """

@@ -1,8 +1,8 @@
 //! What travels beside a payload: from arguments to descriptors, and from descriptors to what `recv` hands out.
 //!
 //! Everything a program attaches is checked and duplicated before anything is sent, so that a wrong item sends nothing,
-//! and so that it may close its own as soon as `send` has returned. Most messages have no attachments and must not pay for
-//! them: no argument, no work.
+//! and so that it may close its own as soon as `send` has returned. Most messages have no attachments and must not pay
+//! for them: no argument, no work.
 
 use std::sync::{Mutex, PoisonError};
 

@@ -53,8 +53,8 @@ pub(crate) struct Message {
     held: Option<Box<Held>>,
 }
 
-/// Where a message goes and who sent it. Messages of one route from one peer share it, so that each is quick to make. It
-/// must not lead to the endpoint: the endpoint's own channels keep it.
+/// Where a message goes and who sent it. Messages of one route from one peer share it, so that each is quick to make.
+/// It must not lead to the endpoint: the endpoint's own channels keep it.
 #[pyclass(frozen, module = "ipmb._core")]
 pub(crate) struct Origin {
     selector: Py<Selector>,
@@ -149,7 +149,9 @@ impl Message {
     /// Sends a payload back to the one who sent this message.
     ///
     /// Args:
-    ///     payload: As for `Sender.send`, and so are `objects` and `memory_regions`.
+    ///     payload: As for `Sender.send`.
+    ///     objects: As for `Sender.send`.
+    ///     memory_regions: As for `Sender.send`.
     ///     timeout: Seconds to wait for room, 0 or more; None waits for ever.
     ///
     /// Returns:

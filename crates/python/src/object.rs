@@ -1,8 +1,8 @@
 //! `Object`: a descriptor that can be attached to a message.
 //!
-//! It owns its number, nobody else's: whatever it is made of is duplicated, so that the program may close its own at any
-//! time. The number is closed with the object and is not inherited by children, neither over `exec` nor over `fork`; a
-//! program that wants that detaches it.
+//! It owns its number, nobody else's: whatever it is made of is duplicated, so that the program may close its own at
+//! any time. The number is closed with the object and is not inherited by children, neither over `exec` nor over
+//! `fork`; a program that wants that detaches it.
 
 use std::fmt::Display;
 use std::io;
@@ -100,7 +100,10 @@ impl Object {
 }
 
 fn of_the_parent(py: Python<'_>, place: &dyn Display) -> PyErr {
-    errors::forked(py, format!("{place} belongs to the parent process: detach it before the fork, or open the file anew"))
+    errors::forked(
+        py,
+        format!("{place} belongs to the parent process: detach it before the fork, or open the file anew"),
+    )
 }
 
 #[cold]
@@ -147,8 +150,8 @@ fn fileno<'py>(place: &dyn Display, given: &Bound<'py, PyAny>) -> PyResult<Bound
         return Err(wrong_type(&place.to_string(), given, KINDS));
     };
     let number = method.call0().map_err(|error| {
-        // A closed file says ValueError, one in memory says UnsupportedOperation, which is an OSError too; everything else
-        // is the program's own.
+        // A closed file says ValueError, one in memory says UnsupportedOperation, which is an OSError too; everything
+        // else is the program's own.
         if !error.is_instance_of::<PyValueError>(py) {
             return error;
         }
@@ -210,7 +213,10 @@ impl Object {
     ///
     /// Args:
     ///     mode: As for the built-in `open`, "rb" unless given; it has to agree with how the descriptor was opened.
-    ///     **options: `buffering`, `encoding`, `errors` and `newline` of the built-in `open`.
+    ///     buffering: As for the built-in `open`, and so are the rest: 0 is unbuffered, -1 the default.
+    ///     encoding: Of text; None is the locale's.
+    ///     errors: What becomes of bytes that are not in that encoding.
+    ///     newline: How ends of lines are translated.
     ///
     /// Returns:
     ///     The file object. It shares its position with all duplicates of the descriptor.
@@ -227,29 +233,32 @@ impl Object {
     ///     >>> with status, status.open("r", encoding="ascii") as copy:
     ///     ...     copy.readline().startswith("Name:")
     ///     True
-    #[pyo3(signature = (mode = "rb", **options), text_signature = "($self, mode='rb', **options)")]
+    #[pyo3(signature = (mode = "rb", *, buffering = -1, encoding = None, errors = None, newline = None))]
     fn open<'py>(
         slf: &Bound<'py, Self>,
         mode: &str,
-        options: Option<&Bound<'py, PyDict>>,
+        buffering: i32,
+        encoding: Option<&str>,
+        errors: Option<&str>,
+        newline: Option<&str>,
     ) -> PyResult<Bound<'py, PyAny>> {
         static OPEN: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         let py = slf.py();
-        let named = options.map_or_else(|| Ok(PyDict::new(py)), |options| options.copy())?;
-        for own in ["opener", "closefd", "file"] {
-            if named.contains(own)? {
-                return Err(PyTypeError::new_err(format!("{own} is given: an Object opens its own descriptor")));
-            }
-        }
         let name = format!("<ipmb.Object {}>", slf.get().fileno(py)?);
         // The built-in asks for the descriptor only when everything else is in order, and closes it if it fails later.
         let held = slf.clone().unbind();
-        let opener = PyCFunction::new_closure(py, None, None, move |args: &Bound<'_, PyTuple>, _| -> PyResult<RawFd> {
-            let py = args.py();
-            let fd = held.get().duplicate(py, &THIS)?;
-            Ok(fd.into_owned().into_raw_fd())
-        })?;
+        let opener =
+            PyCFunction::new_closure(py, None, None, move |args: &Bound<'_, PyTuple>, _| -> PyResult<RawFd> {
+                let py = args.py();
+                let fd = held.get().duplicate(py, &THIS)?;
+                Ok(fd.into_owned().into_raw_fd())
+            })?;
+        let named = PyDict::new(py);
         named.set_item("mode", mode)?;
+        named.set_item("buffering", buffering)?;
+        named.set_item("encoding", encoding)?;
+        named.set_item("errors", errors)?;
+        named.set_item("newline", newline)?;
         named.set_item("opener", opener)?;
         OPEN.import(py, "builtins", "open")?.call((name,), Some(&named))
     }
@@ -279,7 +288,8 @@ impl Object {
         let named = PyDict::new(py);
         named.set_item("fileno", fd.raw())?;
         let made = class.call((), Some(&named));
-        // No socket: the number is still ours. If anything else came in between (Ctrl-C), it may be the socket's already.
+        // No socket: the number is still ours. If anything else came in between (Ctrl-C), it may be the socket's
+        //     already.
         if !made.as_ref().is_err_and(|error| error.is_instance_of::<PyOSError>(py)) {
             let _ = fd.into_owned().into_raw_fd();
         }

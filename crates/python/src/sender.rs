@@ -204,8 +204,8 @@ impl Sender {
     ///         a string alone mean unicast.
     ///     payload: None, bool, int (-2**63 to 2**64-1), float, str, bytes or any contiguous buffer, or lists and dicts
     ///         of these; at most 4 GiB.
-    ///     objects: Descriptors to send along: `Object`s, numbers, or anything with a `fileno()`; at most 1012. They stay
-    ///         the caller's, who may close them as soon as this has returned; each receiver gets duplicates.
+    ///     objects: Descriptors to send along: `Object`s, numbers, or anything with a `fileno()`; at most 1012. They
+    ///         stay the caller's, who may close them as soon as this has returned; each receiver gets duplicates.
     ///     memory_regions: `MemoryRegion`s to send along, at most 253; each receiver holds them too from now on.
     ///     ttl: Seconds that the message waits while nobody matches, 0 or more; None and infinity are for ever. In the
     ///         place of the selector's own.
