@@ -20,6 +20,9 @@ from benches import groups, machine, peers
 from benches.pair import BenchError, Pair
 from benches.report import Report, write
 
+#: The tables need this many columns; where the output is a file, rich would assume 80.
+WIDTH = 100
+
 
 def available(group: str, chosen: tuple[str, ...], console: Console) -> dict[str, peers.Peer]:
     """The peers of a group that were asked for and are installed; ours, and the limit, in any case."""
@@ -109,6 +112,7 @@ def interrupted(*_: object) -> None:
     help="where the figures go",
 )
 def main(
+    *,
     chosen: tuple[str, ...],
     quick: bool,
     chosen_peers: tuple[str, ...],
@@ -119,6 +123,7 @@ def main(
 ) -> None:
     signal.signal(signal.SIGTERM, interrupted)  # ends as tidily as Ctrl-C does
     console = Console()
+    console.width = max(console.width, WIDTH)
     console.print(f"[bold]{machine.line()}[/bold]")
     reports = []
     for name in chosen or groups.NAMES:

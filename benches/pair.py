@@ -11,7 +11,6 @@ import dataclasses
 import json
 import os
 import select
-import signal
 import subprocess
 import sys
 import time
@@ -71,20 +70,23 @@ class End:
             raise BenchError(found["failed"])
         return found
 
-    def stop(self) -> None:
-        """Ask it to end, wherever it is: SIGTERM becomes an exception in it, so that it lets go of what it has."""
+    def leave(self) -> None:
+        """Ask it to end; where it waits for a command it does so at once."""
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
-        self._process.send_signal(signal.SIGTERM)
 
-    def close(self, bound: float = 3.0) -> None:
+    def close(self) -> None:
+        """Wait for its end. SIGTERM becomes an exception in it, wherever it is, so that it lets go of what it has."""
         assert self._process.stdout is not None
-        try:
-            self._process.wait(bound)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        for bound, urge in ((0.5, self._process.terminate), (3.0, self._process.kill), (None, None)):
+            try:
+                self._process.wait(bound)
+            except subprocess.TimeoutExpired:
+                assert urge is not None
+                urge()
+            else:
+                break
         self._process.stdout.close()
 
 
@@ -154,7 +156,7 @@ class Pair:
 
     def close(self) -> None:
         for end in self._ends:
-            end.stop()
+            end.leave()
         for end in self._ends:
             end.close()
         self._ends.clear()

@@ -82,9 +82,11 @@ class Report:
         table.add_column("", no_wrap=True)
         for title in ("median", "spread", *(text for column in columns for text in (column.title, ""))):
             table.add_column(title, justify="right", no_wrap=True)
+        reasons = {}
         for row, results in self.rows.items():
             if row.kind != kind:
                 continue
+            reasons.update({self.peers[module].name: text for module, text in results.failures.items()})
             modules = [module for module in self.peers if self.group.takes_part(module, row)]
             for number, module in enumerate(modules):
                 table.add_row(
@@ -93,11 +95,15 @@ class Report:
                     *self._cells(row, results, module, columns),
                     end_section=module == modules[-1],
                 )
+        if reasons:
+            table.caption = "\n".join(
+                f"[red]{escape(f'{name}: {text}')}[/red]" for name, text in reasons.items()
+            )
         return table
 
     def _cells(self, row: Row, results: Results, module: str, columns: list[Column]) -> list[str]:
         if module in results.failures:
-            return [f"[red]{escape(results.failures[module])}[/red]"]
+            return ["[red]failed[/red]"]
         values = results.figures.get(module)
         if not values:
             return ["-"]

@@ -60,6 +60,7 @@ def main() -> None:
             for line in sys.stdin:
                 obey(worker, line)
         finally:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
             link.close()
     except Exception as error:  # noqa: BLE001 # whatever it was, it belongs into the table
         say({"failed": f"{type(error).__name__}: {error}"})

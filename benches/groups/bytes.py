@@ -35,12 +35,15 @@ EDGE = 64
 edges = operator.itemgetter(slice(0, EDGE), slice(-EDGE, None))
 
 
+KINDS = {
+    "rate": Kind("one way, messages a second"),
+    "round trip": Kind("round trip, median in µs", more_is_better=False),
+}
+
+
 class Bytes:
     title = "bytes"
-    kinds = {
-        "rate": Kind("one way, messages a second"),
-        "round trip": Kind("round trip, median in µs", more_is_better=False),
-    }
+    kinds = KINDS
     columns = (
         ratio("ipmb is", "ipmb", more_is_better=True, kinds=("rate",)),
         ratio("ipmb is", "ipmb", more_is_better=False, kinds=("round trip",)),
@@ -49,7 +52,7 @@ class Bytes:
     quick = Pace(5, 0.15)
 
     def rows(self, sizes: Sequence[int]) -> list[Row]:
-        return [Row(kind, size_name(size), size) for kind in self.kinds for size in sizes or SIZES]
+        return [Row(kind, size_name(size), size) for kind in KINDS for size in sizes or SIZES]
 
     def takes_part(self, _module: str, _row: Row) -> bool:
         return True

@@ -30,8 +30,11 @@ class Link:
     #: What comes. An array is valid until the next one is asked for.
     incoming: Iterator[Any]
     close: Callable[[], object]
-    #: Told the payload's size in bytes before the clock runs, the receiving end first.
+    #: Told what comes next before the clock runs, the receiving end first: an array's size in bytes, or the
+    #: number of a type.
     open: Callable[[int], object] = nothing
+    #: Typed payloads: what each object goes through before ``send``.
+    encode: Callable[[Any], Any] | None = None
     #: Arrays: send memory of this many bytes as it is, but for a number in its first element. None for
     #: links that always copy.
     hand_over: Callable[[int, float], object] | None = None

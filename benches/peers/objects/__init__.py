@@ -1,0 +1,1 @@
+"""Descriptors in, descriptors out. What came is valid until the next is asked for, then the link closes it."""

@@ -1,0 +1,1 @@
+"""Objects in, objects out; what each object is encoded as is the transport's affair."""
