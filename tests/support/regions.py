@@ -25,7 +25,7 @@ held: dict[str, ipmb.MemoryRegion] = {}
 views: dict[str, memoryview] = {}
 
 #: Messages that are kept open.
-messages: list[ipmb.Message] = []
+messages: list[ipmb.Message[Any]] = []
 
 
 def stamp(number: int, size: int) -> bytes:

@@ -70,7 +70,7 @@ class Watch:
         self.wrong: list[str] = []
         self.senders: set[int] = set()
 
-    def take(self, message: ipmb.Message) -> None:
+    def take(self, message: ipmb.Message[Any]) -> None:
         """Hold a message: as it is, by its region, or by views alone."""
         payload = memoryview(message.payload)
         number = int.from_bytes(payload[:8], "little")
@@ -100,7 +100,7 @@ class Watch:
                 self.wrong.append(f"{found} instead of {number}")
 
 
-def _incoming(receiver: ipmb.Receiver) -> Iterator[ipmb.Message]:
+def _incoming(receiver: ipmb.Receiver[Any]) -> Iterator[ipmb.Message[Any]]:
     """Messages until the next call has come and nothing is left."""
     while True:
         try:
@@ -170,7 +170,7 @@ def doomed_filler(bus: str) -> None:
 def doomed_forwarder(bus: str) -> None:
     """Hand on what comes for ever, region and payload, without letting go of the last ones."""
     end = _join(bus, "forwarder")
-    held: deque[ipmb.Message] = deque(maxlen=HOLD // 2)
+    held: deque[ipmb.Message[Any]] = deque(maxlen=HOLD // 2)
     where = ipmb.Selector.multicast("viewer")
     count = 0
     for message in end.receiver:

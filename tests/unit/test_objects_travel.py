@@ -239,8 +239,13 @@ def _settled(me: ipmb.Endpoint) -> int:
     _send_numbered(me, 1)
     me.receiver.recv(5.0).close()
     gc.collect()
-    seen = [objects.count()]
-    until(lambda: (seen.append(objects.count()), len(set(seen[-20:])) == 1 and len(seen) > 20)[1], "settled")
+    seen: list[int] = []
+
+    def settled() -> bool:
+        seen.append(objects.count())
+        return len(seen) > 20 and len(set(seen[-20:])) == 1
+
+    until(settled, "the same number of descriptors for a while")
     return seen[-1]
 
 
@@ -254,7 +259,7 @@ def _send_numbered(me: ipmb.Endpoint, count: int) -> None:
 @pytest.mark.parametrize("how", ["unseen", "collected", "closed", "taken", "detached"])
 def test_none_is_left_after_1000_messages(spawn: Spawn, bus: str, how: str) -> None:
     earth, moon = spawn.members(bus, "earth", "moon")
-    befores = []
+    befores: list[int] = []
     for messages in (20, 1000):
         receiving = earth.child.begin(objects.recv_many_numbered, messages, 3, how)
         assert moon.child.call(objects.send_many_numbered, "earth", messages, 3, bound=30) == 3 * messages
