@@ -51,6 +51,23 @@ pub enum MemoryError {
     Io(#[from] io::Error),
 }
 
+/// Why a region was not frozen. It is as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum FreezeError {
+    /// Others hold it, so many: they would lose the right to write that they count on.
+    #[error("{0} other(s) hold the region")]
+    Held(usize),
+    /// This process looks at it, and could write through that.
+    #[error("a view of the region is alive in this process")]
+    Viewed,
+    /// The kernel knows of somebody who has it mapped for writing, e.g. the pool that it came from.
+    #[error("the region is mapped for writing elsewhere")]
+    Busy,
+    /// Not a region that we may seal, e.g. one that somebody else has sealed against that.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
 /// A read beyond the end of a peer's memory: the peer named a place that is not there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{length} bytes at {offset} are beyond the end of the memory")]

@@ -25,6 +25,7 @@ use crate::sys::close_raw;
 pub(crate) const TRACKED: usize = 1 << 20;
 
 static GENERATION: AtomicU64 = AtomicU64::new(0);
+static FORKS: AtomicU64 = AtomicU64::new(0);
 static OPEN: [AtomicU64; TRACKED / 64] = [const { AtomicU64::new(0) }; TRACKED / 64];
 /// One past the last word of `OPEN` that was ever used: how far the child has to look.
 static USED: AtomicUsize = AtomicUsize::new(0);
@@ -42,6 +43,13 @@ thread_local! {
 #[inline(always)]
 pub fn generation() -> u64 {
     GENERATION.load(Ordering::Relaxed)
+}
+
+/// How many children this process has forked since the crate was first used. What was mapped in between is mapped in
+/// them too.
+#[inline]
+pub(crate) fn forks() -> u64 {
+    FORKS.load(Ordering::SeqCst)
 }
 
 /// Keeps `fork` out while a descriptor is made and registered. Hold it briefly and never while waiting for
@@ -109,6 +117,7 @@ extern "C" fn before_fork() {
 }
 
 extern "C" fn in_parent() {
+    FORKS.fetch_add(1, Ordering::SeqCst);
     let _ = FORKING.try_with(Cell::take);
 }
 

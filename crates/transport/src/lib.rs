@@ -10,10 +10,11 @@
 //! | [`sys`] | descriptors, sockets, polling, locks and clocks behind one contract per system |
 //! | [`memory`] | memory files with exactly one writer: [`OwnMemory`](memory::OwnMemory), [`PeerMemory`](memory::PeerMemory) |
 //! | [`blob`] | one large payload in its own memory file, immutable once sent |
+//! | [`region`] | memory that several processes hold, and pools that reuse it once nobody does |
 //! | [`ring`] | records in order from one [`Producer`](ring::Producer) to one [`Consumer`](ring::Consumer) |
 //!
-//! Three rules hold throughout. Nothing blocks unless its name says so. No memory is ever writable by two
-//! processes, and whatever is read from another's is copied out once, then checked, then used. Every
+//! Three rules hold throughout. Nothing blocks unless its name says so. No memory but a region that is
+//! shared, which is made for it, is ever writable by two processes, and whatever is read from another's is copied out once, then checked, then used. Every
 //! descriptor is an [`sys::Fd`]: close-on-exec from birth and closed in a forked child.
 
 mod atomic;
@@ -28,9 +29,11 @@ pub mod memory;
 #[cfg(loom)]
 #[path = "memory_model.rs"]
 pub mod memory;
+#[cfg(not(loom))]
+pub mod region;
 pub mod ring;
 #[cfg(not(loom))]
 pub mod sys;
 
 pub use atomic::{Ordering, ReadWord, Word, fence};
-pub use error::{ConnectError, MemoryError, OutOfRange, PushError, RingError};
+pub use error::{ConnectError, FreezeError, MemoryError, OutOfRange, PushError, RingError};

@@ -40,19 +40,36 @@ unsafe impl Sync for Mapping {}
 impl Mapping {
     /// Maps for reading and writing; for the only writer, before it seals the file.
     pub(crate) fn writable(fd: &Fd, len: usize) -> io::Result<Mapping> {
-        Mapping::new(fd, len, ProtFlags::READ | ProtFlags::WRITE, Inherit::No)
+        Mapping::new(fd, len, ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED, Inherit::No)
+    }
+
+    /// Maps for reading and writing what several processes may write, and what a child inherits.
+    pub(crate) fn shared(fd: &Fd, len: usize) -> io::Result<Mapping> {
+        Mapping::new(fd, len, ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED, Inherit::Yes)
     }
 
     /// Maps for reading. The caller has checked that the file is sealed against shrinking and has `len` bytes.
     pub(crate) fn read_only(fd: &Fd, len: usize, inherit: Inherit) -> io::Result<Mapping> {
-        Mapping::new(fd, len, ProtFlags::READ, inherit)
+        match Mapping::new(fd, len, ProtFlags::READ, MapFlags::SHARED, inherit) {
+            // Before Linux 6.7 a file that is sealed against writing, behind a descriptor that could write, has no
+            // shared mappings. Nothing in it changes, so a private one shows the same.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                Mapping::new(fd, len, ProtFlags::READ, MapFlags::PRIVATE, inherit)
+            }
+            mapping => mapping,
+        }
     }
 
-    fn new(fd: &Fd, len: usize, protection: ProtFlags, inherit: Inherit) -> io::Result<Mapping> {
+    /// Maps a copy of one's own that comes to be page by page, where it is written.
+    pub(crate) fn private(fd: &Fd, len: usize) -> io::Result<Mapping> {
+        Mapping::new(fd, len, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE, Inherit::Yes)
+    }
+
+    fn new(fd: &Fd, len: usize, protection: ProtFlags, kind: MapFlags, inherit: Inherit) -> io::Result<Mapping> {
         // Advice and generation have to belong together: no fork in between.
         let _guard = fork::guard();
         // SAFETY: the kernel chooses an address where nothing is mapped yet.
-        let base = unsafe { mmap(ptr::null_mut(), len, protection, MapFlags::SHARED, fd, 0) }?;
+        let base = unsafe { mmap(ptr::null_mut(), len, protection, kind, fd, 0) }?;
         let mapping = Mapping {
             base: NonNull::new(base.cast()).expect("the kernel never maps at address zero unasked"),
             len,

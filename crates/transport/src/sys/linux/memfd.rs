@@ -7,7 +7,10 @@
 
 use std::io;
 
-use rustix::fs::{FileType, MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, fstat, fstatfs, memfd_create};
+use rustix::fs::{
+    FallocateFlags, FileType, MemfdFlags, Mode, OFlags, SealFlags, fallocate, fcntl_add_seals, fcntl_get_seals,
+    fcntl_getfl, fstat, fstatfs, ftruncate, memfd_create, open,
+};
 use rustix::io::Errno;
 
 use super::descriptor::{Fd, create};
@@ -22,6 +25,14 @@ pub(crate) const RING_SEALS: Seals =
 /// Nobody ever writes again.
 pub(crate) const BLOB_SEALS: Seals =
     SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlags::WRITE).union(SealFlags::SEAL);
+/// What every region has from birth: its size is final.
+pub(crate) const REGION_SEALS: Seals = SealFlags::SHRINK.union(SealFlags::GROW);
+/// Nobody writes through mappings that are still to come; those who have one go on.
+pub(crate) const CLOSED: Seals = SealFlags::FUTURE_WRITE;
+/// Nobody writes any more.
+pub(crate) const FROZEN: Seals = SealFlags::WRITE;
+/// No further seals.
+pub(crate) const SEALED: Seals = SealFlags::SEAL;
 
 /// `TMPFS_MAGIC` of `linux/magic.h`: what `fstatfs` says of memory files with ordinary pages.
 const TMPFS_MAGIC: u32 = 0x0102_1994;
@@ -39,6 +50,48 @@ pub(crate) fn create_memfd(name: &str) -> io::Result<Fd> {
 /// Adds seals to a file of our own.
 pub(crate) fn seal(fd: &Fd, seals: Seals) -> io::Result<()> {
     Ok(fcntl_add_seals(fd, seals)?)
+}
+
+/// The seals of a file now.
+pub(crate) fn seals(fd: &Fd) -> io::Result<Seals> {
+    Ok(fcntl_get_seals(fd)?)
+}
+
+/// Gives a new file its size, and all of its memory now: later there is no error that a program could get for it.
+pub(crate) fn allocate(fd: &Fd, size: usize) -> io::Result<()> {
+    /// A signal undoes the step it comes in, so steps are short enough to get through between two.
+    const STEP: u64 = 16 << 20;
+    let size = size as u64;
+    ftruncate(fd, size)?;
+    let mut at = 0;
+    while at < size {
+        match fallocate(fd, FallocateFlags::empty(), at, STEP.min(size - at)) {
+            Ok(()) => at += STEP,
+            Err(Errno::INTR) => {}
+            Err(Errno::NOSPC | Errno::NOMEM) => return Err(io::ErrorKind::OutOfMemory.into()),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// A second open file description of the same file, for reading alone or for writing too. It needs `/proc`.
+pub(crate) fn reopen(fd: &Fd, writable: bool) -> io::Result<Fd> {
+    let path = format!("/proc/self/fd/{}", fd.raw());
+    let access = if writable { OFlags::RDWR } else { OFlags::RDONLY };
+    create(|| Ok(open(path.as_str(), access | OFlags::CLOEXEC, Mode::empty())?))
+}
+
+/// Whether a descriptor can be read, and whether it can also be written.
+pub(crate) fn access(fd: &Fd) -> io::Result<(bool, bool)> {
+    let mode = fcntl_getfl(fd)? & OFlags::ACCMODE;
+    Ok((mode == OFlags::RDONLY || mode == OFlags::RDWR, mode == OFlags::RDWR))
+}
+
+/// What no other file of the machine has at the same time: device and number.
+pub(crate) fn identity(fd: &Fd) -> io::Result<(u64, u64)> {
+    let stat = fstat(fd)?;
+    Ok((stat.st_dev, stat.st_ino))
 }
 
 /// What the kernel says about a memory file that passed [`check`].
