@@ -15,7 +15,7 @@ Start with `join`, `Sender.send` and `Receiver.recv`. Everything that can go wro
 import logging as _logging
 
 from ipmb import _core, errors
-from ipmb._core import EndpointInfo, Label, LabelOp, Message, Receiver, Selector, Sender
+from ipmb._core import EndpointInfo, Label, LabelOp, Message, Object, Receiver, Selector, Sender
 from ipmb.endpoint import Endpoint, join
 from ipmb.errors import (
     Closed,
@@ -37,9 +37,12 @@ from ipmb.errors import (
     TooManyOpenFiles,
     VersionMismatch,
 )
-from ipmb.values import Options, SelectorMode, Stats, Version
+from ipmb.message_box import MessageBox
+from ipmb.message_types import message_type
+from ipmb.values import BytesMessage, Options, SelectorMode, Stats, Version
 
 __all__ = [
+    "BytesMessage",
     "Closed",
     "DecodeError",
     "Endpoint",
@@ -52,7 +55,9 @@ __all__ = [
     "Label",
     "LabelOp",
     "Message",
+    "MessageBox",
     "NoRoute",
+    "Object",
     "Options",
     "PeerLost",
     "PermissionDenied",
@@ -73,6 +78,7 @@ __all__ = [
     "errors",
     "join",
     "label",
+    "message_type",
     "version",
 ]
 

@@ -29,6 +29,7 @@ __all__ = [
     "BUILTIN_TYPES",
     "PACKAGE",
     "PROTOCOL",
+    "VIEW_BYTES",
     "Buffer",
     "Bulk",
     "Endpoint",
@@ -48,11 +49,13 @@ __all__ = [
     "encode",
     "find",
     "join",
+    "register",
 ]
 
 BUILTIN_TYPES: Final[dict[str, bytes]]
 PACKAGE: Final[str]
 PROTOCOL: Final[int]
+VIEW_BYTES: Final[int]
 
 _T = TypeVar("_T")
 _T_co = TypeVar("_T_co", covariant=True)
@@ -896,10 +899,18 @@ def join(
 def close_all() -> None:
     """Closes every endpoint of this process and lets the threads that wait on them come back."""
 
-def encode(payload: object) -> tuple[bytes, bytes]:
+def register(
+    class_: type,
+    type_id: bytes,
+    encode: Callable[[Any], bytes | tuple[bytes, Bulk, int, int]],
+    decode: Callable[[bytes], Any],
+) -> None:
+    """Makes a class known; whether it may is checked in `ipmb/message_types.py`. A class registered again is replaced."""
+
+def encode(payload: object) -> tuple[bytes, bytes, tuple[Bulk, int, int] | None]:
     """The UUID that a payload travels under, its bytes, and what follows them in a bulk: `(bulk, offset, length)` or None."""
 
-def decode(type_id: bytes, data: bytes) -> Any:
+def decode(type_id: bytes, data: bytes, bulk: memoryview | None = None) -> Any:
     """The payload that travelled as these bytes under this UUID, and with this bulk behind them."""
 
 def alloc(size: int) -> Bulk:

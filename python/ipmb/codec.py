@@ -1,105 +1,146 @@
 """The half of encoding and decoding that is not native.
 
-Values of built-in types are encoded natively; what is left comes here: objects with a buffer, and whatever cannot be
-sent. Lists and dicts are decoded here, by msgspec, which checks what it reads and bounds its recursion.
+Native code encodes the frequent built-in types, and calls the encoder and decoder of a registered class itself. What
+comes here: arrays, large buffers, times, what cannot be sent, and the bytes of lists and dicts, which msgspec decodes: it
+checks what it reads and bounds its recursion. Native code makes a `DecodeError` of whatever decoding raises.
 """
 
 from __future__ import annotations
 
-import builtins
-from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Any, Final, get_args
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 import msgspec
 
-from ipmb import _core
-from ipmb.errors import DecodeError
+from ipmb import _core, buffers
+from ipmb.extensions import (
+    NeedsPacking,
+    Packing,
+    buffer,
+    decoder,
+    pack_bytes_message,
+    pack_datetime,
+    refused,
+    unpack_bytes_message,
+)
+from ipmb.registrations import BY_UUID, missing
+from ipmb.values import BytesMessage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
+
+    #: What follows the UUID: all bytes, or the head, a block of shared memory, and the offset and length of the bulk in it.
+    Parts = bytes | tuple[bytes, _core.Bulk, int, int]
 
 BUILTINS: Final[Mapping[str, UUID]] = {name: UUID(bytes=raw) for name, raw in _core.BUILTIN_TYPES.items()}
 """The UUID under which each built-in type travels, by the type's name."""
 
-_BYTES: Final = _core.BUILTIN_TYPES["bytes"]
+_NAMES: Final[Mapping[bytes, str]] = {raw: name for name, raw in _core.BUILTIN_TYPES.items()}
+
+#: The extension codes of what travels under its own UUID when it is all of the payload.
+_EXTENSIONS: Final = {"ndarray": (4, 5), "Table": (6, 7), "Tensor": (8, 9)}
+
+_LIST: Final = decoder(list)
+_DICT: Final = decoder(dict)
+_EXTENSION: Final = msgspec.msgpack.Decoder(msgspec.msgpack.Ext)
 
 
-def _no_extension(code: int, data: memoryview) -> object:
-    msg = f"extension {code} of {len(data)} bytes is no built-in payload"
-    raise ValueError(msg)
-
-
-_DECODERS: Final[Mapping[str, Callable[[bytes], Any]]] = {
-    "list": msgspec.msgpack.Decoder(list, ext_hook=_no_extension).decode,
-    "dict": msgspec.msgpack.Decoder(dict, ext_hook=_no_extension).decode,
-}
-
-
-def accepted(payloads: type | UnionType | None) -> list[bytes]:
-    """The UUIDs of the payload types in a union such as `str | bytes`.
-
-    Raises:
-        TypeError: A member of the union is no payload type.
-    """
-    members = get_args(payloads) if isinstance(payloads, UnionType) else (payloads,)
-    ids = []
-    for member in members:
-        name = "None" if member is None or member is NoneType else getattr(member, "__name__", "")
-        if name not in BUILTINS or (name != "None" and getattr(builtins, name) is not member):
-            msg = (
-                f"payloads is or holds {member!r}: give one of {', '.join(BUILTINS)}, or several joined by |, "
-                "such as str | int"
-            )
-            raise TypeError(msg)
-        ids.append(BUILTINS[name].bytes)
-    return ids
-
-
-def encode(payload: object) -> tuple[bytes, bytes]:
+def encode(payload: object) -> tuple[bytes, Parts]:
     """The UUID and the bytes of a payload that native code does not know.
 
     Raises:
         TypeError: It cannot be sent; the message names its type.
     """
-    data = buffer(payload)
-    if data is None:
+    if isinstance(payload, UUID):
+        return _core.BUILTIN_TYPES["UUID"], payload.bytes
+    if isinstance(payload, datetime):
+        return _core.BUILTIN_TYPES["datetime"], pack_datetime(payload)
+    if isinstance(payload, BytesMessage):
+        return _core.BUILTIN_TYPES["BytesMessage"], pack_bytes_message(payload)
+    if buffers.handles(type(payload)):
+        return _library_value(payload)
+    view = buffer(payload)
+    if view is None:
         name = type(payload).__name__
         article = "an" if name[:1].lower() in "aeiou" else "a"
-        msg = (
-            f"payload is {article} {name}: give None, bool, int, float, str, bytes or a buffer, "
-            "or lists and dicts of these"
-        )
+        msg = f"payload is {article} {name}: {missing(type(payload))}"
         raise TypeError(msg)
-    return _BYTES, data
+    return _buffer(payload, view)
 
 
-def buffer(value: object) -> bytes | None:
-    """The bytes of any object with a contiguous buffer, in logical order; None when it has no buffer.
+def _library_value(payload: object) -> tuple[bytes, Parts]:
+    packer = buffers.Packer()
+    packed = packer.pack(payload)
+    assert packed is not None
+    name = next(name for name, codes in _EXTENSIONS.items() if packed[0] in codes)
+    head = msgspec.msgpack.encode(msgspec.msgpack.Ext(*packed))
+    return _core.BUILTIN_TYPES[name], packer.finish(head)
+
+
+def _buffer(payload: object, view: memoryview) -> tuple[bytes, Parts]:
+    size = view.nbytes
+    if size < _core.VIEW_BYTES:
+        return _core.BUILTIN_TYPES["bytes"], view.tobytes()
+    if not view.c_contiguous:  # Fortran order: its bytes in logical order are others
+        payload = view.tobytes()
+    bulk = _core.find(payload)
+    if bulk is None:
+        bulk = _core.alloc(size)
+        bulk.write(0, payload)
+    return _core.BUILTIN_TYPES["memoryview"], (b"", bulk, 0, size)
+
+
+def encode_again(payload: object, error: BaseException) -> Parts:
+    """Encodes an object of a registered class that its encoder did not take.
 
     Raises:
-        TypeError: Its buffer is not contiguous: which bytes are meant is for the caller to say.
+        TypeError, ValueError: It cannot be sent; the message says which value of it.
     """
-    try:
-        view = memoryview(value)  # type: ignore[arg-type] # asking is the way to find out
-    except TypeError:
-        return None
-    with view:
-        if not view.contiguous:
-            msg = f"payload is a {type(value).__name__} that is not contiguous: give a contiguous copy"
-            raise TypeError(msg)
-        return view.tobytes()
+    if isinstance(error, NeedsPacking):
+        packing = Packing()
+        return packing.finish(packing.encode(payload))
+    if isinstance(error, Exception):
+        raise refused(payload, error) from error
+    raise error
 
 
-def decode(kind: str, data: bytes) -> Any:
-    """The list or dict in `data`.
+def decode(kind: bytes, head: bytes, bulk: memoryview | None) -> Any:
+    """The payload that travelled under the UUID `kind`.
+
+    Args:
+        kind: The UUID; not that of a flat type, nor of a registered one unless there is a bulk.
+        head: The bytes in the record.
+        bulk: What came beside them, read-only. The payload may view it.
 
     Raises:
-        DecodeError: The bytes are no such thing.
+        Exception: The bytes are no such thing.
     """
-    try:
-        return _DECODERS[kind](data)
-    except (msgspec.DecodeError, ValueError, TypeError, OverflowError, RecursionError) as error:
-        # Text that is no UTF-8, a key that cannot be hashed, a nesting beyond the interpreter's.
-        msg = f"a message of {len(data)} bytes is no {kind}: {error}"
-        raise DecodeError(msg) from error
+    name = _NAMES.get(kind)
+    if bulk is not None:
+        if name == "memoryview":
+            return bulk
+        head = buffers.locate(head, bulk)
+    match name:
+        case "list":
+            return (_LIST if bulk is None else decoder(list, bulk)).decode(head)
+        case "dict":
+            return (_DICT if bulk is None else decoder(dict, bulk)).decode(head)
+        case "datetime":
+            return datetime.fromisoformat(head.decode())
+        case "UUID":
+            return UUID(bytes=head)
+        case "BytesMessage":
+            return unpack_bytes_message(head)
+        case None:
+            registration = BY_UUID[kind]
+            if registration.codec != "msgpack":
+                msg = f"what is pickled has no bulk of {len(bulk or b'')} bytes"
+                raise ValueError(msg)
+            return decoder(registration.cls, bulk).decode(head)
+        case _:
+            extension = _EXTENSION.decode(head)
+            if extension.code not in _EXTENSIONS[name]:
+                msg = f"extension {extension.code} is no {name}"
+                raise ValueError(msg)
+            return buffers.unpack(extension.code, extension.data, bulk)

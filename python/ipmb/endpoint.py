@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import atexit
 import logging
-from typing import TYPE_CHECKING, NoReturn, Self, overload
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar, overload
 
 from ipmb import _core
 from ipmb._core import Label, Receiver, Sender
+from ipmb.message_box import accepted
 from ipmb.values import Options, Stats
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from types import TracebackType, UnionType
+    from types import TracebackType
+
+    from typing_extensions import TypeForm
 
     from ipmb._core import EndpointInfo
+    from ipmb.message_box import MessageBox
+
+_T = TypeVar("_T")
+_T_co = TypeVar("_T_co", covariant=True)
 
 logger = logging.getLogger("ipmb")
 
@@ -22,8 +29,10 @@ logger = logging.getLogger("ipmb")
 atexit.register(_core.close_all)
 
 
-class Endpoint(tuple[Sender, Receiver]):
+class Endpoint(tuple[Sender, Receiver[_T_co]], Generic[_T_co]):
     """One place on a bus: a sender and a receiver, with an id nobody else has.
+
+    Type checkers know from `payloads` what it receives: `join(..., payloads=str | int)` is an `Endpoint[str | int]`.
 
     Made by `join`. It unpacks to `(sender, receiver)` and is a context manager that leaves the bus at its end. When
     nobody holds the endpoint or one of its halves any more, it leaves as well.
@@ -37,9 +46,9 @@ class Endpoint(tuple[Sender, Receiver]):
         'hello me'
     """
 
-    _native: _core.Endpoint
+    _native: _core.Endpoint[_T_co]
 
-    def __new__(cls, core: _core.Endpoint) -> Self:
+    def __new__(cls, core: _core.Endpoint[_T_co]) -> Self:
         """Wraps what the native join made; programs call `join`."""
         self = super().__new__(cls, (core.sender, core.receiver))
         self._native = core
@@ -71,7 +80,7 @@ class Endpoint(tuple[Sender, Receiver]):
         return self[0]
 
     @property
-    def receiver(self) -> Receiver:
+    def receiver(self) -> Receiver[_T_co]:
         """The half that receives."""
         return self[1]
 
@@ -124,8 +133,25 @@ class Endpoint(tuple[Sender, Receiver]):
 
 @overload
 def join(
-    identifier: Options, *, timeout: float | None = None, payloads: type | UnionType | None = None
-) -> Endpoint: ...
+    identifier: Options,
+    *,
+    timeout: float | None = None,
+    payloads: None = None,
+) -> Endpoint[Any]: ...
+@overload
+def join(
+    identifier: Options,
+    *,
+    timeout: float | None = None,
+    payloads: MessageBox[_T],
+) -> Endpoint[_T]: ...
+@overload
+def join(
+    identifier: Options,
+    *,
+    timeout: float | None = None,
+    payloads: TypeForm[_T],
+) -> Endpoint[_T]: ...
 @overload
 def join(
     identifier: str,
@@ -134,8 +160,28 @@ def join(
     token: str | bytes = "",
     controller_affinity: bool = True,
     timeout: float | None = None,
-    payloads: type | UnionType | None = None,
-) -> Endpoint: ...
+    payloads: None = None,
+) -> Endpoint[Any]: ...
+@overload
+def join(
+    identifier: str,
+    label: Label | str | Iterable[str] = (),
+    *,
+    token: str | bytes = "",
+    controller_affinity: bool = True,
+    timeout: float | None = None,
+    payloads: MessageBox[_T],
+) -> Endpoint[_T]: ...
+@overload
+def join(
+    identifier: str,
+    label: Label | str | Iterable[str] = (),
+    *,
+    token: str | bytes = "",
+    controller_affinity: bool = True,
+    timeout: float | None = None,
+    payloads: TypeForm[_T],
+) -> Endpoint[_T]: ...
 def join(
     identifier: str | Options,
     label: Label | str | Iterable[str] = (),
@@ -143,8 +189,8 @@ def join(
     token: str | bytes = "",
     controller_affinity: bool = True,
     timeout: float | None = None,
-    payloads: type | UnionType | None = None,
-) -> Endpoint:
+    payloads: Any = None,
+) -> Endpoint[Any]:
     """Joins a bus, and makes it when it is not there yet.
 
     Args:
@@ -155,8 +201,9 @@ def join(
             trust each other.
         controller_affinity: Whether this endpoint may play controller. With False it waits for a bus.
         timeout: Seconds to wait, 0 or more; None waits for ever, 0 tries once.
-        payloads: The payload types this receiver takes, e.g. `str | bytes`; what it does not take is skipped and
-            counted. None takes everything.
+        payloads: The payload types this receiver takes: one, a union such as `str | Position`, or a `MessageBox`. What
+            it does not take is skipped and counted. None takes every built-in type and every class that is registered
+            in this process.
 
     Returns:
         The `Endpoint`. From now on every later `send` by anyone on the bus sees it.
@@ -184,10 +231,8 @@ def join(
         options = Options(identifier, label, token, controller_affinity)
     takes = None
     if payloads is not None:
-        from ipmb import codec  # noqa: PLC0415 # msgspec is loaded where it is needed
-
-        takes = codec.accepted(payloads)
-    core = _core.join(
+        takes = accepted(payloads)
+    core: _core.Endpoint[Any] = _core.join(
         options.identifier, options.label, options.token, options.controller_affinity, timeout, takes
     )
     logger.debug("joined %r as %#x with %r", core.identifier, core.id, core.label)

@@ -1,4 +1,4 @@
-"""Small values of the interface that are plain Python: what to join, what was counted, which version."""
+"""Small values of the interface that are plain Python: what to join, what was counted, what C programs send."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from typing_extensions import Buffer
 
     from ipmb._core import Label
 
@@ -92,3 +94,46 @@ class Stats:
     bytes_sent: int
     bytes_received: int
     dropped_by_reason: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class BytesMessage:
+    """Bytes and a number that says what they are: what programs in C and JavaScript send and receive.
+
+    Attributes:
+        format: What `data` is, 0 to 65535; its meaning is for the programs to agree on.
+        data: Any contiguous buffer. It is copied and kept as `bytes`.
+
+    Raises:
+        TypeError, ValueError: An argument is of the wrong type, or the format is out of its bounds.
+
+    Example:
+        >>> import ipmb
+        >>> ipmb.BytesMessage(7, bytearray(b"seven"))
+        BytesMessage(format=7, data=b'seven')
+    """
+
+    format: int
+    data: bytes
+
+    def __init__(self, format: int, data: Buffer) -> None:  # noqa: A002 # the name is promised
+        object.__setattr__(self, "format", format)
+        object.__setattr__(self, "data", data)
+        self.__post_init__()
+
+    def __post_init__(self) -> None:
+        """Checks; as a field of a registered class it is decoded without `__init__`."""
+        if type(self.format) is not int:
+            msg = f"format is a {type(self.format).__name__}: give an int, 0 to 65535"
+            raise TypeError(msg)
+        if not 0 <= self.format <= 0xFFFF:
+            msg = f"format is {self.format}: give 0 to 65535"
+            raise ValueError(msg)
+        if type(self.data) is bytes:
+            return
+        try:
+            with memoryview(self.data) as view:
+                object.__setattr__(self, "data", view.tobytes())
+        except TypeError as error:
+            msg = f"data is a {type(self.data).__name__}: give bytes, or anything with a buffer"
+            raise TypeError(msg) from error

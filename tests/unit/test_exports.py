@@ -11,17 +11,20 @@ import ipmb
 
 PUBLIC = {
     *(
+        "BytesMessage",
         "EndpointInfo",
         "Endpoint",
         "Label",
         "LabelOp",
         "Message",
+        "MessageBox",
+        "Object",
         "Options",
         "Receiver",
         "Selector",
         "SelectorMode",
     ),
-    *("Sender", "Stats", "Version", "errors", "join", "label", "version"),
+    *("Sender", "Stats", "Version", "errors", "join", "label", "message_type", "version"),
 }
 
 
@@ -63,6 +66,11 @@ def test_import_loads_nothing_that_is_not_needed() -> None:
         "click",
         "typer",
         "numpy",
+        "pyarrow",
+        "torch",
+        "attr",
+        "attrs",
+        "pickle",
         "asyncio",
         "anyio",
         "zenoh",

@@ -13,8 +13,8 @@ use pyo3::types::{PyBytes, PyDict, PyList, PyMappingProxy, PyString, PyType};
 use crate::arguments::{self, Timeout};
 use crate::errors::{from_join, from_send, wrong_type};
 use crate::label::Label;
-use crate::payload::Type;
 use crate::peer::EndpointInfo;
+use crate::received::Takes;
 use crate::receiver::Receiver;
 use crate::sender::Sender;
 use crate::waiting::let_everybody_out;
@@ -137,9 +137,8 @@ pub(crate) fn join(
     anchors.retain(|anchor| anchor.strong_count() > 0);
     anchors.push(Arc::downgrade(&anchor));
     drop(anchors);
-    let takes = takes.map(|types| types.into_iter().map(Type::from_be_bytes).collect());
     let sender = Py::new(py, Sender::new(anchor.clone()))?;
-    let receiver = Py::new(py, Receiver::new(anchor.clone(), sender.clone_ref(py), takes))?;
+    let receiver = Py::new(py, Receiver::new(anchor.clone(), sender.clone_ref(py), Takes::new(takes)))?;
     Ok(Endpoint { sender, receiver, anchor })
 }
 

@@ -1,7 +1,8 @@
 //! The native module `ipmb._core`: what is on the path of a message, and thin faces of the core's own values.
 //!
 //! From the bottom up: `errors`, exceptions; `arguments`, checks that several functions share; `label` and `selector`,
-//! where a message goes; `peer`, who sent it; `msgpack` and `payload`, what it carries; `message`; `waiting`, with the
+//! where a message goes; `peer`, who sent it; `registry`, `msgpack`, `payload` and
+//! `received`, what it carries; `message`; `waiting`, with the
 //! interpreter lock released; `sender`, `receiver`, `endpoint`.
 //!
 //! The interpreter lock is held while a ring is read or written and released in every wait. The core never calls back.
@@ -17,7 +18,9 @@ mod msgpack;
 mod object;
 mod payload;
 mod peer;
+mod received;
 mod receiver;
+mod registry;
 mod selector;
 mod sender;
 mod waiting;
@@ -29,9 +32,9 @@ use pyo3::prelude::*;
 #[pymodule(gil_used = true)]
 mod _core {
     use pyo3::prelude::*;
-    use pyo3::types::{PyBytes, PyDict};
+    use pyo3::types::{PyBytes, PyDict, PyTuple};
 
-    use crate::{errors, payload};
+    use crate::{errors, payload, received};
 
     #[pymodule_export]
     use crate::endpoint::{Endpoint, close_all, join};
@@ -50,22 +53,36 @@ mod _core {
     #[pymodule_export]
     use crate::sender::Sender;
 
-    /// The UUID and the bytes that a payload travels as.
+    #[pymodule_export]
+    use crate::registry::register;
+
+    /// The UUID that a payload travels under, its bytes, and what follows them in a bulk: `(bulk, offset, length)` or None.
     #[pyfunction]
-    fn encode<'py>(payload: &Bound<'py, PyAny>) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)> {
-        let encoded = payload::encode(payload)?;
+    fn encode<'py>(payload: &'py Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTuple>> {
         let py = payload.py();
-        Ok((PyBytes::new(py, &encoded.type_id.to_be_bytes()), PyBytes::new(py, encoded.bytes())))
+        let encoded = payload::encode(payload)?;
+        let bulk = encoded.bulk.as_ref().map(|bulk| (bulk.memory.clone(), bulk.offset, bulk.len));
+        let (type_id, bytes) = (encoded.type_id.to_be_bytes(), PyBytes::new(py, encoded.bytes()));
+        (PyBytes::new(py, &type_id), bytes, bulk).into_pyobject(py)
     }
 
-    /// The payload that travelled as these bytes under this UUID.
+    /// The payload that travelled as these bytes under this UUID, and with this bulk behind them.
     #[pyfunction]
-    fn decode(py: Python<'_>, type_id: [u8; 16], data: &Bound<'_, PyBytes>) -> PyResult<Py<PyAny>> {
+    #[pyo3(signature = (type_id, data, bulk = None))]
+    fn decode(
+        py: Python<'_>,
+        type_id: [u8; 16],
+        data: &Bound<'_, PyBytes>,
+        bulk: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Py<PyAny>> {
         let type_id = payload::Type::from_be_bytes(type_id);
-        if !payload::is_known(type_id) {
-            return Err(errors::wrong_value("type_id", "no built-in type", "give one of BUILTIN_TYPES"));
+        if !received::is_known(type_id) {
+            return Err(errors::wrong_value("type_id", "unknown", "give one of BUILTIN_TYPES, or register it"));
         }
-        payload::decode(py, type_id, data)
+        match bulk {
+            None => received::decode(py, type_id, data, &received::Takes::new(None)),
+            Some(_) => received::with_codec(py, type_id, data, bulk),
+        }
     }
 
     #[pymodule_init]
@@ -75,6 +92,7 @@ mod _core {
             table.set_item(name, PyBytes::new(module.py(), &type_id.to_be_bytes()))?;
         }
         module.add("BUILTIN_TYPES", table)?;
+        module.add("VIEW_BYTES", payload::VIEW_BYTES)?;
         module.add("PROTOCOL", ipmb_bus::wire::PROTOCOL_VERSION)?;
         module.add("PACKAGE", env!("CARGO_PKG_VERSION"))
     }

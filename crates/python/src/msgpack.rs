@@ -2,23 +2,28 @@
 //!
 //! The general encoders turn tuples into lists and enums into numbers without a word. This one takes exactly the
 //! built-in payloads (and their subclasses, which arrive as the plain type), and says `payload[3]['x'] is a set` for
-//! the rest. No Python code runs while a dict is walked, so nothing can change it meanwhile: where a value's own code
-//! has to be called (a foreign buffer), the walk starts again over copies.
+//! the rest. No Python code runs while a dict is walked, so nothing can change it meanwhile: where Python code has to be
+//! called (`ipmb.extensions.Packing`, for registered classes, arrays, foreign buffers), the walk starts again over copies.
 
 use ipmb_bus::limits::PAYLOAD_DEPTH;
+use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString};
 use rmp::encode::{self, ByteBuf, ValueWriteError};
 
 use crate::errors::{self, a_type};
 use crate::payload;
+use crate::registry;
+use crate::waiting::Inside;
 
-const ENCODABLE: &str = "give None, bool, int, float, str, bytes or a buffer, or lists and dicts of these";
+const KEYS: &str = "give keys that are None, bool, int, float, str or bytes";
 
 /// Why a value was not encoded, with the way to it from the inside out.
 pub(crate) enum Refusal {
     Type {
         what: String,
+        bound: String,
         path: Vec<String>,
     },
     Value {
@@ -58,8 +63,8 @@ impl Refusal {
     fn raise(self, py: Python<'_>) -> PyErr {
         let place = |path: Vec<String>| path.iter().rev().fold("payload".to_owned(), |place, step| place + step);
         match self {
-            Refusal::Type { what, path } => {
-                pyo3::exceptions::PyTypeError::new_err(format!("{} is {what}: {ENCODABLE}", place(path)))
+            Refusal::Type { what, bound, path } => {
+                pyo3::exceptions::PyTypeError::new_err(format!("{} is {what}: {bound}", place(path)))
             }
             Refusal::Value { what, bound, path } => errors::wrong_value(&place(path), what, bound),
             Refusal::TooLarge(len) => payload::too_large(py, len),
@@ -69,58 +74,118 @@ impl Refusal {
     }
 }
 
-/// Encodes a value of the built-in payload types.
-pub(crate) fn encode(value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
-    let walk = |careful| {
-        let mut out = ByteBuf::new();
-        Walk { out: &mut out, careful }.value(value, PAYLOAD_DEPTH).map(|()| out.into_vec())
-    };
-    match walk(false) {
-        Err(Refusal::Careful) => walk(true),
-        done => done,
+/// An encoded list or dict.
+pub(crate) enum Done<'py> {
+    Whole(Vec<u8>),
+    /// What `Packing.finish` gave.
+    Parted(Bound<'py, PyAny>),
+}
+
+/// Encodes a list or dict.
+pub(crate) fn encode<'py>(value: &Bound<'py, PyAny>) -> PyResult<Done<'py>> {
+    let mut out = ByteBuf::new();
+    match (Walk { out: &mut out, packing: None }).value(value, PAYLOAD_DEPTH) {
+        Ok(()) => Ok(Done::Whole(out.into_vec())),
+        Err(Refusal::Careful) => encode_carefully(value),
+        Err(refusal) => Err(refusal.raise(value.py())),
     }
-    .map_err(|refusal| refusal.raise(value.py()))
 }
 
-struct Walk<'a> {
+#[cold]
+fn encode_carefully<'py>(value: &Bound<'py, PyAny>) -> PyResult<Done<'py>> {
+    static PACKING: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let py = value.py();
+    // Python code under our frames: a thread that the interpreter ends in there would take the process along.
+    let _inside = Inside::enter();
+    let packing = PACKING.import(py, "ipmb.extensions", "Packing")?.call0()?;
+    let mut out = ByteBuf::new();
+    Walk { out: &mut out, packing: Some(packing.clone()) }
+        .value(value, PAYLOAD_DEPTH)
+        .map_err(|refusal| refusal.raise(py))?;
+    packing.call_method1(intern!(py, "finish"), (PyBytes::new(py, out.as_vec()),)).map(Done::Parted)
+}
+
+struct Walk<'a, 'py> {
     out: &'a mut ByteBuf,
-    careful: bool,
+    /// Only in a walk over copies: packs what is not encoded here.
+    packing: Option<Bound<'py, PyAny>>,
 }
 
-impl Walk<'_> {
+impl Walk<'_, '_> {
     fn value(&mut self, value: &Bound<'_, PyAny>, depth: usize) -> Result<(), Refusal> {
-        if let Ok(string) = value.cast::<PyString>() {
-            let text = string.to_str().map_err(|_| Refusal::Value {
-                what: "a str with half a surrogate pair".to_owned(),
-                bound: "give valid Unicode",
-                path: Vec::new(),
-            })?;
-            encode::write_str_len(self.out, length(text.len())?)?;
-            self.raw(text.as_bytes());
+        if let Ok(string) = value.cast_exact::<PyString>() {
+            self.text(string)?;
+        } else if let Ok(number) = value.cast_exact::<PyInt>() {
+            self.integer(number)?;
+        } else if let Ok(number) = value.cast_exact::<PyFloat>() {
+            encode::write_f64(self.out, number.value())?;
         } else if let Ok(flag) = value.cast::<PyBool>() {
             encode::write_bool(self.out, flag.is_true()).unwrap_or_else(|never| match never {});
-        } else if let Ok(number) = value.cast::<PyInt>() {
-            self.integer(number)?;
-        } else if let Ok(number) = value.cast::<PyFloat>() {
-            encode::write_f64(self.out, number.value())?;
         } else if value.is_none() {
             encode::write_nil(self.out).unwrap_or_else(|never| match never {});
-        } else if let Ok(bytes) = value.cast::<PyBytes>() {
+        } else if let Ok(bytes) = value.cast_exact::<PyBytes>() {
             self.bytes(bytes.as_bytes())?;
-        } else if let Ok(list) = value.cast::<PyList>() {
+        } else if let Ok(list) = value.cast_exact::<PyList>() {
             self.list(list, deeper(depth)?)?;
-        } else if let Ok(dict) = value.cast::<PyDict>() {
+        } else if let Ok(dict) = value.cast_exact::<PyDict>() {
             self.dict(dict, deeper(depth)?)?;
-        } else if let Ok(bytes) = value.cast::<PyByteArray>() {
-            self.bytes(&bytes.to_vec())?;
-        } else if !self.careful {
-            return Err(Refusal::Careful);
+        } else if registry::by_class(&value.get_type()).is_some() {
+            self.pack(value)?;
         } else {
-            match payload::buffer(value)? {
-                Some(bytes) => self.bytes(bytes.as_bytes())?,
-                None => return Err(Refusal::Type { what: a_type(value), path: Vec::new() }),
-            }
+            self.subclass(value, depth)?;
         }
+        Ok(())
+    }
+
+    /// Values of a subclass arrive as the plain type.
+    fn subclass(&mut self, value: &Bound<'_, PyAny>, depth: usize) -> Result<(), Refusal> {
+        if payload::is_numpy(value) {
+            self.pack(value)
+        } else if let Ok(string) = value.cast::<PyString>() {
+            self.text(string)
+        } else if let Ok(number) = value.cast::<PyInt>() {
+            self.integer(number)
+        } else if let Ok(number) = value.cast::<PyFloat>() {
+            Ok(encode::write_f64(self.out, number.value())?)
+        } else if let Ok(bytes) = value.cast::<PyBytes>() {
+            self.bytes(bytes.as_bytes())
+        } else if let Ok(list) = value.cast::<PyList>() {
+            self.list(list, deeper(depth)?)
+        } else if let Ok(dict) = value.cast::<PyDict>() {
+            self.dict(dict, deeper(depth)?)
+        } else if let Ok(bytes) = value.cast::<PyByteArray>()
+            && bytes.len() < payload::VIEW_BYTES
+        {
+            self.bytes(&bytes.to_vec())
+        } else {
+            self.pack(value)
+        }
+    }
+
+    /// What Python code has to pack: as an extension (a code and its bytes), as bytes, or not at all (the reason).
+    fn pack(&mut self, value: &Bound<'_, PyAny>) -> Result<(), Refusal> {
+        let Some(packing) = &self.packing else { return Err(Refusal::Careful) };
+        let packed = packing.call_method1(intern!(value.py(), "pack"), (value,))?;
+        if let Ok(bytes) = packed.cast::<PyBytes>() {
+            return self.bytes(bytes.as_bytes());
+        }
+        if let Ok(bound) = packed.extract::<String>() {
+            return Err(Refusal::Type { what: a_type(value), bound, path: Vec::new() });
+        }
+        let (code, data): (i8, Bound<'_, PyBytes>) = packed.extract()?;
+        encode::write_ext_meta(self.out, length(data.as_bytes().len())?, code)?;
+        self.raw(data.as_bytes());
+        Ok(())
+    }
+
+    fn text(&mut self, string: &Bound<'_, PyString>) -> Result<(), Refusal> {
+        let text = string.to_str().map_err(|_| Refusal::Value {
+            what: "a str with half a surrogate pair".to_owned(),
+            bound: "give valid Unicode",
+            path: Vec::new(),
+        })?;
+        encode::write_str_len(self.out, length(text.len())?)?;
+        self.raw(text.as_bytes());
         Ok(())
     }
 
@@ -151,7 +216,7 @@ impl Walk<'_> {
 
     fn list(&mut self, list: &Bound<'_, PyList>, depth: usize) -> Result<(), Refusal> {
         let copied;
-        let list = if self.careful {
+        let list = if self.packing.is_some() {
             copied = list.get_slice(0, list.len());
             &copied
         } else {
@@ -166,7 +231,7 @@ impl Walk<'_> {
 
     fn dict(&mut self, dict: &Bound<'_, PyDict>, depth: usize) -> Result<(), Refusal> {
         let copied;
-        let dict = if self.careful {
+        let dict = if self.packing.is_some() {
             copied = dict.copy()?;
             &copied
         } else {
@@ -176,7 +241,7 @@ impl Walk<'_> {
         for (key, value) in dict.iter() {
             if !payload::is_scalar(&key) {
                 let what = format!("a dict with {} as a key", a_type(&key));
-                return Err(Refusal::Type { what, path: Vec::new() });
+                return Err(Refusal::Type { what, bound: KEYS.to_owned(), path: Vec::new() });
             }
             self.value(&key, depth)
                 .and_then(|()| self.value(&value, depth))

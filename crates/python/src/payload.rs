@@ -1,16 +1,16 @@
 //! What a payload travels as: 16 bytes that name its type, and its own bytes.
 //!
-//! The table of built-in types stands here, once; `docs/payloads.md` shows it. Encoding and decoding of these is native
-//! up to lists and dicts, whose bytes msgspec decodes by way of `ipmb/codec.py`, which also takes what is not built in.
-//! Values of exactly a built-in type are recognised by a comparison of pointers each, the frequent ones first.
+//! The table of built-in types stands here, once; `docs/payloads.md` shows it. The frequent ones are encoded natively, and
+//! recognised by a comparison of pointers each; a class that a program registered is found by one look into a table and
+//! its encoder called. The rest (numpy arrays, large buffers, what cannot be sent) is left to `ipmb/codec.py`.
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBool, PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString};
-use rmp::decode;
+use pyo3::types::{PyBool, PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 
 use crate::errors;
 use crate::msgpack;
+use crate::registry::{self, Registered};
 use crate::waiting::Inside;
 
 /// The type of a payload, as a number: the big-endian value of its UUID.
@@ -29,9 +29,12 @@ pub(crate) const STR: Type = builtin(5);
 pub(crate) const BYTES: Type = builtin(6);
 pub(crate) const LIST: Type = builtin(7);
 pub(crate) const DICT: Type = builtin(8);
+/// A buffer of 64 KiB or more that was no `bytes`.
+pub(crate) const VIEW: Type = builtin(12);
+pub(crate) const LAST: Type = builtin(15);
 
 /// The names under which Python sees the table.
-pub(crate) const TABLE: [(&str, Type); 8] = [
+pub(crate) const TABLE: [(&str, Type); 15] = [
     ("None", NONE),
     ("bool", BOOL),
     ("int", INT),
@@ -40,7 +43,17 @@ pub(crate) const TABLE: [(&str, Type); 8] = [
     ("bytes", BYTES),
     ("list", LIST),
     ("dict", DICT),
+    ("datetime", builtin(9)),
+    ("UUID", builtin(10)),
+    ("BytesMessage", builtin(11)),
+    ("memoryview", VIEW),
+    ("ndarray", builtin(13)),
+    ("Table", builtin(14)),
+    ("Tensor", LAST),
 ];
+
+/// From this length on a buffer that is no `bytes` arrives as a view of shared memory.
+pub(crate) const VIEW_BYTES: usize = 64 * 1024;
 
 pub(crate) const INT_RANGE: &str = "give -2**63 to 2**64-1";
 
@@ -48,6 +61,15 @@ pub(crate) const INT_RANGE: &str = "give -2**63 to 2**64-1";
 pub(crate) struct Encoded<'a> {
     pub(crate) type_id: Type,
     bytes: Bytes<'a>,
+    /// What follows the bytes, in memory that is shared already.
+    pub(crate) bulk: Option<OutOfBand<'a>>,
+}
+
+/// A range of a `Bulk`.
+pub(crate) struct OutOfBand<'a> {
+    pub(crate) memory: Bound<'a, PyAny>,
+    pub(crate) offset: usize,
+    pub(crate) len: usize,
 }
 
 enum Bytes<'a> {
@@ -57,7 +79,13 @@ enum Bytes<'a> {
     Object(Bound<'a, PyBytes>),
 }
 
-impl Encoded<'_> {
+impl<'a> Encoded<'a> {
+    #[inline]
+    fn new(type_id: Type, bytes: Bytes<'a>) -> Self {
+        Encoded { type_id, bytes, bulk: None }
+    }
+
+    /// All of the payload, or what stands before the bulk.
     #[inline]
     pub(crate) fn bytes(&self) -> &[u8] {
         match &self.bytes {
@@ -71,9 +99,9 @@ impl Encoded<'_> {
 
 /// Encodes a payload. The bytes of `bytes` and `str` are borrowed.
 #[inline]
-pub(crate) fn encode<'a>(payload: &'a Bound<'_, PyAny>) -> PyResult<Encoded<'a>> {
+pub(crate) fn encode<'a>(payload: &'a Bound<'a, PyAny>) -> PyResult<Encoded<'a>> {
     if let Ok(bytes) = payload.cast_exact::<PyBytes>() {
-        return Ok(Encoded { type_id: BYTES, bytes: Bytes::Borrowed(bytes.as_bytes()) });
+        return Ok(Encoded::new(BYTES, Bytes::Borrowed(bytes.as_bytes())));
     }
     if let Ok(string) = payload.cast_exact::<PyString>() {
         return encode_str(string);
@@ -84,9 +112,9 @@ pub(crate) fn encode<'a>(payload: &'a Bound<'_, PyAny>) -> PyResult<Encoded<'a>>
     encode_other(payload)
 }
 
-fn encode_str<'a>(string: &'a Bound<'_, PyString>) -> PyResult<Encoded<'a>> {
+fn encode_str<'a>(string: &'a Bound<'a, PyString>) -> PyResult<Encoded<'a>> {
     let text = crate::arguments::text("payload", string)?;
-    Ok(Encoded { type_id: STR, bytes: Bytes::Borrowed(text.as_bytes()) })
+    Ok(Encoded::new(STR, Bytes::Borrowed(text.as_bytes())))
 }
 
 fn small(type_id: Type, write: impl FnOnce(&mut &mut [u8])) -> Encoded<'static> {
@@ -94,7 +122,7 @@ fn small(type_id: Type, write: impl FnOnce(&mut &mut [u8])) -> Encoded<'static> 
     let mut rest = &mut bytes[..];
     write(&mut rest);
     let len = 9 - rest.len();
-    Encoded { type_id, bytes: Bytes::Small(bytes, len) }
+    Encoded::new(type_id, Bytes::Small(bytes, len))
 }
 
 // Nine bytes hold every scalar, so the writes below cannot fail.
@@ -110,57 +138,124 @@ fn encode_int(number: &Bound<'_, PyInt>) -> PyResult<Encoded<'static>> {
     }))
 }
 
-fn encode_other<'a>(payload: &'a Bound<'_, PyAny>) -> PyResult<Encoded<'a>> {
-    let py = payload.py();
+fn encode_other<'a>(payload: &'a Bound<'a, PyAny>) -> PyResult<Encoded<'a>> {
     if payload.is_none() {
         return Ok(small(NONE, |out| drop(rmp::encode::write_nil(out))));
     }
     if let Ok(flag) = payload.cast::<PyBool>() {
         return Ok(small(BOOL, |out| drop(rmp::encode::write_bool(out, flag.is_true()))));
     }
-    if let Ok(number) = payload.cast::<PyFloat>() {
-        return Ok(small(FLOAT, |out| drop(rmp::encode::write_f64(out, number.value()))));
+    if let Ok(number) = payload.cast_exact::<PyFloat>() {
+        return Ok(encode_float(number));
     }
-    // Subclasses arrive as the plain type.
+    if payload.cast_exact::<PyList>().is_ok() {
+        return encode_nested(LIST, payload);
+    }
+    if payload.cast_exact::<PyDict>().is_ok() {
+        return encode_nested(DICT, payload);
+    }
+    match registry::by_class(&payload.get_type()) {
+        Some(registered) => encode_registered(payload, registered.get()),
+        None => encode_subclass(payload),
+    }
+}
+
+fn encode_float(number: &Bound<'_, PyFloat>) -> Encoded<'static> {
+    small(FLOAT, |out| drop(rmp::encode::write_f64(out, number.value())))
+}
+
+fn encode_nested<'a>(type_id: Type, payload: &'a Bound<'a, PyAny>) -> PyResult<Encoded<'a>> {
+    match msgpack::encode(payload)? {
+        msgpack::Done::Whole(bytes) => Ok(Encoded::new(type_id, Bytes::Owned(bytes))),
+        msgpack::Done::Parted(parts) => parted(type_id, parts),
+    }
+}
+
+/// Values of a subclass arrive as the plain type.
+fn encode_subclass<'a>(payload: &'a Bound<'a, PyAny>) -> PyResult<Encoded<'a>> {
+    if is_numpy(payload) {
+        return encode_with_codec(payload);
+    }
+    if let Ok(number) = payload.cast::<PyFloat>() {
+        return Ok(encode_float(number));
+    }
     if let Ok(number) = payload.cast::<PyInt>() {
         return encode_int(number);
     }
     if let Ok(string) = payload.cast::<PyString>() {
         return encode_str(string);
     }
-    let owned = |type_id, bytes| Ok(Encoded { type_id, bytes: Bytes::Owned(bytes) });
     if payload.is_instance_of::<PyList>() {
-        return owned(LIST, msgpack::encode(payload)?);
+        return encode_nested(LIST, payload);
     }
     if payload.is_instance_of::<PyDict>() {
-        return owned(DICT, msgpack::encode(payload)?);
+        return encode_nested(DICT, payload);
     }
     if let Ok(bytes) = payload.cast::<PyBytes>() {
-        return Ok(Encoded { type_id: BYTES, bytes: Bytes::Borrowed(bytes.as_bytes()) });
+        return Ok(Encoded::new(BYTES, Bytes::Borrowed(bytes.as_bytes())));
     }
-    if let Ok(bytes) = payload.cast::<PyByteArray>() {
-        return owned(BYTES, bytes.to_vec());
+    if let Ok(bytes) = payload.cast::<PyByteArray>()
+        && bytes.len() < VIEW_BYTES
+    {
+        return Ok(Encoded::new(BYTES, Bytes::Owned(bytes.to_vec())));
     }
-    let (type_id, bytes): (Bound<'_, PyBytes>, Bound<'_, PyBytes>) =
-        codec(py, &ENCODE, "encode")?.call1((payload,))?.extract()?;
-    let type_id = type_id.as_bytes().try_into().map_err(|_| {
-        pyo3::exceptions::PyRuntimeError::new_err("ipmb.codec.encode did not give the 16 bytes of a UUID")
-    })?;
-    Ok(Encoded { type_id: Type::from_be_bytes(type_id), bytes: Bytes::Object(bytes.clone()) })
+    encode_with_codec(payload)
+}
+
+fn encode_with_codec<'a>(payload: &'a Bound<'a, PyAny>) -> PyResult<Encoded<'a>> {
+    // Python code may run under our frames: a thread that the interpreter ends there would take the process along.
+    let _inside = Inside::enter();
+    typed(codec(payload.py(), &ENCODE, "encode")?.call1((payload,))?)
+}
+
+/// Whether it is a number or text of numpy: some are subclasses of Python's, and arrive as what they are nevertheless.
+pub(crate) fn is_numpy(value: &Bound<'_, PyAny>) -> bool {
+    value.get_type().module().is_ok_and(|module| module == "numpy")
+}
+
+/// Calls the encoder of a registered class. What it cannot do (a field with an array, a value out of range) the codec
+/// does, or says why not.
+fn encode_registered<'a>(payload: &'a Bound<'a, PyAny>, registered: &Registered) -> PyResult<Encoded<'a>> {
+    let py = payload.py();
+    let _inside = Inside::enter();
+    match registered.encode.bind(py).call1((payload,)) {
+        Ok(bytes) => parted(registered.type_id, bytes),
+        Err(error) => {
+            let again = codec(py, &ENCODE_AGAIN, "encode_again")?;
+            parted(registered.type_id, again.call1((payload, error.into_value(py)))?)
+        }
+    }
+}
+
+/// What the codec gives: the UUID before the rest.
+fn typed<'a>(given: Bound<'a, PyAny>) -> PyResult<Encoded<'a>> {
+    let (type_id, rest): ([u8; 16], Bound<'a, PyAny>) = given.extract().map_err(|_| contract("a UUID and bytes"))?;
+    parted(Type::from_be_bytes(type_id), rest)
+}
+
+/// What an encoder gives: bytes, or `(head, bulk, offset, length)`.
+fn parted<'a>(type_id: Type, given: Bound<'a, PyAny>) -> PyResult<Encoded<'a>> {
+    match given.cast_into::<PyBytes>() {
+        Ok(bytes) => Ok(Encoded::new(type_id, Bytes::Object(bytes))),
+        Err(given) => {
+            let given = given.into_inner();
+            let parts = given.cast::<PyTuple>().map_err(|_| contract("bytes, or bytes and a bulk"))?;
+            let (head, memory, offset, len): (Bound<'a, PyBytes>, Bound<'a, PyAny>, usize, usize) = parts.extract()?;
+            Ok(Encoded { type_id, bytes: Bytes::Object(head), bulk: Some(OutOfBand { memory, offset, len }) })
+        }
+    }
+}
+
+#[cold]
+fn contract(wanted: &str) -> PyErr {
+    pyo3::exceptions::PyTypeError::new_err(format!("an encoder of a payload type has to return {wanted}"))
 }
 
 static ENCODE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-static BUFFER: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-static DECODE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+static ENCODE_AGAIN: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
-fn codec<'py>(py: Python<'py>, cell: &PyOnceLock<Py<PyAny>>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+pub(crate) fn codec<'py>(py: Python<'py>, cell: &PyOnceLock<Py<PyAny>>, name: &str) -> PyResult<Bound<'py, PyAny>> {
     Ok(cell.import(py, "ipmb.codec", name)?.clone())
-}
-
-/// The bytes of any object with a contiguous buffer; `None` when it has no buffer.
-pub(crate) fn buffer<'py>(value: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyBytes>>> {
-    let bytes = codec(value.py(), &BUFFER, "buffer")?.call1((value,))?;
-    if bytes.is_none() { Ok(None) } else { Ok(Some(bytes.cast_into::<PyBytes>()?)) }
 }
 
 /// An int as the wire has it.
@@ -190,108 +285,4 @@ pub(crate) fn is_scalar(value: &Bound<'_, PyAny>) -> bool {
 pub(crate) fn too_large(py: Python<'_>, len: u64) -> PyErr {
     let error = ipmb_bus::error::SendError::TooLarge { len, max: ipmb_bus::limits::PAYLOAD_BYTES };
     errors::from_send(py, &error)
-}
-
-/// A received payload: the value itself, or bytes whose decoding has to wait until the ring is not held any more,
-/// because it runs code of the interpreter.
-pub(crate) enum Received {
-    Value(Py<PyAny>),
-    Encoded(Type, Py<PyBytes>),
-    /// So many bytes that are not what their type says.
-    Garbage(Type, usize),
-    Failed(PyErr),
-}
-
-/// Whether this process knows the type.
-#[inline]
-pub(crate) fn is_known(type_id: Type) -> bool {
-    (NONE..=DICT).contains(&type_id)
-}
-
-/// Makes a value of a payload that `copy` brings. Runs no Python code, not even by way of an exception or a collection
-/// of garbage: the objects made here are bytes, text and numbers.
-#[inline]
-pub(crate) fn receive(py: Python<'_>, type_id: Type, len: usize, copy: impl Fn(&mut [u8])) -> Received {
-    if matches!(type_id, BYTES | LIST | DICT) {
-        let filled = PyBytes::new_with(py, len, |into| {
-            copy(into);
-            Ok(())
-        });
-        return match filled {
-            Ok(bytes) if type_id == BYTES => Received::Value(bytes.into_any().unbind()),
-            Ok(bytes) => Received::Encoded(type_id, bytes.unbind()),
-            Err(error) => Received::Failed(error),
-        };
-    }
-    let value = if len <= 256 {
-        let mut bytes = [0; 256];
-        copy(&mut bytes[..len]);
-        decode_flat(py, type_id, &bytes[..len])
-    } else {
-        let mut bytes = vec![0; len];
-        copy(&mut bytes);
-        decode_flat(py, type_id, &bytes)
-    };
-    value.map_or(Received::Garbage(type_id, len), |value| Received::Value(value.unbind()))
-}
-
-impl Received {
-    /// The value; decodes what had to wait.
-    #[inline]
-    pub(crate) fn value(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        match self {
-            Received::Value(value) => Ok(value),
-            Received::Encoded(type_id, bytes) => decode_nested(py, type_id, bytes.bind(py)),
-            Received::Garbage(type_id, len) => Err(garbage(py, type_id, len)),
-            Received::Failed(error) => Err(error),
-        }
-    }
-}
-
-/// Decodes bytes in memory, whatever the type.
-pub(crate) fn decode(py: Python<'_>, type_id: Type, bytes: &Bound<'_, PyBytes>) -> PyResult<Py<PyAny>> {
-    match type_id {
-        BYTES => Ok(bytes.clone().into_any().unbind()),
-        LIST | DICT => decode_nested(py, type_id, bytes),
-        _ => decode_flat(py, type_id, bytes.as_bytes())
-            .map(Bound::unbind)
-            .ok_or_else(|| garbage(py, type_id, bytes.as_bytes().len())),
-    }
-}
-
-fn decode_nested(py: Python<'_>, type_id: Type, bytes: &Bound<'_, PyBytes>) -> PyResult<Py<PyAny>> {
-    // Python code under our frames: a thread that the interpreter ends in there would take the process along.
-    let _inside = Inside::enter();
-    let name = if type_id == LIST { "list" } else { "dict" };
-    Ok(codec(py, &DECODE, "decode")?.call1((name, bytes))?.unbind())
-}
-
-fn garbage(py: Python<'_>, type_id: Type, len: usize) -> PyErr {
-    let name = TABLE.iter().find(|(_, known)| *known == type_id).map_or("known payload", |(name, _)| *name);
-    errors::decode(py, format!("a message of {len} bytes is no {name}: its sender encodes it wrongly"))
-}
-
-/// `None` when the bytes are not what the type says.
-fn decode_flat<'py>(py: Python<'py>, type_id: Type, bytes: &[u8]) -> Option<Bound<'py, PyAny>> {
-    match type_id {
-        STR => std::str::from_utf8(bytes).ok().map(|text| PyString::new(py, text).into_any()),
-        INT => decode_int(py, bytes),
-        FLOAT => exact(bytes, decode::read_f64).map(|number| PyFloat::new(py, number).into_any()),
-        BOOL => exact(bytes, decode::read_bool).map(|flag| PyBool::new(py, flag).to_owned().into_any()),
-        NONE => exact(bytes, decode::read_nil).map(|()| py.None().into_bound(py)),
-        _ => None,
-    }
-}
-
-/// One value and nothing after it.
-fn exact<'a, T, E>(mut bytes: &'a [u8], read: impl FnOnce(&mut &'a [u8]) -> Result<T, E>) -> Option<T> {
-    let value = read(&mut bytes).ok()?;
-    bytes.is_empty().then_some(value)
-}
-
-fn decode_int<'py>(py: Python<'py>, bytes: &[u8]) -> Option<Bound<'py, PyAny>> {
-    if let Some(number) = exact(bytes, decode::read_int::<i64, _>) {
-        return Some(PyInt::new(py, number).into_any());
-    }
-    exact(bytes, decode::read_int::<u64, _>).map(|number| PyInt::new(py, number).into_any())
 }

@@ -19,7 +19,8 @@ use crate::attachments::{Attachments, Held};
 use crate::endpoint::Anchor;
 use crate::errors::{self, from_recv, wrong_type, wrong_value};
 use crate::message::{Message, Origin};
-use crate::payload::{self, Type};
+use crate::payload::Type;
+use crate::received::{self, Takes};
 use crate::sender::Sender;
 use crate::waiting::{detached, interruptible};
 
@@ -29,8 +30,7 @@ use crate::waiting::{detached, interruptible};
 #[pyclass(frozen, generic, module = "ipmb")]
 pub(crate) struct Receiver {
     core: ipmb_bus::Receiver,
-    /// The payload types it takes; `None`: all that are known.
-    takes: Option<Vec<Type>>,
+    takes: Takes,
     anchor: Arc<Anchor>,
     /// What replies go through.
     back: Py<Sender>,
@@ -72,12 +72,12 @@ impl From {
 }
 
 enum Body {
-    Built(payload::Received),
+    Built(received::Received),
     Large(Type, Blob),
 }
 
 impl Receiver {
-    pub(crate) fn new(anchor: Arc<Anchor>, back: Py<Sender>, takes: Option<Vec<Type>>) -> Receiver {
+    pub(crate) fn new(anchor: Arc<Anchor>, back: Py<Sender>, takes: Takes) -> Receiver {
         Receiver {
             core: anchor.endpoint.receiver(),
             takes,
@@ -85,14 +85,6 @@ impl Receiver {
             back,
             postponed: Mutex::default(),
             is_postponed: AtomicBool::new(false),
-        }
-    }
-
-    #[inline]
-    fn takes(&self, type_id: Type) -> bool {
-        match &self.takes {
-            None => payload::is_known(type_id),
-            Some(types) => types.contains(&type_id),
         }
     }
 
@@ -109,8 +101,8 @@ impl Receiver {
         }
         let Some(Taken { body, from, redelivered, objects }) = taken else { return Ok(None) };
         let payload = match body {
-            Body::Built(built) => built.value(py)?,
-            Body::Large(type_id, blob) => read_large(py, type_id, &blob)?,
+            Body::Built(built) => built.value(py, &this.takes)?,
+            Body::Large(type_id, blob) => read_large(py, type_id, &blob, &this.takes)?,
         };
         let held = if objects.is_empty() { None } else { Some(hold(py, objects)?) };
         Py::new(py, Message::received(payload, from.origin(py)?, this.back.clone_ref(py), redelivered, held)).map(Some)
@@ -120,7 +112,7 @@ impl Receiver {
     #[inline]
     fn build(&self, py: Python<'_>, incoming: &mut Incoming<'_>, taken: &mut Option<Taken>) -> Build<()> {
         let type_id = Type::from_be_bytes(incoming.type_id());
-        let Some(selector) = incoming.selector().filter(|_| self.takes(type_id)) else { return Build::Skip };
+        let Some(selector) = incoming.selector().filter(|_| self.takes.has(type_id)) else { return Build::Skip };
         let face = incoming.face();
         let known = face.and_then(|face| face.get()).and_then(|kept| kept.downcast_ref::<Py<Origin>>());
         let from = match known {
@@ -129,7 +121,9 @@ impl Receiver {
         };
         let redelivered = incoming.redelivered();
         let body = match incoming.take_blob() {
-            None => Body::Built(payload::receive(py, type_id, incoming.len(), |into| incoming.read(into))),
+            None => {
+                Body::Built(received::receive(py, type_id, &self.takes, incoming.len(), |into| incoming.read(into)))
+            }
             Some(blob) => Body::Large(type_id, blob),
         };
         let objects = incoming.take_descriptors();
@@ -189,9 +183,9 @@ fn hold(py: Python<'_>, objects: Vec<Fd>) -> PyResult<Box<Held>> {
 
 /// Reads a payload that came in a memory file, with the interpreter lock released.
 #[cold]
-fn read_large(py: Python<'_>, type_id: Type, blob: &Blob) -> PyResult<Py<PyAny>> {
+fn read_large(py: Python<'_>, type_id: Type, blob: &Blob, takes: &Takes) -> PyResult<Py<PyAny>> {
     let bytes = PyBytes::new_with(py, blob.len(), |into| Ok(detached(py, || blob.read_into(into))?))?;
-    payload::decode(py, type_id, &bytes)
+    received::decode(py, type_id, &bytes, takes)
 }
 
 fn parse_timeout(timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Timeout> {

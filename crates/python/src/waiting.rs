@@ -19,7 +19,8 @@ pub(crate) struct Inside;
 impl Inside {
     pub(crate) fn enter() -> Inside {
         let generation = ipmb_transport::fork::generation();
-        if GENERATION.swap(generation, Ordering::Relaxed) != generation {
+        if GENERATION.load(Ordering::Relaxed) != generation {
+            GENERATION.store(generation, Ordering::Relaxed);
             INSIDE.store(0, Ordering::Relaxed);
         }
         INSIDE.fetch_add(1, Ordering::Relaxed);

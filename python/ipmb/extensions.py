@@ -1,0 +1,195 @@
+"""What may stand inside a list, a dict or a field though MessagePack has no type for it.
+
+Such a value is a MessagePack extension: a code and bytes. This is the table of the codes:
+
+    1 UUID           its 16 bytes
+    2 datetime       ISO 8601, as `isoformat` writes it
+    3 BytesMessage   the format (2 bytes, little endian), the data
+    4..10            arrays, tables, tensors and large buffers: see `ipmb.buffers`
+    11               an object of a registered class: the UUID of the class (16 bytes), the object's MessagePack
+"""
+
+from __future__ import annotations
+
+import struct
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+
+from ipmb import _core, buffers
+from ipmb.registrations import BY_CLASS, BY_UUID, missing
+from ipmb.values import BytesMessage
+
+_UUID: Final = 1
+_DATETIME: Final = 2
+_BYTES_MESSAGE: Final = 3
+_REGISTERED: Final = 11
+
+_FORMAT: Final = struct.Struct("<H")
+
+
+class NeedsPacking(Exception):  # noqa: N818 # no error: another way of encoding is needed
+    """A field holds what only a `Packing` can encode."""
+
+
+def needs_packing(value: object) -> Any:
+    """For encoders that are made once: says that this payload needs one of its own."""
+    raise NeedsPacking
+
+
+class Packing:
+    """Encodes what MessagePack has no type for; one for each payload, since it collects the large buffers in it."""
+
+    __slots__ = ("_encode", "_packer")
+
+    def __init__(self) -> None:
+        self._packer = buffers.Packer()
+        self._encode = msgspec.msgpack.Encoder(enc_hook=self.field).encode
+
+    def pack(self, value: object) -> tuple[int, bytes] | bytes | str:
+        """Encodes a value inside a list or dict.
+
+        Returns:
+            The code and the bytes of an extension; or bytes, for which it goes; or, when it cannot be sent, why.
+        """
+        kind = type(value)
+        if kind in BY_CLASS:
+            registration = BY_CLASS[kind]
+            if registration.codec != "msgpack":
+                return f"{kind.__qualname__} is pickled, and that only by itself: send it as the payload"
+            return _REGISTERED, registration.uuid.bytes + self.encode(value)
+        if isinstance(value, UUID):
+            return _UUID, value.bytes
+        if isinstance(value, datetime):
+            return _DATETIME, pack_datetime(value)
+        if isinstance(value, BytesMessage):
+            return _BYTES_MESSAGE, pack_bytes_message(value)
+        if not buffers.handles(kind):
+            data = buffer(value)
+            if data is None:
+                return missing(kind)
+            if data.nbytes < _core.VIEW_BYTES:
+                return data.tobytes()
+        return self._packer.pack(value) or missing(kind)
+
+    def encode(self, value: object) -> bytes:
+        """Encodes an object of a registered class.
+
+        Raises:
+            TypeError, ValueError: A field has something in it that cannot be sent.
+        """
+        try:
+            return self._encode(value)
+        except Exception as error:
+            raise refused(value, error) from error
+
+    def field(self, value: object) -> object:
+        """Encodes a value in a field: what msgspec calls for what it does not know."""
+        packed = self.pack(value)
+        if isinstance(packed, str):
+            msg = f"a field holds a {type(value).__name__}: {packed}"
+            raise TypeError(msg)
+        return packed if isinstance(packed, bytes) else msgspec.msgpack.Ext(*packed)
+
+    def finish(self, head: bytes) -> bytes | tuple[bytes, _core.Bulk, int, int]:
+        """What to send, when `head` is all of the MessagePack: the head, and the bulk if there is one."""
+        return self._packer.finish(head)
+
+
+def refused(value: object, error: Exception) -> Exception:
+    """What to raise when an object of a registered class could not be encoded."""
+    text = f"payload holds a {type(value).__qualname__} that cannot be sent: {error}"
+    if isinstance(error, TypeError):
+        return TypeError(text)
+    # Integers that are too large, text that is no Unicode, a list that holds itself.
+    return ValueError(text) if isinstance(error, (ValueError, OverflowError, RecursionError)) else error
+
+
+def unpack(code: int, data: memoryview, bulk: memoryview | None = None) -> Any:
+    """The value that was packed so.
+
+    Raises:
+        ValueError: The bytes are no such value.
+    """
+    match code:
+        case 1:
+            return UUID(bytes=bytes(data))
+        case 2:
+            return datetime.fromisoformat(str(data, "utf-8"))
+        case 3:
+            return unpack_bytes_message(bytes(data))
+        case 11:
+            return _unpack_registered(bytes(data), bulk)
+        case _:
+            return buffers.unpack(code, data, bulk)
+
+
+def _unpack_registered(data: bytes, bulk: memoryview | None) -> Any:
+    registration = BY_UUID.get(data[:16])
+    # What is pickled runs code: it comes by itself only, where the receiver may refuse it by `payloads`.
+    if registration is None or registration.codec != "msgpack":
+        msg = f"it holds an object of the type {data[:16].hex()}, which this process does not know"
+        raise ValueError(msg)
+    return decoder(registration.cls, bulk).decode(data[16:])
+
+
+def decoder(cls: Any, bulk: memoryview | None = None) -> msgspec.msgpack.Decoder[Any]:
+    """Decodes a class whose extensions are in this bulk."""
+    if bulk is None:
+        return msgspec.msgpack.Decoder(cls, ext_hook=unpack, dec_hook=unpack_field)
+
+    def hook(code: int, data: memoryview) -> Any:
+        return unpack(code, data, bulk)
+
+    return msgspec.msgpack.Decoder(cls, ext_hook=hook, dec_hook=unpack_field)
+
+
+def unpack_field(kind: Any, value: object) -> Any:
+    """A received value as the type of a field that msgspec does not know."""
+    if kind is object:
+        return value
+    return buffers.convert(kind, value)
+
+
+def pack_datetime(value: datetime) -> bytes:
+    """The bytes of a point in time.
+
+    Raises:
+        TypeError: A subclass that holds more than a datetime does, and would not arrive equal.
+    """
+    text = datetime.isoformat(value)
+    if type(value) is not datetime and datetime.fromisoformat(text) != value:
+        msg = f"payload is a {type(value).__name__} that no datetime equals: give a datetime"
+        raise TypeError(msg)
+    return text.encode()
+
+
+def pack_bytes_message(value: BytesMessage) -> bytes:
+    """The bytes of a `BytesMessage`."""
+    return _FORMAT.pack(value.format) + value.data
+
+
+def unpack_bytes_message(data: bytes) -> BytesMessage:
+    """The `BytesMessage` of these bytes; ValueError when there are too few."""
+    if len(data) < _FORMAT.size:
+        msg = f"{len(data)} bytes hold no format"
+        raise ValueError(msg)
+    return BytesMessage(_FORMAT.unpack_from(data)[0], data[_FORMAT.size :])
+
+
+def buffer(value: object) -> memoryview | None:
+    """A view of any object with a contiguous buffer; None when it has no buffer.
+
+    Raises:
+        TypeError: Its buffer is not contiguous: which bytes are meant is for the caller to say.
+    """
+    try:
+        view = memoryview(value)  # type: ignore[arg-type] # asking is the way to find out
+    except TypeError:
+        return None
+    if not view.contiguous:
+        msg = f"payload is a {type(value).__name__} that is not contiguous: give a contiguous copy"
+        raise TypeError(msg)
+    return view

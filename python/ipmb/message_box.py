@@ -1,0 +1,210 @@
+"""Which payload types a receiver takes: `MessageBox(A, B, str)`, or a union, or one type."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, Union, get_args, get_origin, overload
+from uuid import UUID
+
+from ipmb import _core
+from ipmb.registrations import BY_CLASS, HINT, kind
+from ipmb.values import BytesMessage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from typing_extensions import TypeForm
+
+    _A = TypeVar("_A")
+    _B = TypeVar("_B")
+    _C = TypeVar("_C")
+    _D = TypeVar("_D")
+    _E = TypeVar("_E")
+    _F = TypeVar("_F")
+    _G = TypeVar("_G")
+    _H = TypeVar("_H")
+
+_T_co = TypeVar("_T_co", covariant=True)
+
+
+class MessageBox(Generic[_T_co]):
+    """The payload types that a receiver takes; for `join(..., payloads=...)`.
+
+    The same as a union, for those who keep types in a list. Type checkers know the payload type of up to eight.
+
+    Args:
+        *types: Built-in payload types, classes registered with `message_type`, `None`, or unions of these; one or more.
+
+    Attributes:
+        types: The types, each once.
+
+    Raises:
+        TypeError: One is no type of a payload.
+
+    Example:
+        >>> import ipmb
+        >>> box = ipmb.MessageBox(str, int)
+        >>> with ipmb.join("com.example.box", "earth", payloads=box) as (sender, receiver):
+        ...     sender.send("earth", b"skipped, since it is bytes")
+        ...     sender.send("earth", "taken")
+        ...     receiver.recv(timeout=5).payload
+        1
+        1
+        'taken'
+    """
+
+    __slots__ = ("types",)
+
+    types: tuple[Any, ...]
+
+    @overload
+    def __new__(cls, a: TypeForm[_A], /) -> MessageBox[_A]: ...
+    @overload
+    def __new__(cls, a: TypeForm[_A], b: TypeForm[_B], /) -> MessageBox[_A | _B]: ...
+    @overload
+    def __new__(
+        cls, a: TypeForm[_A], b: TypeForm[_B], c: TypeForm[_C], /
+    ) -> MessageBox[_A | _B | _C]: ...
+    @overload
+    def __new__(
+        cls, a: TypeForm[_A], b: TypeForm[_B], c: TypeForm[_C], d: TypeForm[_D], /
+    ) -> MessageBox[_A | _B | _C | _D]: ...
+    @overload
+    def __new__(
+        cls, a: TypeForm[_A], b: TypeForm[_B], c: TypeForm[_C], d: TypeForm[_D], e: TypeForm[_E], /
+    ) -> MessageBox[_A | _B | _C | _D | _E]: ...
+    @overload
+    def __new__(
+        cls,
+        a: TypeForm[_A],
+        b: TypeForm[_B],
+        c: TypeForm[_C],
+        d: TypeForm[_D],
+        e: TypeForm[_E],
+        f: TypeForm[_F],
+        /,
+    ) -> MessageBox[_A | _B | _C | _D | _E | _F]: ...
+    @overload
+    def __new__(
+        cls,
+        a: TypeForm[_A],
+        b: TypeForm[_B],
+        c: TypeForm[_C],
+        d: TypeForm[_D],
+        e: TypeForm[_E],
+        f: TypeForm[_F],
+        g: TypeForm[_G],
+        /,
+    ) -> MessageBox[_A | _B | _C | _D | _E | _F | _G]: ...
+    @overload
+    def __new__(
+        cls,
+        a: TypeForm[_A],
+        b: TypeForm[_B],
+        c: TypeForm[_C],
+        d: TypeForm[_D],
+        e: TypeForm[_E],
+        f: TypeForm[_F],
+        g: TypeForm[_G],
+        h: TypeForm[_H],
+        /,
+    ) -> MessageBox[_A | _B | _C | _D | _E | _F | _G | _H]: ...
+    @overload
+    def __new__(cls, *types: Any) -> MessageBox[Any]: ...
+    def __new__(cls, *types: Any) -> MessageBox[Any]:
+        """Checks the types; see the class."""
+        if not types:
+            msg = "MessageBox is empty: give one type or more"
+            raise TypeError(msg)
+        self = super().__new__(cls)
+        self.types = tuple(dict.fromkeys(member for one in types for member in _members(one)))
+        for member in self.types:
+            _numbers(member)
+        return self
+
+    def __contains__(self, member: object) -> bool:
+        return member in self.types
+
+    def __repr__(self) -> str:
+        return f"MessageBox({', '.join(getattr(one, '__qualname__', repr(one)) for one in self.types)})"
+
+
+def accepted(payloads: Any) -> list[bytes]:
+    """The UUIDs of the payload types in a box, a union, or of a single type.
+
+    Raises:
+        TypeError: One is no type of a payload.
+    """
+    return [number for member in _members(payloads) for number in _numbers(member)]
+
+
+def _members(payloads: Any) -> Iterator[Any]:
+    if isinstance(payloads, MessageBox):
+        yield from payloads.types
+    elif isinstance(payloads, UnionType) or get_origin(payloads) is Union:
+        for member in get_args(payloads):
+            yield from _members(member)
+    elif type(payloads).__name__ == "TypeAliasType":  # `type Shape = Circle | Square`, Python 3.12
+        yield from _members(payloads.__value__)
+    else:
+        yield NoneType if payloads is None else payloads
+
+
+_BUILTINS: Final[dict[object, str]] = {
+    NoneType: "None",
+    bool: "bool",
+    int: "int",
+    float: "float",
+    str: "str",
+    bytes: "bytes",
+    list: "list",
+    dict: "dict",
+    datetime: "datetime",
+    UUID: "UUID",
+    BytesMessage: "BytesMessage",
+    memoryview: "memoryview",
+}
+
+#: The library, its class, and the name of the built-in type.
+_LIBRARIES: Final = (
+    ("numpy", "ndarray", "ndarray"),
+    ("numpy", "generic", "ndarray"),
+    ("pyarrow", "Table", "Table"),
+    ("pyarrow", "RecordBatch", "Table"),
+    ("torch", "Tensor", "Tensor"),
+)
+
+
+def _numbers(member: Any) -> Iterator[bytes]:
+    """The UUIDs under which payloads of this type travel."""
+    name = _BUILTINS.get(member) if isinstance(member, type) else None
+    if name is not None:
+        yield _core.BUILTIN_TYPES[name]
+        return
+    # Parameters of array classes are for type checkers: numpy.ndarray[Any, ...].
+    plain = get_origin(member) or member
+    if isinstance(plain, type):
+        registration = BY_CLASS.get(plain)
+        if registration is not None:
+            registration.check()
+            yield registration.uuid.bytes
+            return
+        for library, cls, name in _LIBRARIES:
+            if library in sys.modules and issubclass(plain, getattr(sys.modules[library], cls, ())):
+                yield _core.BUILTIN_TYPES[name]
+                return
+    raise TypeError(_wrong(member))
+
+
+def _wrong(member: Any) -> str:
+    shown = member.__qualname__ if isinstance(member, type) else repr(member)
+    if get_origin(member) in (list, dict):
+        return f"payloads is or holds {shown}: give {get_origin(member).__name__}, its members may be of any type"
+    if isinstance(member, type) and (kind(member) or member.__module__ != "builtins"):
+        return f"payloads is or holds {shown}, which is not registered: {HINT}"
+    return (
+        f"payloads is or holds {shown}: give one of {', '.join(_BUILTINS.values())}, an array class or a registered "
+        "class, or several joined by |, such as str | int"
+    )
