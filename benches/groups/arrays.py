@@ -40,6 +40,9 @@ SIZES = (1 << 20, 64 << 20)
 #: So many arrays are in flight at most.
 DEPTH = 4
 
+#: So few arrays make a measurement where each takes long.
+LEAST = 3
+
 #: So many different arrays of one size go round: windows into one that is longer, a page apart.
 WINDOWS = 4
 STEP = 1024
@@ -88,7 +91,7 @@ class Arrays:
 
     def rehearse(self, pair: Pair, row: Row, seconds: float) -> None:
         self._rate(pair, row, 2 * DEPTH, whole=True)
-        pair.counts[row] = enough(lambda count: self._rate(pair, row, count), seconds, DEPTH, DEPTH)
+        pair.counts[row] = enough(lambda count: self._rate(pair, row, count), seconds, LEAST, LEAST)
 
     def measure(self, pair: Pair, row: Row) -> float:
         rate = self._rate(pair, row, pair.counts[row])
