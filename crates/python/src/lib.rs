@@ -1,18 +1,20 @@
 //! The native module `ipmb._core`: what is on the path of a message, and thin faces of the core's own values.
 //!
-//! From the bottom up: `errors`, exceptions; `arguments`, checks that several functions share; `label` and `selector`,
-//! where a message goes; `peer`, who sent it; `registry`, `msgpack`, `payload` and
-//! `received`, what it carries; `message`; `waiting`, with the
-//! interpreter lock released; `sender`, `receiver`, `endpoint`.
+//! From the bottom up: `errors`, exceptions; `arguments`, checks that several functions share; `waiting`, with the
+//! interpreter lock released; `label` and `selector`, where a message goes; `peer`, who sent it; `registry`, `msgpack`,
+//! `payload` and `received`, what it carries; `object`, `region` and `memory_registry`, what travels beside that, and
+//! `attachments`, how; `bulk`, memory of large payloads; `message`; `sender`, `receiver`, `endpoint`.
 //!
 //! The interpreter lock is held while a ring is read or written and released in every wait. The core never calls back.
 #![forbid(unsafe_code)]
 
 mod arguments;
 mod attachments;
+mod bulk;
 mod endpoint;
 mod errors;
 mod label;
+mod memory_registry;
 mod message;
 mod msgpack;
 mod object;
@@ -20,6 +22,7 @@ mod payload;
 mod peer;
 mod received;
 mod receiver;
+mod region;
 mod registry;
 mod selector;
 mod sender;
@@ -37,9 +40,13 @@ mod _core {
     use crate::{errors, payload, received};
 
     #[pymodule_export]
+    use crate::bulk::{Bulk, alloc, find};
+    #[pymodule_export]
     use crate::endpoint::{Endpoint, close_all, join};
     #[pymodule_export]
     use crate::label::{Label, LabelOp};
+    #[pymodule_export]
+    use crate::memory_registry::MemoryRegistry;
     #[pymodule_export]
     use crate::message::Message;
     #[pymodule_export]
@@ -49,14 +56,18 @@ mod _core {
     #[pymodule_export]
     use crate::receiver::Receiver;
     #[pymodule_export]
+    use crate::region::MemoryRegion;
+    #[pymodule_export]
     use crate::selector::Selector;
     #[pymodule_export]
     use crate::sender::Sender;
+    #[pymodule_export]
+    use ipmb_transport::export::Exporter;
 
     #[pymodule_export]
     use crate::registry::register;
 
-    /// The UUID that a payload travels under, its bytes, and what follows them in a bulk: `(bulk, offset, length)` or None.
+    /// The UUID a payload travels under, its bytes, and what follows in a bulk: `(bulk, offset, length)` or None.
     #[pyfunction]
     fn encode<'py>(payload: &'py Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTuple>> {
         let py = payload.py();

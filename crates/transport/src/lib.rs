@@ -11,6 +11,7 @@
 //! | [`memory`] | memory files with exactly one writer: [`OwnMemory`](memory::OwnMemory), [`PeerMemory`](memory::PeerMemory) |
 //! | [`blob`] | one large payload in its own memory file, immutable once sent |
 //! | [`region`] | memory that several processes hold, and pools that reuse it once nobody does |
+//! | `export` | regions as Python's buffers (feature `python`) |
 //! | [`ring`] | records in order from one [`Producer`](ring::Producer) to one [`Consumer`](ring::Consumer) |
 //!
 //! Three rules hold throughout. Nothing blocks unless its name says so. No memory but a region that is
@@ -22,6 +23,8 @@ pub mod error;
 
 #[cfg(not(loom))]
 pub mod blob;
+#[cfg(all(feature = "python", not(loom)))]
+pub mod export;
 #[cfg(not(loom))]
 pub mod fork;
 #[cfg(not(loom))]

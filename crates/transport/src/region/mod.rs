@@ -61,6 +61,11 @@ impl Region {
         self.hold.body()
     }
 
+    /// Whether it is this process's: a forked child holds nothing of what its parent does.
+    pub fn is_alive(&self) -> bool {
+        self.body().alive()
+    }
+
     /// Bytes in it.
     pub fn size(&self) -> usize {
         self.body().size()
