@@ -15,13 +15,12 @@ from typing import (
     NoReturn,
     Protocol,
     Self,
-    TypeVar,
     final,
     overload,
     type_check_only,
 )
 
-from typing_extensions import Buffer as _Contiguous
+from typing_extensions import Buffer as _Contiguous, TypeVar
 
 from ipmb.values import SelectorMode, Stats
 
@@ -57,8 +56,7 @@ PACKAGE: Final[str]
 PROTOCOL: Final[int]
 VIEW_BYTES: Final[int]
 
-_T = TypeVar("_T")
-_T_co = TypeVar("_T_co", covariant=True)
+_T_co = TypeVar("_T_co", covariant=True, default=Any)
 
 @type_check_only
 class _HasFileno(Protocol):
@@ -783,14 +781,14 @@ class Sender:
     ) -> None: ...
 
 @final
-class Receiver(Generic[_T]):
+class Receiver(Generic[_T_co]):
     """The receiving half of an endpoint. Many threads may share one.
 
     Iterating over it gives messages until it is closed. It is a context manager that closes it.
     """
     @classmethod
     def __class_getitem__(cls, key: Any) -> GenericAlias: ...
-    def recv(self, timeout: float | None = None) -> Message[_T]:
+    def recv(self, timeout: float | None = None) -> Message[_T_co]:
         """Takes the next message, and waits for it. Ctrl-C interrupts it.
 
         Args:
@@ -815,7 +813,7 @@ class Receiver(Generic[_T]):
             1
             [1, 2.5, b'x']
         """
-    def recv_many(self, limit: int, timeout: float | None = None) -> list[Message[_T]]:
+    def recv_many(self, limit: int, timeout: float | None = None) -> list[Message[_T_co]]:
         """Takes up to `limit` messages, and waits only for the first.
 
         Args:
@@ -861,14 +859,14 @@ class Receiver(Generic[_T]):
         Iteration ends. Closing the sender too leaves the bus. Closing twice is fine.
         """
     def __iter__(self) -> Self: ...
-    def __next__(self) -> Message[_T]: ...
+    def __next__(self) -> Message[_T_co]: ...
     def __enter__(self) -> Self: ...
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None: ...
 
 @final
-class Endpoint:
+class Endpoint(Generic[_T_co]):
     """The native part of an endpoint."""
     @property
     def id(self) -> int: ...
@@ -881,7 +879,7 @@ class Endpoint:
     @property
     def sender(self) -> Sender: ...
     @property
-    def receiver(self) -> Receiver: ...
+    def receiver(self) -> Receiver[_T_co]: ...
     def peers(self) -> list[EndpointInfo]: ...
     def stats(self) -> Stats: ...
     def close(self) -> None: ...
@@ -905,10 +903,10 @@ def register(
     encode: Callable[[Any], bytes | tuple[bytes, Bulk, int, int]],
     decode: Callable[[bytes], Any],
 ) -> None:
-    """Makes a class known; whether it may is checked in `ipmb/message_types.py`. A class registered again is replaced."""
+    """Makes a class known; `ipmb/message_types.py` checks whether it may. A class registered again is replaced."""
 
 def encode(payload: object) -> tuple[bytes, bytes, tuple[Bulk, int, int] | None]:
-    """The UUID that a payload travels under, its bytes, and what follows them in a bulk: `(bulk, offset, length)` or None."""
+    """The UUID a payload travels under, its bytes, and what follows in a bulk: `(bulk, offset, length)` or None."""
 
 def decode(type_id: bytes, data: bytes, bulk: memoryview | None = None) -> Any:
     """The payload that travelled as these bytes under this UUID, and with this bulk behind them."""

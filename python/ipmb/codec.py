@@ -1,8 +1,8 @@
 """The half of encoding and decoding that is not native.
 
 Native code encodes the frequent built-in types, and calls the encoder and decoder of a registered class itself. What
-comes here: arrays, large buffers, times, what cannot be sent, and the bytes of lists and dicts, which msgspec decodes: it
-checks what it reads and bounds its recursion. Native code makes a `DecodeError` of whatever decoding raises.
+comes here: arrays, large buffers, times, what cannot be sent, and the bytes of lists and dicts, which msgspec decodes:
+it checks what it reads and bounds its recursion. Native code makes a `DecodeError` of whatever decoding raises.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from ipmb.extensions import (
     refused,
     unpack_bytes_message,
 )
-from ipmb.registrations import BY_UUID, missing
+from ipmb.registrations import BY_UUID, Registration, missing
 from ipmb.values import BytesMessage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    #: What follows the UUID: all bytes, or the head, a block of shared memory, and the offset and length of the bulk in it.
+    #: What follows the UUID: all bytes; or the head, and a block of shared memory with offset and length of the bulk.
     Parts = bytes | tuple[bytes, _core.Bulk, int, int]
 
 BUILTINS: Final[Mapping[str, UUID]] = {name: UUID(bytes=raw) for name, raw in _core.BUILTIN_TYPES.items()}
@@ -66,7 +66,7 @@ def encode(payload: object) -> tuple[bytes, Parts]:
         article = "an" if name[:1].lower() in "aeiou" else "a"
         msg = f"payload is {article} {name}: {missing(type(payload))}"
         raise TypeError(msg)
-    return _buffer(payload, view)
+    return _buffer(view)
 
 
 def _library_value(payload: object) -> tuple[bytes, Parts]:
@@ -78,16 +78,16 @@ def _library_value(payload: object) -> tuple[bytes, Parts]:
     return _core.BUILTIN_TYPES[name], packer.finish(head)
 
 
-def _buffer(payload: object, view: memoryview) -> tuple[bytes, Parts]:
+def _buffer(view: memoryview) -> tuple[bytes, Parts]:
     size = view.nbytes
     if size < _core.VIEW_BYTES:
         return _core.BUILTIN_TYPES["bytes"], view.tobytes()
-    if not view.c_contiguous:  # Fortran order: its bytes in logical order are others
-        payload = view.tobytes()
-    bulk = _core.find(payload)
+    # Of another order than C's: its bytes in logical order are others than in memory.
+    source = view if view.c_contiguous else view.tobytes()
+    bulk = _core.find(source)
     if bulk is None:
         bulk = _core.alloc(size)
-        bulk.write(0, payload)
+        bulk.write(0, source)
     return _core.BUILTIN_TYPES["memoryview"], (b"", bulk, 0, size)
 
 
@@ -121,26 +121,31 @@ def decode(kind: bytes, head: bytes, bulk: memoryview | None) -> Any:
         if name == "memoryview":
             return bulk
         head = buffers.locate(head, bulk)
+    value: Any
     match name:
         case "list":
-            return (_LIST if bulk is None else decoder(list, bulk)).decode(head)
+            value = (_LIST if bulk is None else decoder(list, bulk)).decode(head)
         case "dict":
-            return (_DICT if bulk is None else decoder(dict, bulk)).decode(head)
+            value = (_DICT if bulk is None else decoder(dict, bulk)).decode(head)
         case "datetime":
-            return datetime.fromisoformat(head.decode())
+            value = datetime.fromisoformat(head.decode())
         case "UUID":
-            return UUID(bytes=head)
+            value = UUID(bytes=head)
         case "BytesMessage":
-            return unpack_bytes_message(head)
+            value = unpack_bytes_message(head)
         case None:
-            registration = BY_UUID[kind]
-            if registration.codec != "msgpack":
-                msg = f"what is pickled has no bulk of {len(bulk or b'')} bytes"
-                raise ValueError(msg)
-            return decoder(registration.cls, bulk).decode(head)
+            value = _registered(BY_UUID[kind], head, bulk)
         case _:
             extension = _EXTENSION.decode(head)
             if extension.code not in _EXTENSIONS[name]:
                 msg = f"extension {extension.code} is no {name}"
                 raise ValueError(msg)
-            return buffers.unpack(extension.code, extension.data, bulk)
+            value = buffers.unpack(extension.code, memoryview(extension.data), bulk)
+    return value
+
+
+def _registered(registration: Registration, head: bytes, bulk: memoryview | None) -> Any:
+    if registration.codec != "msgpack":
+        msg = "what is pickled comes without a bulk"
+        raise ValueError(msg)
+    return decoder(registration.cls, bulk).decode(head)

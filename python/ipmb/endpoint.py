@@ -15,13 +15,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from types import TracebackType
 
+    # A bare `Endpoint` in an annotation is an `Endpoint[Any]`; before Python 3.13 only type checkers know of defaults.
     from typing_extensions import TypeForm
+    from typing_extensions import TypeVar as _TypeVar
 
     from ipmb._core import EndpointInfo
     from ipmb.message_box import MessageBox
 
+    _T_co = _TypeVar("_T_co", covariant=True, default=Any)
+else:
+    _T_co = TypeVar("_T_co", covariant=True)
+
 _T = TypeVar("_T")
-_T_co = TypeVar("_T_co", covariant=True)
 
 logger = logging.getLogger("ipmb")
 

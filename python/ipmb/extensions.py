@@ -19,7 +19,7 @@ from uuid import UUID
 import msgspec
 
 from ipmb import _core, buffers
-from ipmb.registrations import BY_CLASS, BY_UUID, missing
+from ipmb.registrations import BY_CLASS, BY_UUID, Registration, missing
 from ipmb.values import BytesMessage
 
 _UUID: Final = 1
@@ -30,11 +30,11 @@ _REGISTERED: Final = 11
 _FORMAT: Final = struct.Struct("<H")
 
 
-class NeedsPacking(Exception):  # noqa: N818 # no error: another way of encoding is needed
+class NeedsPacking(Exception):
     """A field holds what only a `Packing` can encode."""
 
 
-def needs_packing(value: object) -> Any:
+def needs_packing(value: object) -> Any:  # noqa: ARG001 # what msgspec calls
     """For encoders that are made once: says that this payload needs one of its own."""
     raise NeedsPacking
 
@@ -55,24 +55,29 @@ class Packing:
             The code and the bytes of an extension; or bytes, for which it goes; or, when it cannot be sent, why.
         """
         kind = type(value)
+        packed: tuple[int, bytes] | bytes | str | None = None
         if kind in BY_CLASS:
-            registration = BY_CLASS[kind]
-            if registration.codec != "msgpack":
-                return f"{kind.__qualname__} is pickled, and that only by itself: send it as the payload"
-            return _REGISTERED, registration.uuid.bytes + self.encode(value)
-        if isinstance(value, UUID):
-            return _UUID, value.bytes
-        if isinstance(value, datetime):
-            return _DATETIME, pack_datetime(value)
-        if isinstance(value, BytesMessage):
-            return _BYTES_MESSAGE, pack_bytes_message(value)
-        if not buffers.handles(kind):
+            packed = self._registered(value, BY_CLASS[kind])
+        elif isinstance(value, UUID):
+            packed = _UUID, value.bytes
+        elif isinstance(value, datetime):
+            packed = _DATETIME, pack_datetime(value)
+        elif isinstance(value, BytesMessage):
+            packed = _BYTES_MESSAGE, pack_bytes_message(value)
+        elif buffers.handles(kind):
+            packed = self._packer.pack(value)
+        else:
             data = buffer(value)
-            if data is None:
-                return missing(kind)
-            if data.nbytes < _core.VIEW_BYTES:
-                return data.tobytes()
-        return self._packer.pack(value) or missing(kind)
+            if data is not None:
+                packed = data.tobytes() if data.nbytes < _core.VIEW_BYTES else self._packer.pack(value)
+        return missing(kind) if packed is None else packed
+
+    def _registered(self, value: object, registration: Registration) -> tuple[int, bytes] | str:
+        if registration.codec != "msgpack":
+            return (
+                f"{registration.cls.__qualname__} is pickled, and that only by itself: send it as the payload"
+            )
+        return _REGISTERED, registration.uuid.bytes + self.encode(value)
 
     def encode(self, value: object) -> bytes:
         """Encodes an object of a registered class.

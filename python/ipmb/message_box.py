@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from typing_extensions import TypeForm
+    from typing_extensions import TypeVar as _TypeVar
 
     _A = TypeVar("_A")
     _B = TypeVar("_B")
@@ -25,8 +26,9 @@ if TYPE_CHECKING:
     _F = TypeVar("_F")
     _G = TypeVar("_G")
     _H = TypeVar("_H")
-
-_T_co = TypeVar("_T_co", covariant=True)
+    _T_co = _TypeVar("_T_co", covariant=True, default=Any)
+else:
+    _T_co = TypeVar("_T_co", covariant=True)
 
 
 class MessageBox(Generic[_T_co]):
@@ -64,9 +66,7 @@ class MessageBox(Generic[_T_co]):
     @overload
     def __new__(cls, a: TypeForm[_A], b: TypeForm[_B], /) -> MessageBox[_A | _B]: ...
     @overload
-    def __new__(
-        cls, a: TypeForm[_A], b: TypeForm[_B], c: TypeForm[_C], /
-    ) -> MessageBox[_A | _B | _C]: ...
+    def __new__(cls, a: TypeForm[_A], b: TypeForm[_B], c: TypeForm[_C], /) -> MessageBox[_A | _B | _C]: ...
     @overload
     def __new__(
         cls, a: TypeForm[_A], b: TypeForm[_B], c: TypeForm[_C], d: TypeForm[_D], /

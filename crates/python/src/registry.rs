@@ -79,7 +79,7 @@ pub(crate) fn knows(type_id: Type) -> bool {
     with(|tables| tables.by_type.contains_key(&type_id).then_some(())).is_some()
 }
 
-/// Makes a class known; whether it may is checked in `ipmb/message_types.py`. A class registered again is replaced.
+/// Makes a class known; `ipmb/message_types.py` checks whether it may. A class registered again is replaced.
 #[pyfunction]
 pub(crate) fn register(
     class_: Bound<'_, PyType>,
