@@ -105,11 +105,15 @@ def size_name(size: int) -> str:
     return f"{size} B"
 
 
+def times(value: float) -> str:
+    return f"{value:.3g}x" if value < 100 else f"{value:.0f}x"
+
+
 def ratio(title: str, reference: str, *, more_is_better: bool, kinds: tuple[str, ...] = ()) -> Column:
     """How many times better the reference is than the line."""
     if more_is_better:
-        return Column(title, reference, lambda line, ours: ours / line, "{:.3g}x".format, kinds)
-    return Column(title, reference, lambda line, ours: line / ours, "{:.3g}x".format, kinds)
+        return Column(title, reference, lambda line, ours: ours / line, times, kinds)
+    return Column(title, reference, lambda line, ours: line / ours, times, kinds)
 
 
 def enough(rate: Callable[[int], float], seconds: float, first: int, least: int) -> int:
