@@ -17,11 +17,8 @@ STUB = Path(__file__).parent.parent / "python" / "ipmb" / "_core.pyi"
 
 
 def docstring(owner: Any, name: str) -> str | None:
-    """The docstring of a member of the native module or of one of its classes.
-
-    None for what Python made itself, and for what only the stub has, such as protocols of arguments.
-    """
-    if re.fullmatch(r"__\w+__", name) or (owner is _core and name.startswith("_")):
+    """The docstring of a member of the native module or of one of its classes; None for what Python made itself."""
+    if re.fullmatch(r"__\w+__", name):
         return None
     member = inspect.getattr_static(owner, name)
     if isinstance(member, staticmethod):
@@ -78,7 +75,7 @@ def updated(stub: str) -> str:
             if text and last and node.name not in seen:
                 changes.append(_insertion(node, text, lines))
                 seen.add(node.name)
-            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            if isinstance(node, ast.ClassDef):
                 visit(node.body, inspect.getattr_static(owner, node.name))
 
     visit(ast.parse(stub).body, _core)

@@ -13,14 +13,14 @@ from typing import (
     Generic,
     Literal,
     NoReturn,
-    Protocol,
     Self,
     final,
     overload,
-    type_check_only,
 )
 
-from typing_extensions import Buffer as _Contiguous, TypeVar
+from _typeshed import HasFileno
+from typing_extensions import Buffer as _Contiguous
+from typing_extensions import TypeVar
 
 from ipmb.values import SelectorMode, Stats
 
@@ -57,10 +57,6 @@ PROTOCOL: Final[int]
 VIEW_BYTES: Final[int]
 
 _T_co = TypeVar("_T_co", covariant=True, default=Any)
-
-@type_check_only
-class _HasFileno(Protocol):
-    def fileno(self) -> int: ...
 
 @final
 class Label:
@@ -277,7 +273,7 @@ class Object:
         (b'hello', b'')
         >>> os.close(read_end)
     """
-    def __new__(cls, fd_or_file: Object | int | _HasFileno, /) -> Self: ...
+    def __new__(cls, fd_or_file: Object | int | HasFileno, /) -> Self: ...
     @property
     def closed(self) -> bool: ...
     def fileno(self) -> int:
@@ -406,10 +402,12 @@ class Buffer:
         Example:
             >>> import ipmb
             >>> region = ipmb.MemoryRegion(4)
+            >>> with memoryview(region) as view:
+            ...     view[:] = b"ours"
             >>> copy = region.private()
             >>> copy[:] = b"mine"
             >>> bytes(copy), bytes(region)
-            (b'mine', b'\\x00\\x00\\x00\\x00')
+            (b'mine', b'ours')
         """
 
 @final
@@ -639,7 +637,7 @@ class Message(Generic[_T_co]):
         cls,
         selector: Selector | LabelOp | str,
         payload: _T_co,
-        objects: Iterable[Object | int | _HasFileno] = (),
+        objects: Iterable[Object | int | HasFileno] = (),
         memory_regions: Iterable[MemoryRegion] = (),
     ) -> Self: ...
     @classmethod
@@ -660,7 +658,7 @@ class Message(Generic[_T_co]):
         self,
         payload: object,
         *,
-        objects: Iterable[Object | int | _HasFileno] = (),
+        objects: Iterable[Object | int | HasFileno] = (),
         memory_regions: Iterable[MemoryRegion] = (),
         timeout: float | None = None,
     ) -> int:
@@ -723,7 +721,7 @@ class Sender:
         /,
         payload: object,
         *,
-        objects: Iterable[Object | int | _HasFileno] = (),
+        objects: Iterable[Object | int | HasFileno] = (),
         memory_regions: Iterable[MemoryRegion] = (),
         ttl: float | None = ...,
         timeout: float | None = None,
@@ -903,7 +901,7 @@ def register(
     encode: Callable[[Any], bytes | tuple[bytes, Bulk, int, int]],
     decode: Callable[[bytes], Any],
 ) -> None:
-    """Makes a class known; `ipmb/message_types.py` checks whether it may. A class registered again is replaced."""
+    """Makes a class known; whether it may is checked in `ipmb/message_types.py`. A class registered again is replaced."""
 
 def encode(payload: object) -> tuple[bytes, bytes, tuple[Bulk, int, int] | None]:
     """The UUID a payload travels under, its bytes, and what follows in a bulk: `(bulk, offset, length)` or None."""
