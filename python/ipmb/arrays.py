@@ -7,7 +7,6 @@ description can name an object or reach for memory that is not there.
 
 from __future__ import annotations
 
-import ctypes
 import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, get_args, get_origin
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args, get_origin
 import msgspec
 import numpy as np
 
-from ipmb.buffers import ALIGNMENT, part
+from ipmb.buffers import aligned, part
 
 if TYPE_CHECKING:
     from ipmb.buffers import Packer
@@ -119,26 +118,20 @@ def unpack(data: bytes | memoryview, bulk: memoryview | None) -> object:
             msg = f"an array has the shape {head.shape}"
             raise ValueError(msg)
         size *= length
+    start = 0
     if isinstance(head.data, int):
-        room, start = part(bulk, head.data, size), 0
+        room = part(bulk, head.data, size)
     else:
         if head.data.nbytes != size:
             msg = f"an array of dtype {dtype} and shape {head.shape} has {head.data.nbytes} bytes instead of {size}"
             raise ValueError(msg)
         if head.flags & _SCALAR and dtype.char in "US":
             return _text(dtype, head.data)
-        room, start = _aligned(head.data)
+        memory, start = aligned(head.data)
+        room = memoryview(memory).toreadonly()
     array: np.ndarray[Any, Any]
     array = np.ndarray(head.shape, dtype, room, start, None, "F" if head.flags & _FORTRAN else "C")
     return array[()] if head.flags & _SCALAR and not head.shape else array
-
-
-def _aligned(data: memoryview) -> tuple[memoryview, int]:
-    """A read-only copy, and where in it a multiple of `ALIGNMENT` is."""
-    room = bytearray(data.nbytes + ALIGNMENT - 1)
-    start = -ctypes.addressof(ctypes.c_char.from_buffer(room)) % ALIGNMENT
-    room[start : start + data.nbytes] = data
-    return memoryview(room).toreadonly(), start
 
 
 def _text(dtype: np.dtype[Any], data: memoryview) -> np.generic:

@@ -10,6 +10,7 @@ numpy, pyarrow and torch are optional: nothing here imports them until a value o
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import struct
 import sys
@@ -21,10 +22,6 @@ from ipmb import _core
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-#: Bytes from which a buffer travels in the bulk, and the most that those inside one head have together: below, passing
-#: a descriptor costs more than copying twice.
-OUT_OF_BAND_BYTES: Final = 64 << 10
 
 #: Every buffer begins at a multiple of so many bytes: a cache line, and the widest vector register.
 ALIGNMENT: Final = 64
@@ -130,14 +127,18 @@ class Packer:
             view = memoryview(value)  # type: ignore[arg-type] # asking is the way to find out
         except TypeError:
             return None
-        if not view.c_contiguous or not self.goes_out(view.nbytes):
+        if not view.contiguous or not self.goes_out(view.nbytes):
             return None
-        flat = view.cast("B")
+        # Of other orders than C's the bytes go in that.
+        flat = view.cast("B") if view.c_contiguous else memoryview(view.tobytes())
         return _BUFFER, msgspec.msgpack.encode(_Extent(self.add(flat.nbytes, flat), flat.nbytes))
 
     def goes_out(self, size: int) -> bool:
-        """Whether a buffer of `size` bytes belongs into the bulk; if not, the caller keeps it in the head."""
-        if self._inside + size >= OUT_OF_BAND_BYTES:
+        """Whether a buffer of `size` bytes belongs into the bulk; if not, the caller keeps it in the head.
+
+        Large ones do; and small ones once those in the head would be large together.
+        """
+        if self._inside + size >= _core.VIEW_BYTES:
             return size > 0
         self._inside += size
         return False
@@ -226,6 +227,14 @@ def _range(bulk: memoryview | None, offset: int, size: int) -> memoryview:
         msg = f"it says that its bytes are {offset} to {offset + size} of a bulk of {bulk.nbytes}"
         raise ValueError(msg)
     return bulk[offset : offset + size]
+
+
+def aligned(data: memoryview) -> tuple[bytearray, int]:
+    """A copy of what came inside a head, and where in it a multiple of `ALIGNMENT` is: there it begins."""
+    room = bytearray(data.nbytes + ALIGNMENT - 1)
+    start = -ctypes.addressof(ctypes.c_char.from_buffer(room)) % ALIGNMENT
+    room[start : start + data.nbytes] = data
+    return room, start
 
 
 def unpack(code: int, data: bytes | memoryview, bulk: memoryview | None) -> object:
