@@ -106,10 +106,13 @@ class Packing:
 def refused(value: object, error: Exception) -> Exception:
     """What to raise when an object of a registered class could not be encoded."""
     text = f"payload holds a {type(value).__qualname__} that cannot be sent: {error}"
-    if isinstance(error, TypeError):
-        return TypeError(text)
     # Integers that are too large, text that is no Unicode, a list that holds itself.
-    return ValueError(text) if isinstance(error, (ValueError, OverflowError, RecursionError)) else error
+    if isinstance(error, (ValueError, OverflowError, RecursionError)):
+        return ValueError(text)
+    # pickle has several errors for what it cannot do.
+    if isinstance(error, TypeError) or BY_CLASS[type(value)].codec == "pickle":
+        return TypeError(text)
+    return error
 
 
 def unpack(code: int, data: memoryview, bulk: memoryview | None = None) -> Any:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, Union, get_args,
 from uuid import UUID
 
 from ipmb import _core
-from ipmb.registrations import BY_CLASS, HINT, kind
+from ipmb.registrations import BY_CLASS, HINT
 from ipmb.values import BytesMessage
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class MessageBox(Generic[_T_co]):
         self = super().__new__(cls)
         self.types = tuple(dict.fromkeys(member for one in types for member in _members(one)))
         for member in self.types:
-            _numbers(member)
+            _number(member)
         return self
 
     def __contains__(self, member: object) -> bool:
@@ -137,7 +137,7 @@ def accepted(payloads: Any) -> list[bytes]:
     Raises:
         TypeError: One is no type of a payload.
     """
-    return [number for member in _members(payloads) for number in _numbers(member)]
+    return [_number(member) for member in _members(payloads)]
 
 
 def _members(payloads: Any) -> Iterator[Any]:
@@ -177,32 +177,29 @@ _LIBRARIES: Final = (
 )
 
 
-def _numbers(member: Any) -> Iterator[bytes]:
-    """The UUIDs under which payloads of this type travel."""
+def _number(member: Any) -> bytes:
+    """The UUID under which payloads of this type travel."""
     name = _BUILTINS.get(member) if isinstance(member, type) else None
-    if name is not None:
-        yield _core.BUILTIN_TYPES[name]
-        return
     # Parameters of array classes are for type checkers: numpy.ndarray[Any, ...].
     plain = get_origin(member) or member
-    if isinstance(plain, type):
+    if name is None and isinstance(plain, type):
         registration = BY_CLASS.get(plain)
         if registration is not None:
             registration.check()
-            yield registration.uuid.bytes
-            return
-        for library, cls, name in _LIBRARIES:
+            return registration.uuid.bytes
+        for library, cls, one in _LIBRARIES:
             if library in sys.modules and issubclass(plain, getattr(sys.modules[library], cls, ())):
-                yield _core.BUILTIN_TYPES[name]
-                return
-    raise TypeError(_wrong(member))
+                name = one
+    if name is None:
+        raise TypeError(_wrong(member))
+    return _core.BUILTIN_TYPES[name]
 
 
 def _wrong(member: Any) -> str:
     shown = member.__qualname__ if isinstance(member, type) else repr(member)
     if get_origin(member) in (list, dict):
         return f"payloads is or holds {shown}: give {get_origin(member).__name__}, its members may be of any type"
-    if isinstance(member, type) and (kind(member) or member.__module__ != "builtins"):
+    if isinstance(member, type) and member.__module__ not in ("builtins", "typing"):
         return f"payloads is or holds {shown}, which is not registered: {HINT}"
     return (
         f"payloads is or holds {shown}: give one of {', '.join(_BUILTINS.values())}, an array class or a registered "
