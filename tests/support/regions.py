@@ -151,6 +151,11 @@ def permissions(*, name: str = MAIN) -> str:
     return memory.mapping(held[name])[1]
 
 
+def misaligned(*, name: str = MAIN) -> int:
+    """How far its first byte is from a multiple of 64."""
+    return memory.address(held[name]) % 64
+
+
 def is_read_only(*, name: str = MAIN) -> bool:
     with memoryview(held[name]) as one:
         return one.readonly
