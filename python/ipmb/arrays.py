@@ -156,8 +156,10 @@ def convert(kind: Any, value: object) -> object:
         msg = f"it is a {type(value).__name__}, not a {wanted.__name__}"
         raise TypeError(msg)
     if isinstance(value, np.ndarray):
-        elements = get_args(get_args(kind)[1])[0] if len(get_args(kind)) == 2 else None
-        if isinstance(elements, type) and not issubclass(value.dtype.type, elements):
+        # Of NDArray[numpy.float32], which is ndarray[shape, dtype[float32]]; there may be a variable or Any instead.
+        elements: Any = next(iter(get_args(next(iter(get_args(kind)[1:]), None))), None)
+        is_class = isinstance(elements, type) and issubclass(elements, np.generic)
+        if is_class and not issubclass(value.dtype.type, elements):
             msg = f"it is an array of dtype {value.dtype}, not of {elements.__name__}"
             raise TypeError(msg)
     return value
