@@ -15,7 +15,18 @@ Start with `join`, `Sender.send` and `Receiver.recv`. Everything that can go wro
 import logging as _logging
 
 from ipmb import _core, errors
-from ipmb._core import EndpointInfo, Label, LabelOp, Message, Object, Receiver, Selector, Sender
+from ipmb._core import (
+    EndpointInfo,
+    Label,
+    LabelOp,
+    MemoryRegion,
+    MemoryRegistry,
+    Message,
+    Object,
+    Receiver,
+    Selector,
+    Sender,
+)
 from ipmb.endpoint import Endpoint, join
 from ipmb.errors import (
     Closed,
@@ -54,6 +65,8 @@ __all__ = [
     "JoinTimeout",
     "Label",
     "LabelOp",
+    "MemoryRegion",
+    "MemoryRegistry",
     "Message",
     "MessageBox",
     "NoRoute",

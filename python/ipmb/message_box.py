@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import sys
 from datetime import datetime
 from types import NoneType, UnionType
@@ -199,7 +200,7 @@ def _wrong(member: Any) -> str:
     shown = member.__qualname__ if isinstance(member, type) else repr(member)
     if get_origin(member) in (list, dict):
         return f"payloads is or holds {shown}: give {get_origin(member).__name__}, its members may be of any type"
-    if isinstance(member, type) and member.__module__ not in ("builtins", "typing"):
+    if isinstance(member, type) and member not in (Any, vars(builtins).get(member.__name__)):
         return f"payloads is or holds {shown}, which is not registered: {HINT}"
     return (
         f"payloads is or holds {shown}: give one of {', '.join(_BUILTINS.values())}, an array class or a registered "

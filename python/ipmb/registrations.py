@@ -5,6 +5,7 @@ The native module has the same in tables of its own, for the path of a message; 
 
 from __future__ import annotations
 
+import builtins
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -60,6 +61,6 @@ def missing(cls: type) -> str:
             "put @ipmb.message_type(uuid) with a UUID of its own over it"
         )
     plain = "give None, bool, int, float, str, bytes or a buffer, or lists and dicts of these"
-    if cls.__module__ == "builtins":
+    if vars(builtins).get(cls.__name__) is cls:
         return plain
     return f"{cls.__module__}.{cls.__qualname__} is not registered: {HINT}, or {plain}"

@@ -16,6 +16,8 @@ PUBLIC = {
         "Endpoint",
         "Label",
         "LabelOp",
+        "MemoryRegion",
+        "MemoryRegistry",
         "Message",
         "MessageBox",
         "Object",

@@ -31,7 +31,7 @@ ECHO = "test.typed.echo"
 TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
 NUMBERS = st.integers(-(2**63), 2**64 - 1)
 FLOATS = st.floats(allow_nan=False)
-ZONES = st.one_of(
+ZONES: Any = st.one_of(
     st.none(),
     st.just(dt.UTC),
     # As the library's own: whole minutes.
@@ -101,7 +101,7 @@ def same(one: Any, other: Any) -> bool:
     if isinstance(one, float):
         return bool(one == other and math.copysign(1, one) == math.copysign(1, other))
     if isinstance(one, dt.datetime):
-        return one == other and one.utcoffset() == other.utcoffset()
+        return bool(one == other and one.utcoffset() == other.utcoffset())
     return bool(one == other)
 
 
@@ -179,7 +179,7 @@ def test_a_struct_that_forbids_unknown_fields(bus: str, spawn: Spawn) -> None:
     receiver, sender = spawn.child("receiver"), spawn.child("sender")
     running = receiver.begin(typed.serve_version, bus, "Struct", "strict")
     receiver.wait_event("joined")
-    sender.call(typed.send_version, bus, "Struct", "optional", **OLD)
+    sender.call(typed.send_version, bus, "Struct", "optional", name="n", count=2)
     assert "unknown field `note`" in receiver.wait_event("failed")
     running.result()
 
@@ -225,10 +225,10 @@ def test_a_box_takes_a_class_registered_before_it_only(bus: str) -> None:
 def test_small_buffers_as_the_box_says(bus: str, payloads: Any) -> None:
     with ipmb.join(bus, "self", timeout=10, payloads=payloads) as (sender, receiver):
         sender.send("self", bytearray(b"small"))
-        payload = receiver.recv(timeout=5).payload
+        payload: Any = receiver.recv(timeout=5).payload
         assert bytes(payload) == b"small"
         assert type(payload) is (memoryview if payloads is memoryview else bytes)
-        assert payloads is not memoryview or payload.readonly
+        assert memoryview(payload).readonly
 
 
 @pytest.mark.parametrize(
