@@ -33,9 +33,10 @@ fn send(from: &Endpoint, selector: &Arc<Selector>, payload: &[u8]) {
 fn recv(at: &Endpoint, into: &mut Vec<u8>) {
     at.receiver()
         .recv(None, |incoming| {
-            into.resize(incoming.len(), 0);
-            match incoming.take_blob() {
-                Some(blob) => blob.read_into(into).unwrap(),
+            let bulk = incoming.take_bulk();
+            into.resize(bulk.as_ref().map_or(incoming.len(), |bulk| bulk.len), 0);
+            match bulk {
+                Some(bulk) => bulk.region.read(bulk.offset, into).unwrap(),
                 None => incoming.read(into),
             }
             Build::Take(())

@@ -256,13 +256,13 @@ impl Sender {
         selector: &Arc<Selector>,
         type_id: TypeId,
         payload: &[u8],
-        attachments: Vec<Fd>,
+        objects: Vec<Fd>,
         timeout: Option<Duration>,
         overflow: Overflow,
     ) -> Result<usize, SendError> {
         let deadline = deadline(timeout);
         let payload = prepare(payload)?;
-        let mut out = Outgoing::new(self.intern(selector)?, type_id, payload, attachments, overflow)?;
+        let mut out = Outgoing::new(self.intern(selector)?, type_id, payload, Vec::new(), objects, overflow)?;
         loop {
             match self.try_send(&mut out) {
                 Ok(Progress::Done(reached)) => return Ok(reached),

@@ -21,6 +21,7 @@
 //! | `local` | what an endpoint knows of itself |
 //! | `seen` | which messages came already |
 //! | `reactor` | the core thread |
+//! | [`bulk`] | memory for large payloads |
 //! | `roster` | the directory, parsed |
 //! | `route` | from a selector to those who match |
 //! | `record` | what stands in a ring |
@@ -35,6 +36,7 @@
 #![forbid(unsafe_code)]
 
 mod admission;
+pub mod bulk;
 mod channel;
 pub mod controller;
 pub mod directory;
@@ -66,7 +68,7 @@ pub mod wire;
 pub use endpoint::{Endpoint, Joining, Options, Receiver, Sender, begin_join, join};
 pub use inbox::{Build, Incoming, Polled};
 pub use outbox::{INLINE_BYTES, Outgoing, Overflow, Payload, Progress, prepare};
-pub use record::TypeId;
+pub use record::{Bulk, TypeId};
 pub use roster::{EndpointInfo, Face, Peer};
 pub use route::RouteId;
 pub use watch::{PeerEvent, Watch};

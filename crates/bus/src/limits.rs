@@ -94,11 +94,24 @@ pub const PARKED_BYTES: usize = 4 << 20;
 /// [messages] Most messages of one sender that wait for a match.
 pub const PARKED_MESSAGES: usize = 4096;
 
-/// [descriptors] Most descriptors of one message. The kernel passes no more in one packet (SCM_MAX_FD).
-pub const OBJECTS_PER_MESSAGE: usize = 253;
+/// [bytes] Longest head of a payload that travels in a region: with the longest extension it fits a record.
+pub const HEAD_BYTES: usize = 11 << 10;
 
-/// [descriptors] Most descriptors a sender keeps unreceived at one receiver. One full message is always possible.
+/// [objects] Most objects of one message: four packets full, as the kernel passes 253 descriptors in one (SCM_MAX_FD). A receiver
+/// needs as many free descriptors at once.
+pub const OBJECTS_PER_MESSAGE: usize = 1012;
+
+/// [regions] Most memory regions of one message, one packet full.
+pub const REGIONS_PER_MESSAGE: usize = 253;
+
+/// [descriptors] Most descriptors of one message: its objects, its regions, and the region of a large payload.
+pub const DESCRIPTORS_PER_MESSAGE: usize = OBJECTS_PER_MESSAGE + REGIONS_PER_MESSAGE + 1;
+
+/// [descriptors] Most descriptors a sender keeps unreceived at one receiver. One message is always possible.
 pub const DESCRIPTORS_IN_FLIGHT_PER_PEER: usize = 253;
+
+/// [bytes] Most bytes in regions that a sender keeps unread at one receiver. One message is always possible.
+pub const REGION_BYTES_IN_FLIGHT_PER_PEER: usize = 256 << 20;
 
 /// [fraction] A sender's share of its descriptor limit for descriptors in flight to all receivers is one in this many.
 pub const DESCRIPTORS_IN_FLIGHT_SHARE: u64 = 4;

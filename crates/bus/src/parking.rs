@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::identity::EndpointId;
 use crate::limits;
-use crate::record::{Extension, REDELIVERED, REQUEST, TypeId};
+use crate::record::{Attachments, Extension, REDELIVERED, REQUEST, TypeId};
 use crate::selector::Selector;
 
 const FREE: u64 = 0;
@@ -51,6 +51,8 @@ struct Prefix {
     type_id: TypeId,
     flags: u8,
     extension: Extension,
+    /// Of a large payload, how many of the bytes that follow are its head.
+    head: Option<u32>,
     /// Attachments stay in the sender's process: without it the message cannot be delivered whole.
     attachments: u16,
 }
@@ -61,8 +63,11 @@ pub(crate) struct Parcel {
     pub(crate) type_id: TypeId,
     pub(crate) flags: u8,
     pub(crate) extension: Extension,
+    /// Of a large one its head.
     pub(crate) payload: Vec<u8>,
-    pub(crate) attachments: Vec<Arc<Fd>>,
+    /// The rest of a large one.
+    pub(crate) bulk: Option<Vec<u8>>,
+    pub(crate) attachments: Attachments,
     pub(crate) expiry: u64,
     /// Set when it was already promised to one receiver.
     pub(crate) claim: Option<EndpointId>,
@@ -72,7 +77,7 @@ pub(crate) struct Parcel {
 pub(crate) struct Waiting {
     pub(crate) selector: Arc<Selector>,
     pub(crate) expiry: u64,
-    pub(crate) attachments: Vec<Arc<Fd>>,
+    pub(crate) attachments: Attachments,
     /// The only receiver that may have it.
     pub(crate) claim: Option<EndpointId>,
     slot: usize,
@@ -137,10 +142,12 @@ impl Parking {
             type_id: parcel.type_id,
             flags: parcel.flags,
             extension: parcel.extension.clone(),
+            head: parcel.bulk.as_ref().map(|_| parcel.payload.len() as u32),
             attachments: parcel.attachments.len() as u16,
         };
         let Ok(prefix) = postcard::to_allocvec(&prefix) else { return Err(Box::new(parcel)) };
-        let length = 4 + prefix.len() + parcel.payload.len();
+        let bulk = parcel.bulk.as_deref().unwrap_or_default();
+        let length = 4 + prefix.len() + parcel.payload.len() + bulk.len();
         let Some(slot) = self.take_slot() else { return Err(Box::new(parcel)) };
         let Some(offset) = self.take_bytes(length) else {
             self.free_slots.push(slot);
@@ -149,6 +156,7 @@ impl Parking {
         self.memory.copy_in(offset, &(prefix.len() as u32).to_le_bytes());
         self.memory.copy_in(offset + 4, &prefix);
         self.memory.copy_in(offset + 4 + prefix.len(), &parcel.payload);
+        self.memory.copy_in(offset + length - bulk.len(), bulk);
         let state = if parcel.claim.is_some() { CLAIMED } else { WAITING };
         for (field, value) in [
             (SEQUENCE, sequence),
@@ -254,13 +262,22 @@ fn decode(bytes: &[u8]) -> Option<(Parcel, u16)> {
     if !rest.is_empty() {
         return None;
     }
+    let body = &bytes[4 + length..];
+    let (payload, bulk) = match prefix.head {
+        None => (body, None),
+        Some(head) if head as usize <= limits::HEAD_BYTES => {
+            body.split_at_checked(head as usize).map(|(h, b)| (h, Some(b)))?
+        }
+        Some(_) => return None,
+    };
     let parcel = Parcel {
         selector: Arc::new(Selector::decode(&prefix.selector).ok()?),
         type_id: prefix.type_id,
         flags: prefix.flags,
         extension: prefix.extension,
-        payload: bytes[4 + length..].to_vec(),
-        attachments: Vec::new(),
+        payload: payload.to_vec(),
+        bulk: bulk.map(<[u8]>::to_vec),
+        attachments: Attachments::default(),
         expiry: NEVER,
         claim: None,
     };
@@ -304,7 +321,7 @@ pub(crate) fn remains(memory: &PeerMemory, owner: EndpointId, held_office: bool)
             continue;
         }
         match decode(&bytes) {
-            Some((mut parcel, 0)) => {
+            Some((mut parcel, 0)) if parcel.extension.regions == 0 => {
                 parcel.expiry = word(EXPIRY);
                 parcel.claim = (state == CLAIMED).then(|| word(CLAIM));
                 let sequence = word(SEQUENCE);
@@ -337,7 +354,8 @@ mod tests {
             flags: 0,
             extension: Extension::default(),
             payload: payload.to_vec(),
-            attachments: Vec::new(),
+            bulk: None,
+            attachments: Attachments::default(),
             expiry: NEVER,
             claim: None,
         }

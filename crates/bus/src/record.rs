@@ -5,6 +5,10 @@
 //! defines it once per channel, and messages name it by number. The same number lets the *sender* find the selector
 //! again when it reads its own ring after the receiver died.
 
+use std::sync::Arc;
+
+use ipmb_transport::region::Region;
+use ipmb_transport::sys::Fd;
 use serde::{Deserialize, Serialize};
 
 use crate::identity::EndpointId;
@@ -27,9 +31,11 @@ pub(crate) enum Kind {
     /// The ring goes on in another, larger memory file that is on the socket. Planned for, not sent yet: a receiver
     /// of this version treats it as an unknown kind.
     Switch = 3,
+    /// No message: its descriptors are those of one of which not all could be sent. They are dropped.
+    Void = 4,
 }
 
-/// The payload is in a memory file of its own, the first descriptor of the record.
+/// The payload is in a region, the first descriptor of the record: where stands in the body, and then its head.
 pub(crate) const LARGE: u8 = 1;
 /// Another endpoint had it unread when it died.
 pub(crate) const REDELIVERED: u8 = 2;
@@ -55,16 +61,21 @@ impl Tag {
         Kind::Route as u32
     }
 
+    pub(crate) fn void(descriptors: usize) -> u32 {
+        Kind::Void as u32 | (descriptors as u32) << 16
+    }
+
     /// `None` for a kind this version does not know, or more descriptors than a message may carry.
     pub(crate) fn decode(tag: u32) -> Option<Tag> {
         let kind = match tag & 0xff {
             1 => Kind::Message,
             2 => Kind::Route,
             3 => Kind::Switch,
+            4 => Kind::Void,
             _ => return None,
         };
         let descriptors = (tag >> 16) as u16;
-        if usize::from(descriptors) > ipmb_transport::sys::MAX_FDS {
+        if usize::from(descriptors) > limits::DESCRIPTORS_PER_MESSAGE {
             return None;
         }
         Some(Tag { kind, flags: (tag >> 8) as u8, descriptors })
@@ -115,6 +126,8 @@ pub(crate) struct Extension {
     pub(crate) origin: Option<Origin>,
     /// Pairs a reply with its request.
     pub(crate) correlation: Option<u64>,
+    /// How many of the descriptors, that of a large payload not counted, are regions. They come first.
+    pub(crate) regions: u16,
 }
 
 impl Extension {
@@ -141,16 +154,67 @@ pub(crate) const EXTENSION_BYTES: usize = limits::LABEL_BYTES + 2 * limits::LABE
 /// Room for the extension that ordinary messages may carry: numbers, no label.
 pub(crate) const SHORT_EXTENSION_BYTES: usize = 48;
 
+/// Bytes that say where in its region a large payload is; they stand where others have their payload.
+pub(crate) const PLACE_BYTES: usize = 16;
+
+/// Where a large payload is.
+#[derive(Clone, Debug)]
+pub struct Bulk {
+    /// The region that holds it.
+    pub region: Region,
+    /// Its first byte.
+    pub offset: usize,
+    /// How many bytes it has.
+    pub len: usize,
+}
+
+impl Bulk {
+    /// The place as it stands in a record.
+    pub(crate) fn place(&self) -> [u8; PLACE_BYTES] {
+        let mut bytes = [0; PLACE_BYTES];
+        bytes[..8].copy_from_slice(&(self.offset as u64).to_le_bytes());
+        bytes[8..].copy_from_slice(&(self.len as u64).to_le_bytes());
+        bytes
+    }
+
+    /// What a record says of a region; `None` when that is not in it.
+    pub(crate) fn at(region: Region, place: &[u8; PLACE_BYTES]) -> Option<Bulk> {
+        let number = |bytes: &[u8]| usize::try_from(u64::from_le_bytes(bytes.try_into().ok()?)).ok();
+        let (offset, len) = (number(&place[..8])?, number(&place[8..])?);
+        (offset <= region.size() && len <= region.size() - offset).then_some(Bulk { region, offset, len })
+    }
+
+    /// Its bytes, copied out.
+    pub(crate) fn to_vec(&self) -> std::io::Result<Vec<u8>> {
+        let mut bytes = vec![0; self.len];
+        self.region.read(self.offset, &mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+/// What a message carries besides its payload.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Attachments {
+    pub(crate) regions: Vec<Region>,
+    pub(crate) objects: Vec<Arc<Fd>>,
+}
+
+impl Attachments {
+    pub(crate) fn len(&self) -> usize {
+        self.regions.len() + self.objects.len()
+    }
+}
+
 /// A message whose parts its sender owns: one read back from a ring, or taken out of a parking area.
 #[derive(Debug)]
 pub(crate) struct OwnedMessage {
     pub(crate) flags: u8,
     pub(crate) type_id: TypeId,
     pub(crate) extension: Extension,
-    /// For a large message the eight bytes of its length.
+    /// For a large message its head.
     pub(crate) payload: Vec<u8>,
-    /// The memory file of a large payload first, then the attachments.
-    pub(crate) descriptors: Vec<std::sync::Arc<ipmb_transport::sys::Fd>>,
+    pub(crate) bulk: Option<Bulk>,
+    pub(crate) attachments: Attachments,
 }
 
 #[cfg(test)]
@@ -159,8 +223,10 @@ mod tests {
 
     #[test]
     fn a_tag_and_a_header_come_back() {
-        let tag = Tag::decode(Tag::message(LARGE | REDELIVERED, 253)).unwrap();
-        assert_eq!((tag.kind, tag.flags, tag.descriptors), (Kind::Message, 3, 253));
+        let most = limits::DESCRIPTORS_PER_MESSAGE;
+        let tag = Tag::decode(Tag::message(LARGE | REDELIVERED, most)).unwrap();
+        assert_eq!((tag.kind, tag.flags, usize::from(tag.descriptors)), (Kind::Message, 3, most));
+        assert_eq!(Tag::decode(Tag::void(5)).map(|tag| (tag.kind, tag.descriptors)), Some((Kind::Void, 5)));
         let header = Header { route: 7, extension: 9, type_id: [3; 16] };
         assert_eq!(Header::decode(&header.encode()), header);
     }
@@ -168,13 +234,33 @@ mod tests {
     #[test]
     fn unknown_kinds_and_too_many_descriptors_are_refused() {
         assert_eq!(Tag::decode(0), None);
-        assert_eq!(Tag::decode(4), None);
-        assert_eq!(Tag::decode(Tag::message(0, 254)), None);
+        assert_eq!(Tag::decode(5), None);
+        assert_eq!(Tag::decode(Tag::message(0, limits::DESCRIPTORS_PER_MESSAGE + 1)), None);
+    }
+
+    #[test]
+    fn the_longest_extension_and_head_fit_a_record_and_short_ones_their_place() {
+        let whole = HEADER_BYTES + EXTENSION_BYTES + PLACE_BYTES + limits::HEAD_BYTES;
+        assert!(whole <= limits::RECORD_BYTES);
+        let numbers = Some((u64::MAX, u64::MAX));
+        let short = Extension { parked: numbers, origin: None, correlation: Some(u64::MAX), regions: u16::MAX };
+        assert!(short.encode().len() <= SHORT_EXTENSION_BYTES);
+    }
+
+    #[test]
+    fn a_place_beyond_its_region_is_none() {
+        let region = Region::create("test", 100).unwrap();
+        let bulk = Bulk { region: region.clone(), offset: 60, len: 40 };
+        let again = Bulk::at(region.clone(), &bulk.place()).unwrap();
+        assert_eq!((again.offset, again.len), (60, 40));
+        for (offset, len) in [(60, 41), (101, 0), (usize::MAX, 2), (0, usize::MAX)] {
+            assert!(Bulk::at(region.clone(), &Bulk { region: region.clone(), offset, len }.place()).is_none());
+        }
     }
 
     #[test]
     fn an_extension_is_exact() {
-        let extension = Extension { parked: Some((5, 6)), origin: None, correlation: Some(1) };
+        let extension = Extension { parked: Some((5, 6)), origin: None, correlation: Some(1), regions: 2 };
         let mut bytes = extension.encode();
         assert_eq!(Extension::decode(&bytes), Some(extension));
         bytes.push(0);

@@ -8,8 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ipmb_bus::selector::Selector;
-use ipmb_bus::{Build, Face, Incoming, Peer, Polled};
-use ipmb_transport::blob::Blob;
+use ipmb_bus::{Build, Bulk, Face, Incoming, Peer, Polled};
 use ipmb_transport::sys::Fd;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyInt, PyList};
@@ -73,7 +72,7 @@ impl From {
 
 enum Body {
     Built(received::Received),
-    Large(Type, Blob),
+    Large(Type, Bulk),
 }
 
 impl Receiver {
@@ -102,7 +101,7 @@ impl Receiver {
         let Some(Taken { body, from, redelivered, objects }) = taken else { return Ok(None) };
         let payload = match body {
             Body::Built(built) => built.value(py, &this.takes)?,
-            Body::Large(type_id, blob) => read_large(py, type_id, &blob, &this.takes)?,
+            Body::Large(type_id, bulk) => read_large(py, type_id, &bulk, &this.takes)?,
         };
         let held = if objects.is_empty() { None } else { Some(hold(py, objects)?) };
         Py::new(py, Message::received(payload, from.origin(py)?, this.back.clone_ref(py), redelivered, held)).map(Some)
@@ -120,11 +119,11 @@ impl Receiver {
             None => From::New(incoming.sender().clone(), selector.clone(), face.cloned()),
         };
         let redelivered = incoming.redelivered();
-        let body = match incoming.take_blob() {
+        let body = match incoming.take_bulk() {
             None => {
                 Body::Built(received::receive(py, type_id, &self.takes, incoming.len(), |into| incoming.read(into)))
             }
-            Some(blob) => Body::Large(type_id, blob),
+            Some(bulk) => Body::Large(type_id, bulk),
         };
         let objects = incoming.take_descriptors();
         *taken = Some(Taken { body, from, redelivered, objects });
@@ -181,10 +180,10 @@ fn hold(py: Python<'_>, objects: Vec<Fd>) -> PyResult<Box<Held>> {
     Held::received(py, Attachments { objects }).map(Box::new)
 }
 
-/// Reads a payload that came in a memory file, with the interpreter lock released.
+/// Reads a payload that came in a region, with the interpreter lock released.
 #[cold]
-fn read_large(py: Python<'_>, type_id: Type, blob: &Blob, takes: &Takes) -> PyResult<Py<PyAny>> {
-    let bytes = PyBytes::new_with(py, blob.len(), |into| Ok(detached(py, || blob.read_into(into))?))?;
+fn read_large(py: Python<'_>, type_id: Type, bulk: &Bulk, takes: &Takes) -> PyResult<Py<PyAny>> {
+    let bytes = PyBytes::new_with(py, bulk.len, |into| Ok(detached(py, || bulk.region.read(bulk.offset, into))?))?;
     received::decode(py, type_id, &bytes, takes)
 }
 

@@ -131,8 +131,9 @@ impl Sender {
         } else {
             detached(py, || prepare(bytes)).map_err(|error| from_send(py, &error))?
         };
-        let mut out = Outgoing::new(number, encoded.type_id.to_be_bytes(), body, attachments.objects, overflow)
-            .map_err(|error| from_send(py, &error))?;
+        let mut out =
+            Outgoing::new(number, encoded.type_id.to_be_bytes(), body, Vec::new(), attachments.objects, overflow)
+                .map_err(|error| from_send(py, &error))?;
         match self.core.try_send(&mut out) {
             Ok(Progress::Done(reached)) => Ok(reached),
             first => self.push_on(py, out, timeout, route, first),

@@ -9,7 +9,6 @@
 //! | [`fork`] | a child holds nothing of its parent's open and knows that it is a child |
 //! | [`sys`] | descriptors, sockets, polling, locks and clocks behind one contract per system |
 //! | [`memory`] | memory files with exactly one writer: [`OwnMemory`](memory::OwnMemory), [`PeerMemory`](memory::PeerMemory) |
-//! | [`blob`] | one large payload in its own memory file, immutable once sent |
 //! | [`region`] | memory that several processes hold, and pools that reuse it once nobody does |
 //! | `export` | regions as Python's buffers (feature `python`) |
 //! | [`ring`] | records in order from one [`Producer`](ring::Producer) to one [`Consumer`](ring::Consumer) |
@@ -21,8 +20,6 @@
 mod atomic;
 pub mod error;
 
-#[cfg(not(loom))]
-pub mod blob;
 #[cfg(all(feature = "python", not(loom)))]
 pub mod export;
 #[cfg(not(loom))]

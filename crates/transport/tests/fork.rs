@@ -13,9 +13,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use ipmb_transport::blob::Blob;
 use ipmb_transport::fork;
 use ipmb_transport::memory::{OwnMemory, PeerMemory};
+use ipmb_transport::region::Region;
 use ipmb_transport::ring::{Consumer, Producer};
 use ipmb_transport::sys::{Fd, Listener, LockFile, Poller, Received, Signal, Socket};
 use support::{count_open, in_child, in_own_process, is_open};
@@ -28,7 +28,7 @@ struct Handles {
     poller: Poller,
     signal: Signal,
     memory: Fd,
-    blob: Blob,
+    region: Region,
 }
 
 fn handles(test: &str) -> Handles {
@@ -40,7 +40,7 @@ fn handles(test: &str) -> Handles {
         poller: Poller::new().expect("a poller"),
         signal: Signal::new().expect("a signal"),
         memory: OwnMemory::create("test", 4096).expect("memory").1,
-        blob: Blob::open(Blob::create(&[b"blob"]).expect("a blob"), 4).expect("good"),
+        region: Region::create("test", 4096).expect("a region"),
     }
 }
 
@@ -54,7 +54,6 @@ impl Handles {
             self.poller.as_fd().as_raw_fd(),
             self.signal.as_fd().as_raw_fd(),
             self.memory.raw(),
-            self.blob.fd().raw(),
         ]
     }
 }
@@ -109,7 +108,7 @@ fn dead_handles_leave_strangers_descriptors_alone() {
             assert!(!all.signal.clear());
             all.lock.try_lock().expect_err("dead");
             all.listener.accept().expect_err("dead");
-            all.blob.read_into(&mut [0; 4]).expect_err("dead");
+            all.region.read(0, &mut [0; 4]).expect_err("dead");
             all.memory.try_clone().expect_err("dead");
             assert!(!numbers.contains(&all.memory.raw()));
             drop(all);
@@ -158,12 +157,13 @@ fn channel_memory_is_not_inherited_and_its_addresses_are_left_alone() {
 }
 
 #[test]
-fn a_view_of_a_blob_can_be_read_in_a_child() {
-    in_own_process("a_view_of_a_blob_can_be_read_in_a_child", || {
-        let blob = Blob::open(Blob::create(&[&[9; 10_000]]).expect("a blob"), 10_000).expect("good");
-        let view = blob.map().expect("map");
+fn a_view_of_a_region_can_be_read_in_a_child() {
+    in_own_process("a_view_of_a_region_can_be_read_in_a_child", || {
+        let view = Region::create("test", 10_000).expect("a region").map(0, 10_000).expect("mapped");
+        view.write(0, &[9; 10_000]).expect("writable");
         let code = in_child(move || {
-            let right = view.iter().all(|byte| *byte == 9);
+            // SAFETY: as many bytes are mapped, in the child too, and nobody writes.
+            let right = unsafe { std::slice::from_raw_parts(view.as_ptr(), 10_000) }.iter().all(|byte| *byte == 9);
             drop(view);
             i32::from(!right)
         });

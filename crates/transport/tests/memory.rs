@@ -7,7 +7,6 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 
-use ipmb_transport::blob::Blob;
 use ipmb_transport::memory::{OwnMemory, PeerMemory};
 use ipmb_transport::sys::Fd;
 use ipmb_transport::{MemoryError, Ordering, OutOfRange};
@@ -15,21 +14,12 @@ use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, ftrunc
 
 const PAGE: usize = 4096;
 const RING: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlags::FUTURE_WRITE).union(SealFlags::SEAL);
-const BLOB: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlags::WRITE).union(SealFlags::SEAL);
 
 fn memfd(size: u64, seals: SealFlags) -> Fd {
     let fd = memfd_create("test", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING).expect("memfd");
     ftruncate(&fd, size).expect("resize");
     fcntl_add_seals(&fd, seals).expect("seal");
     Fd::adopt(fd)
-}
-
-fn written(bytes: &[u8], seals: SealFlags) -> Fd {
-    let fd = memfd_create("test", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING).expect("memfd");
-    let mut file = File::from(fd);
-    file.write_all(bytes).expect("write");
-    fcntl_add_seals(&file, seals).expect("seal");
-    Fd::adopt(OwnedFd::from(file))
 }
 
 /// Things that are not memory files, by name.
@@ -120,17 +110,6 @@ fn each_missing_seal_is_named() {
             other => panic!("without {name}: {other:?}"),
         }
     }
-    for (seal, name) in [
-        (SealFlags::SHRINK, "SHRINK"),
-        (SealFlags::GROW, "GROW"),
-        (SealFlags::WRITE, "WRITE"),
-        (SealFlags::SEAL, "SEAL"),
-    ] {
-        match Blob::open(written(b"four", BLOB.difference(seal)), 4) {
-            Err(MemoryError::Unsealed { missing }) => assert_eq!(missing, name),
-            other => panic!("without {name}: {other:?}"),
-        }
-    }
     match PeerMemory::open(&memfd(PAGE as u64, SealFlags::empty()), PAGE, PAGE) {
         Err(MemoryError::Unsealed { missing }) => assert_eq!(missing, "SEAL+SHRINK+GROW+FUTURE_WRITE"),
         other => panic!("unsealed: {other:?}"),
@@ -174,8 +153,6 @@ fn whatever_is_no_memory_file_is_refused() {
     for (name, fd) in strangers() {
         let refused = PeerMemory::open(&fd, PAGE, PAGE);
         assert!(matches!(refused, Err(MemoryError::NotAFile)), "{name}: {refused:?}");
-        let refused = Blob::open(fd, PAGE as u64);
-        assert!(matches!(refused, Err(MemoryError::NotAFile)), "{name}: {refused:?}");
     }
     let program = std::env::current_exe().expect("the test program");
     let ordinary = Fd::adopt(File::open(program).expect("a file").into());
@@ -188,40 +165,4 @@ fn whatever_is_no_memory_file_is_refused() {
         let refused = PeerMemory::open(&Fd::adopt(huge), PAGE, PAGE);
         assert!(matches!(refused, Err(MemoryError::NotMemory)), "{refused:?}");
     }
-}
-
-#[test]
-fn a_blob_is_read_and_mapped_as_it_was_written() {
-    let large: Vec<u8> = (0..300_000_u32).map(|index| (index * 7) as u8).collect();
-    let fd = Blob::create(&[b"head", &[], &large]).expect("a blob");
-    let blob = Blob::open(fd, 300_004).expect("good");
-    assert_eq!(blob.len(), 300_004);
-    let mut copy = vec![0; blob.len()];
-    blob.read_into(&mut copy).expect("read");
-    assert_eq!((&copy[..4], &copy[4..]), (&b"head"[..], &large[..]));
-    blob.read_into(&mut [0; 300_005]).expect_err("there is not so much");
-    let again = blob.fd().try_clone().expect("a second descriptor");
-    let mapped = blob.map().expect("map");
-    drop(blob);
-    assert_eq!(*mapped, copy[..]);
-    rustix::io::pwrite(again.as_fd(), b"x", 0).expect_err("sealed");
-    assert_eq!(Blob::open(again, 300_004).expect("the same").len(), 300_004);
-}
-
-#[test]
-fn an_empty_blob_is_nothing_and_no_error() {
-    let blob = Blob::open(Blob::create(&[]).expect("a blob"), 0).expect("good");
-    assert!(blob.is_empty());
-    assert!(blob.map().expect("map").is_empty());
-    blob.read_into(&mut []).expect("nothing");
-}
-
-#[test]
-fn a_blob_of_another_length_or_with_holes_is_refused() {
-    for promised in [0, 3, 5, u64::MAX] {
-        let refused = Blob::open(written(b"four", BLOB), promised);
-        assert!(matches!(refused, Err(MemoryError::Size { size: 4, .. })), "{promised}: {refused:?}");
-    }
-    let refused = Blob::open(memfd(1 << 30, BLOB), 1 << 30);
-    assert!(matches!(refused, Err(MemoryError::Sparse { allocated: 0, .. })), "{refused:?}");
 }

@@ -5,16 +5,21 @@ use std::collections::VecDeque;
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
 
+use ipmb_transport::region::Region;
 use ipmb_transport::ring::{Consumer, Record};
 use ipmb_transport::sys::{Fd, Received, Socket};
 
 use super::{DESCRIPTORS, DOORBELL, ROOM};
+use crate::identity::EndpointId;
 use crate::limits;
 use crate::proof::Proof;
-use crate::record::{EXTENDED, EXTENSION_BYTES, Extension, HEADER_BYTES, Header, Kind, LARGE, Tag};
+use crate::record::{Bulk, EXTENDED, EXTENSION_BYTES, Extension, HEADER_BYTES, Header, Kind, LARGE, PLACE_BYTES, Tag};
 use crate::roster::{Face, Peer};
 use crate::selector::Selector;
 use crate::wire::{self, PeerFrame};
+
+/// More than a sender can have in flight: what it keeps to, and one message on top.
+const MOST_DESCRIPTORS: usize = limits::DESCRIPTORS_PER_MESSAGE + limits::DESCRIPTORS_IN_FLIGHT_PER_PEER;
 
 /// The peer broke the protocol; its channel has to go.
 #[derive(Debug)]
@@ -28,8 +33,18 @@ pub(crate) struct Popped {
     pub(crate) extension: Extension,
     /// Offset of the payload in the record's body.
     pub(crate) payload_at: usize,
-    /// Bytes of the payload in the ring; a large payload has its length there.
+    /// Bytes of the payload in the ring; of a large one those of its head.
     pub(crate) payload_len: usize,
+    /// Where a large payload is in its region, as the sender says.
+    place: [u8; PLACE_BYTES],
+}
+
+/// What came with a message over the socket, each as what it was sent as.
+#[derive(Default)]
+pub(crate) struct Luggage {
+    pub(crate) bulk: Option<Bulk>,
+    pub(crate) regions: Vec<Region>,
+    pub(crate) objects: Vec<Fd>,
 }
 
 /// What is at the front of a channel.
@@ -55,14 +70,24 @@ pub(crate) struct Inbound {
     pub(crate) hot: bool,
     /// By number; a sender that is not hostile uses the lowest.
     routes: Vec<Option<Road>>,
-    descriptors: VecDeque<Vec<Fd>>,
+    /// Taken off the socket, in order, whatever messages they belong to.
+    descriptors: VecDeque<Fd>,
+    /// Under whose id its regions were sent: ours.
+    holder: EndpointId,
     ended: bool,
     starved: bool,
 }
 
 impl Inbound {
     /// Hands the sender our page, before anything is popped.
-    pub(crate) fn new(socket: Socket, ring: Consumer, page: &Fd, peer: Arc<Peer>, proof: Proof) -> Inbound {
+    pub(crate) fn new(
+        socket: Socket,
+        ring: Consumer,
+        page: &Fd,
+        peer: Arc<Peer>,
+        proof: Proof,
+        holder: EndpointId,
+    ) -> Inbound {
         let attach = wire::encode(&PeerFrame::Attach { proof });
         // A sender that is already dead cannot take the page; what it left is read all the same.
         let _ = socket.send(&attach, &[page.as_fd()]);
@@ -74,6 +99,7 @@ impl Inbound {
             hot: false,
             routes: Vec::new(),
             descriptors: VecDeque::new(),
+            holder,
             ended: false,
             starved: false,
         }
@@ -88,9 +114,8 @@ impl Inbound {
                 Ok(Received::Packet { len: 1, fds, .. }) => match packet[0] {
                     DOORBELL if fds.is_empty() => {}
                     DESCRIPTORS if !fds.is_empty() => {
-                        self.descriptors.push_back(fds);
-                        let held: usize = self.descriptors.iter().map(Vec::len).sum();
-                        if held > 2 * limits::DESCRIPTORS_IN_FLIGHT_PER_PEER {
+                        self.descriptors.extend(fds);
+                        if self.descriptors.len() > MOST_DESCRIPTORS {
                             return Err(Lie);
                         }
                     }
@@ -127,8 +152,34 @@ impl Inbound {
             match tag.kind {
                 Kind::Message => return self.message(record, tag),
                 Kind::Route => self.define(record)?,
+                Kind::Void => {
+                    if tag.descriptors == 0 {
+                        return Err(Lie);
+                    }
+                    if !self.are_there(tag)? {
+                        return Ok(Front::TooManyOpenFiles);
+                    }
+                    self.descriptors.drain(..usize::from(tag.descriptors));
+                    self.consume(record);
+                }
                 Kind::Switch => return Err(Lie),
             }
+        }
+    }
+
+    /// Whether all descriptors of a record have been taken off the socket. `false`: the others find no room in this
+    /// process.
+    #[cold]
+    fn are_there(&mut self, tag: Tag) -> Result<bool, Lie> {
+        let wanted = usize::from(tag.descriptors);
+        if self.descriptors.len() < wanted {
+            self.service()?;
+        }
+        match self.descriptors.len() < wanted {
+            false => Ok(true),
+            true if self.starved => Ok(false),
+            // They are sent before the record is published.
+            true => Err(Lie),
         }
     }
 
@@ -145,24 +196,32 @@ impl Inbound {
         } else {
             self.extension(&record, &header)?
         };
-        let payload_at = HEADER_BYTES + header.extension as usize;
-        let payload_len = record.len - payload_at;
-        if tag.flags & LARGE != 0 && (payload_len != 8 || tag.descriptors == 0) {
-            return Err(Lie);
-        }
-        if tag.descriptors > 0 && self.descriptors.is_empty() {
-            self.service()?;
-            match self.descriptors.front() {
-                Some(_) => {}
-                None if self.starved => return Ok(Front::TooManyOpenFiles),
-                // They are sent before the record is published.
-                None => return Err(Lie),
+        let mut payload_at = HEADER_BYTES + header.extension as usize;
+        let mut place = [0; PLACE_BYTES];
+        if tag.flags & LARGE != 0 {
+            if record.len - payload_at < PLACE_BYTES {
+                return Err(Lie);
             }
+            self.ring.copy_out(&record, payload_at, &mut place);
+            payload_at += PLACE_BYTES;
         }
-        if tag.descriptors > 0 && self.descriptors.front().map(Vec::len) != Some(usize::from(tag.descriptors)) {
+        let payload_len = record.len - payload_at;
+        if (tag.flags & LARGE != 0 || extension.regions > 0 || tag.descriptors > 0)
+            && !self.luggage_is_there(tag, &extension)?
+        {
+            return Ok(Front::TooManyOpenFiles);
+        }
+        Ok(Front::Message(Popped { record, tag, header, extension, payload_at, payload_len, place }))
+    }
+
+    /// Whether what a message says it has with it has come. `false`: it finds no room in this process.
+    #[cold]
+    fn luggage_is_there(&mut self, tag: Tag, extension: &Extension) -> Result<bool, Lie> {
+        let regions = usize::from(tag.flags & LARGE != 0) + usize::from(extension.regions);
+        if regions > usize::from(tag.descriptors) {
             return Err(Lie);
         }
-        Ok(Front::Message(Popped { record, tag, header, extension, payload_at, payload_len }))
+        self.are_there(tag)
     }
 
     #[cold]
@@ -217,8 +276,30 @@ impl Inbound {
         }
     }
 
-    /// The descriptors of the message at the front.
-    pub(crate) fn take_descriptors(&mut self, tag: Tag) -> Vec<Fd> {
-        if tag.descriptors == 0 { Vec::new() } else { self.descriptors.pop_front().unwrap_or_default() }
+    /// What came with the message at the front, checked.
+    #[inline]
+    pub(crate) fn take_luggage(&mut self, popped: &Popped) -> Result<Luggage, Lie> {
+        if popped.tag.descriptors == 0 { Ok(Luggage::default()) } else { self.unpack(popped) }
+    }
+
+    #[cold]
+    fn unpack(&mut self, popped: &Popped) -> Result<Luggage, Lie> {
+        let mut descriptors = self.descriptors.drain(..usize::from(popped.tag.descriptors));
+        let holder = self.holder;
+        let mut region = || {
+            let fd = descriptors.next().ok_or(Lie)?;
+            Region::open(fd, holder).map_err(|_| Lie)
+        };
+        let bulk = match popped.tag.flags & LARGE {
+            0 => None,
+            _ => Some(Bulk::at(region()?, &popped.place).ok_or(Lie)?),
+        };
+        let regions = (0..popped.extension.regions).map(|_| region()).collect::<Result<_, _>>()?;
+        Ok(Luggage { bulk, regions, objects: descriptors.collect() })
+    }
+
+    /// The descriptors of the message at the front go with it.
+    pub(crate) fn drop_luggage(&mut self, popped: &Popped) {
+        self.descriptors.drain(..usize::from(popped.tag.descriptors));
     }
 }

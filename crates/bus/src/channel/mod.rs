@@ -2,11 +2,13 @@
 //! a socket that is doorbell, death notice and way for descriptors. `Outbound` is the sender's end, `Inbound` the
 //! receiver's. Opening needs only the two of them.
 
+mod flight;
 mod inbound;
 mod outbound;
+mod salvage;
 
-pub(crate) use inbound::{Front, Inbound, Lie, Popped};
-pub(crate) use outbound::{Content, OpenError, Opener, Outbound, PushError, Serviced, is_large, large_len};
+pub(crate) use inbound::{Front, Inbound, Lie, Luggage, Popped};
+pub(crate) use outbound::{Content, OpenError, Opener, Outbound, PushError, Serviced};
 
 /// Longest packet of a channel's opening.
 pub(crate) const PACKET_BYTES: usize = 256;

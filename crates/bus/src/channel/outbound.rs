@@ -1,21 +1,23 @@
 //! The sender's end of a channel.
 
-use std::collections::VecDeque;
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use ipmb_transport::ConnectError;
+use ipmb_transport::region::Region;
 use ipmb_transport::ring::{Producer, Pushed};
-use ipmb_transport::sys::{Fd, Received, Socket};
+use ipmb_transport::sys::{Fd, MAX_FDS, Received, Socket};
 
+use super::flight::{Descriptors, Flights};
 use super::{DESCRIPTORS, PACKET_BYTES, ROOM};
 use crate::limits;
 use crate::names;
 use crate::proof::{self, Key};
-use crate::record::{EXTENDED, Extension, HEADER_BYTES, Header, Kind, LARGE, OwnedMessage, Tag, TypeId};
+use crate::record::{Bulk, HEADER_BYTES, Header, PLACE_BYTES, REQUEST, Tag, TypeId};
 use crate::roster::Peer;
 use crate::route::{Route, RouteId};
+use crate::selector::Mode;
 use crate::wire::{self, EndpointId, Open, PeerFrame};
 
 /// Who opens the channel.
@@ -67,32 +69,47 @@ pub(crate) struct Content<'a> {
     pub(crate) type_id: TypeId,
     /// Encoded; empty for none.
     pub(crate) extension: &'a [u8],
+    /// For a large one its head.
     pub(crate) payload: &'a [u8],
-    pub(crate) descriptors: &'a [Arc<Fd>],
+    pub(crate) bulk: Option<&'a Bulk>,
+    pub(crate) regions: &'a [Region],
+    pub(crate) objects: &'a [Arc<Fd>],
 }
 
 impl Content<'_> {
     /// Bytes of the record's body.
     pub(crate) fn body_len(&self) -> usize {
-        HEADER_BYTES + self.extension.len() + self.payload.len()
+        let place = if self.bulk.is_some() { PLACE_BYTES } else { 0 };
+        HEADER_BYTES + self.extension.len() + place + self.payload.len()
     }
-}
 
-struct InFlight {
-    /// The ring's head after the record: taken once the tail is there.
-    end: u64,
-    descriptors: Vec<Arc<Fd>>,
+    /// How many descriptors travel with it.
+    #[inline]
+    pub(crate) fn descriptors(&self) -> usize {
+        usize::from(self.bulk.is_some()) + self.regions.len() + self.objects.len()
+    }
+
+    /// Bytes of its payload, wherever they are.
+    #[inline]
+    pub(crate) fn payload_len(&self) -> usize {
+        self.payload.len() + self.bulk.map_or(0, |bulk| bulk.len)
+    }
+
+    /// Bytes in regions that its receiver comes to hold.
+    pub(crate) fn region_bytes(&self) -> usize {
+        let bulk = self.bulk.map_or(0, |bulk| bulk.len);
+        self.regions.iter().fold(bulk, |sum, region| sum.saturating_add(region.size()))
+    }
 }
 
 pub(crate) struct Outbound {
     pub(crate) peer: Arc<Peer>,
     pub(crate) socket: Arc<Socket>,
-    ring: Producer,
+    pub(super) ring: Producer,
     attach_proof: [u8; 32],
     /// By route number: the generation last defined on this channel.
     defined: Vec<u32>,
-    in_flight: VecDeque<InFlight>,
-    in_flight_count: usize,
+    pub(super) flights: Flights,
     ended: bool,
     /// The receiver said something since this was last asked: whoever waits for it has to know.
     heard: bool,
@@ -132,8 +149,7 @@ impl Outbound {
             ring,
             attach_proof: proof::consumer_proof(opener.key, target, opener.id, &opener.nonce),
             defined: Vec::new(),
-            in_flight: VecDeque::new(),
-            in_flight_count: 0,
+            flights: Flights::default(),
             ended: false,
             heard: false,
         })
@@ -141,9 +157,10 @@ impl Outbound {
 
     /// Whether a record would find room now, its route's definition included.
     pub(crate) fn has_room(&mut self, route: &Route, id: RouteId, content: &Content<'_>) -> Result<bool, PushError> {
-        if content.descriptors.len() + self.in_flight_count > limits::DESCRIPTORS_IN_FLIGHT_PER_PEER {
+        let descriptors = content.descriptors();
+        if descriptors > 0 {
             self.trim()?;
-            if content.descriptors.len() + self.in_flight_count > limits::DESCRIPTORS_IN_FLIGHT_PER_PEER {
+            if !self.flights.allow(descriptors, content.region_bytes()) {
                 return Ok(false);
             }
         }
@@ -159,16 +176,36 @@ impl Outbound {
         }
         let header =
             Header { route: id.index, extension: content.extension.len() as u32, type_id: content.type_id }.encode();
-        let tag = Tag::message(content.flags, content.descriptors.len());
-        if !content.descriptors.is_empty() {
-            self.send_descriptors(route, id, content)?;
+        let descriptors = content.descriptors();
+        if descriptors > 0 {
+            return self.push_with_descriptors(route, id, content, &header);
         }
-        let pushed = self.ring.push(tag, &[&header, content.extension, content.payload]);
+        let pushed = self.ring.push(Tag::message(content.flags, 0), &[&header, content.extension, content.payload]);
+        self.pushed(pushed)
+    }
+
+    /// Descriptors go first, so that they are there when the record is seen. Room was made sure of before, for if the
+    /// record did not follow, the next record's descriptors would be taken for its own.
+    #[cold]
+    fn push_with_descriptors(
+        &mut self,
+        route: &Route,
+        id: RouteId,
+        content: &Content<'_>,
+        header: &[u8],
+    ) -> Result<(), PushError> {
+        if !self.has_room(route, id, content)? {
+            return Err(PushError::Full);
+        }
+        let descriptors = Descriptors::share(content, self.peer.info.id).map_err(PushError::Io)?;
+        self.send_descriptors(&descriptors)?;
+        let place = content.bulk.map(Bulk::place);
+        let place = place.as_ref().map_or(&[][..], |place| place);
+        let tag = Tag::message(content.flags, content.descriptors());
+        let pushed = self.ring.push(tag, &[header, content.extension, place, content.payload]);
         self.pushed(pushed)?;
-        if !content.descriptors.is_empty() {
-            self.in_flight_count += content.descriptors.len();
-            self.in_flight.push_back(InFlight { end: self.ring.head(), descriptors: content.descriptors.to_vec() });
-        }
+        let keep = route.selector.mode == Mode::Unicast && content.flags & REQUEST == 0;
+        self.flights.sent(self.ring.head(), descriptors, keep);
         Ok(())
     }
 
@@ -208,38 +245,43 @@ impl Outbound {
         Ok(())
     }
 
-    /// Descriptors go first, so that they are there when the record is seen. Room was made sure of before: if the
-    /// record did not follow, the next record's descriptors would be taken for its own.
-    #[cold]
-    fn send_descriptors(&mut self, route: &Route, id: RouteId, content: &Content<'_>) -> Result<(), PushError> {
-        if !self.has_room(route, id, content)? {
-            return Err(PushError::Full);
+    /// Sends descriptors in packets as full as they get. When the kernel takes no more of them in the middle, those that
+    /// are gone get a record of their own, with which the receiver drops them.
+    fn send_descriptors(&mut self, descriptors: &Descriptors) -> Result<(), PushError> {
+        let mut sent = 0;
+        for packet in descriptors.borrow().chunks(MAX_FDS) {
+            let failure = match self.socket.send(&[DESCRIPTORS], packet) {
+                Ok(true) => {
+                    sent += packet.len();
+                    continue;
+                }
+                Ok(false) => PushError::Full,
+                Err(error) if is_gone(&error) => return Err(PushError::Broken),
+                Err(error) => PushError::Io(error),
+            };
+            if sent > 0 {
+                // Shorter than the record that there is room for.
+                let pushed = self.ring.push(Tag::void(sent), &[]);
+                self.pushed(pushed).map_err(|_| PushError::Broken)?;
+                self.flights.strayed(self.ring.head(), sent);
+            }
+            return Err(failure);
         }
-        let descriptors: Vec<_> = content.descriptors.iter().map(|fd| fd.as_fd()).collect();
-        match self.socket.send(&[DESCRIPTORS], &descriptors) {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(PushError::Full),
-            Err(error) if is_gone(&error) => Err(PushError::Broken),
-            Err(error) => Err(PushError::Io(error)),
-        }
+        Ok(())
     }
 
     /// Drops our duplicates of what the receiver has taken.
     pub(crate) fn trim(&mut self) -> Result<(), PushError> {
-        let tail = self.ring.tail().map_err(|_| PushError::Broken)?;
-        while let Some(first) = self.in_flight.front() {
-            if first.end > tail {
-                break;
-            }
-            self.in_flight_count -= first.descriptors.len();
-            self.in_flight.pop_front();
+        if self.flights.count() > 0 {
+            let tail = self.ring.tail().map_err(|_| PushError::Broken)?;
+            self.flights.landed(tail);
         }
         Ok(())
     }
 
     /// Descriptors that the receiver has not taken yet.
     pub(crate) fn descriptors_in_flight(&self) -> usize {
-        self.in_flight_count
+        self.flights.count()
     }
 
     /// Reads what the receiver sent until nothing is left: its tail page, room, its end.
@@ -298,66 +340,9 @@ impl Outbound {
     pub(crate) fn announce_wait(&mut self) -> bool {
         self.ring.announce_wait().unwrap_or(false)
     }
-
-    /// The unread messages, once the receiver's end is closed. Its tail is in its own page, which outlives it.
-    pub(crate) fn unread(&mut self) -> Vec<(u32, OwnedMessage)> {
-        let records: Vec<_> = self.ring.unread().collect();
-        let mut owned = Vec::with_capacity(records.len());
-        let mut in_flight: Vec<_> = self.in_flight.drain(..).collect();
-        self.in_flight_count = 0;
-        // Descriptors belong to the last records that have some.
-        let carrying = records.iter().filter(|(tag, ..)| Tag::decode(*tag).is_some_and(|t| t.descriptors > 0)).count();
-        in_flight.drain(..in_flight.len().saturating_sub(carrying));
-        let mut in_flight = in_flight.into_iter();
-        for (tag, position, len) in records {
-            let Some(tag) = Tag::decode(tag) else { continue };
-            if tag.kind != Kind::Message || len < HEADER_BYTES {
-                continue;
-            }
-            let mut header = [0; HEADER_BYTES];
-            self.ring.read(position, 0, &mut header);
-            let header = Header::decode(&header);
-            let mut extension = vec![0; header.extension as usize];
-            self.ring.read(position, HEADER_BYTES, &mut extension);
-            let mut payload = vec![0; len - HEADER_BYTES - extension.len()];
-            self.ring.read(position, HEADER_BYTES + extension.len(), &mut payload);
-            let descriptors = if tag.descriptors > 0 {
-                in_flight.next().map(|flight| flight.descriptors).unwrap_or_default()
-            } else {
-                Vec::new()
-            };
-            let extension = Extension::decode(&extension).unwrap_or_default();
-            let flags = tag.flags & !EXTENDED;
-            let message = OwnedMessage { flags, type_id: header.type_id, extension, payload, descriptors };
-            owned.push((header.route, message));
-        }
-        owned
-    }
-
-    /// The numbers of the routes that unread records name.
-    pub(crate) fn routes_in_flight(&mut self, used: &mut std::collections::HashSet<u32>) {
-        let records: Vec<_> = self.ring.unread().collect();
-        for (tag, position, _) in records {
-            if Tag::decode(tag).is_some_and(|tag| tag.kind == Kind::Message) {
-                let mut route = [0; 4];
-                self.ring.read(position, 0, &mut route);
-                used.insert(u32::from_le_bytes(route));
-            }
-        }
-    }
 }
 
 /// Whether an error of the socket means that the other side is closed.
 fn is_gone(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset | io::ErrorKind::NotConnected)
-}
-
-/// The length in the body of a large message.
-pub(crate) fn large_len(payload: &[u8]) -> Option<u64> {
-    Some(u64::from_le_bytes(payload.try_into().ok()?))
-}
-
-/// Whether a message's first descriptor is its payload.
-pub(crate) fn is_large(flags: u8) -> bool {
-    flags & LARGE != 0
 }

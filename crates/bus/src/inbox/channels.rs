@@ -5,13 +5,12 @@ use std::os::fd::AsFd;
 use std::sync::Mutex;
 
 use ipmb_transport::RingError;
-use ipmb_transport::blob::Blob;
 use ipmb_transport::ring::Consumer;
 use ipmb_transport::sys::{self, Interest, Poller};
 
 use super::{BURST, Build, CHANNEL, IDLE_LOOKS, Inbox, Incoming, PENDING, POLL_NANOS, State};
 use crate::admission;
-use crate::channel::{Front, Inbound, Lie, Popped, is_large, large_len};
+use crate::channel::{Front, Inbound, Lie, Popped};
 use crate::error::RecvError;
 use crate::local::Local;
 use crate::roster::View;
@@ -118,22 +117,14 @@ impl State {
             if let Some(number) = popped.extension.parked
                 && !self.seen.insert(number)
             {
-                channel.take_descriptors(popped.tag);
+                channel.drop_luggage(&popped);
                 channel.consume(popped.record);
                 return Ok(None);
             }
         }
-        let mut descriptors = channel.take_descriptors(popped.tag);
-        let blob = if is_large(popped.tag.flags) {
-            let mut len = [0; 8];
-            channel.ring.copy_out(&popped.record, popped.payload_at, &mut len);
-            let len = large_len(&len).ok_or(Lie)?;
-            Some(Blob::open(descriptors.remove(0), len).map_err(|_| Lie)?)
-        } else {
-            None
-        };
-        let mut incoming = Incoming { channel, popped: &popped, origin, descriptors, blob };
-        let bytes = incoming.len() as u64;
+        let luggage = channel.take_luggage(&popped)?;
+        let bytes = (popped.payload_len + luggage.bulk.as_ref().map_or(0, |bulk| bulk.len)) as u64;
+        let mut incoming = Incoming { channel, popped: &popped, origin, luggage };
         let built = build(&mut incoming);
         drop(incoming);
         channel.consume(popped.record);
@@ -298,7 +289,7 @@ impl State {
                 self.channels.push(None);
             }
             poller.modify(socket.fd().as_fd(), CHANNEL | place as u64, Interest::READ).map_err(RecvError::Io)?;
-            self.channels[place] = Some(Box::new(Inbound::new(socket, ring, &page, peer, proof)));
+            self.channels[place] = Some(Box::new(Inbound::new(socket, ring, &page, peer, proof, me.id)));
             self.rung(poller, place);
         }
         Ok(())

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use ipmb_transport::blob::Blob;
+use ipmb_transport::region::Region;
 use ipmb_transport::sys::Fd;
 
-use crate::channel::{Inbound, Popped};
-use crate::record::{REDELIVERED, REQUEST, TypeId};
+use crate::channel::{Inbound, Luggage, Popped};
+use crate::record::{Bulk, REDELIVERED, REQUEST, TypeId};
 use crate::roster::{Face, Peer};
 use crate::selector::Selector;
 
@@ -32,8 +32,7 @@ pub struct Incoming<'a> {
     pub(super) popped: &'a Popped,
     /// Who sent it first, where somebody else delivers it.
     pub(super) origin: Option<Arc<Peer>>,
-    pub(super) descriptors: Vec<Fd>,
-    pub(super) blob: Option<Blob>,
+    pub(super) luggage: Luggage,
 }
 
 impl Incoming<'_> {
@@ -42,21 +41,22 @@ impl Incoming<'_> {
         self.popped.header.type_id
     }
 
-    /// Bytes of the payload.
+    /// Bytes of the payload in the ring; of a large one, those of its head.
     #[allow(clippy::len_without_is_empty)]
     pub fn len(&self) -> usize {
-        self.blob.as_ref().map_or(self.popped.payload_len, |blob| blob.len())
+        self.popped.payload_len
     }
 
-    /// Copies a payload that travelled in the ring; `into` is as long as the payload. Large ones: [`Incoming::take_blob`].
+    /// Copies the payload, or the head of a large one, which may be empty; `into` has as many bytes.
     #[inline]
     pub fn read(&self, into: &mut [u8]) {
         self.channel.ring.copy_out(&self.popped.record, self.popped.payload_at, into);
     }
 
-    /// The memory file of a large payload.
-    pub fn take_blob(&mut self) -> Option<Blob> {
-        self.blob.take()
+    /// Where a large payload is; `None` for one that travelled in the ring. Its place is inside its region. That others
+    /// do not write there meanwhile is only certain when the region is frozen.
+    pub fn take_bulk(&mut self) -> Option<Bulk> {
+        self.luggage.bulk.take()
     }
 
     /// Who sent it.
@@ -93,8 +93,13 @@ impl Incoming<'_> {
         self.popped.extension.correlation
     }
 
-    /// The attached descriptors, which are the caller's from now on.
+    /// The attached regions, which are the caller's from now on.
+    pub fn take_regions(&mut self) -> Vec<Region> {
+        std::mem::take(&mut self.luggage.regions)
+    }
+
+    /// The attached objects, which are the caller's from now on.
     pub fn take_descriptors(&mut self) -> Vec<Fd> {
-        std::mem::take(&mut self.descriptors)
+        std::mem::take(&mut self.luggage.objects)
     }
 }

@@ -1,7 +1,5 @@
 //! What a receiver left unread when it died: it is still in our own memory, and goes to somebody else.
 
-use std::sync::Arc;
-
 use super::State;
 use super::link::Offer;
 use crate::channel::Content;
@@ -23,11 +21,11 @@ impl State {
         // The directory may list it for a while; one that only closed this channel answers the next one.
         self.gone.insert(id);
         link.channel.service();
-        for (route, mut message) in link.channel.unread() {
+        for (route, message) in link.channel.unread() {
             let route = self.routes.by_index(route);
             let unicast = route.and_then(|id| self.routes.get(id)).is_some_and(|r| r.selector.mode == Mode::Unicast);
-            match route {
-                Some(route) if unicast && message.flags & REQUEST == 0 => {
+            match (route, message) {
+                (Some(route), Some(mut message)) if unicast && message.flags & REQUEST == 0 => {
                     message.flags |= REDELIVERED;
                     self.backlog.push_back((route, message));
                 }
@@ -77,13 +75,7 @@ impl State {
         ids.rotate_left(start);
         let mut full = false;
         for id in ids {
-            let content = Content {
-                flags: message.flags,
-                type_id: message.type_id,
-                extension: &extension,
-                payload: &message.payload,
-                descriptors: &message.descriptors,
-            };
+            let content = content(&message, &extension);
             // Out of descriptors or memory: it stays where it is, and is tried again.
             match self.offer_to(route, id, &content).unwrap_or(Offer::Full(FullReason::Descriptors)) {
                 Offer::Sent => {
@@ -100,7 +92,7 @@ impl State {
         if full {
             return Some(message);
         }
-        if selector.ttl.is_zero() || !self.park_again(&selector, message) {
+        if selector.ttl.is_zero() || !self.park_message(&selector, message) {
             self.counters.drop(DropReason::ReceiverGone, 1);
         }
         None
@@ -115,10 +107,15 @@ impl State {
     }
 }
 
-/// What a message carries besides the memory file of a large payload.
-pub(super) fn attachments(
-    descriptors: &[Arc<ipmb_transport::sys::Fd>],
-    large: bool,
-) -> Vec<Arc<ipmb_transport::sys::Fd>> {
-    descriptors[usize::from(large)..].to_vec()
+/// A message of our own as it goes into a ring.
+pub(super) fn content<'a>(message: &'a OwnedMessage, extension: &'a [u8]) -> Content<'a> {
+    Content {
+        flags: message.flags,
+        type_id: message.type_id,
+        extension,
+        payload: &message.payload,
+        bulk: message.bulk.as_ref(),
+        regions: &message.attachments.regions,
+        objects: &message.attachments.objects,
+    }
 }

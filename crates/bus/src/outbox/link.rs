@@ -10,6 +10,10 @@ use crate::limits;
 use crate::reactor::Key;
 use crate::route::RouteId;
 
+/// Pauses between two looks at descriptors in flight, in nanoseconds.
+const FLIGHTS_FIRST: u64 = 5_000_000;
+const FLIGHTS_LAST: u64 = 500_000_000;
+
 /// What became of one message at one endpoint.
 pub(super) enum Offer {
     Sent,
@@ -71,8 +75,12 @@ impl State {
 
     #[inline]
     pub(super) fn push(&mut self, place: usize, route: RouteId, content: &Content<'_>) -> Result<Offer, SendError> {
-        if !content.descriptors.is_empty() && !self.prepaid && !self.descriptors_allow(content.descriptors.len()) {
-            return Ok(Offer::Full(FullReason::Descriptors));
+        let descriptors = content.descriptors();
+        if descriptors > 0 {
+            if !self.prepaid && !self.descriptors_allow(descriptors) {
+                return Ok(Offer::Full(FullReason::Descriptors));
+            }
+            self.watch_flights();
         }
         for attempt in 0..2 {
             let (Some(Some(link)), Some(known)) = (self.links.get_mut(place), self.routes.get(route)) else {
@@ -146,6 +154,47 @@ impl State {
         self.links[place] = Some(Box::new(Link { channel, watch }));
         self.by_id.insert(id, place);
         Ok(Ok(place))
+    }
+
+    /// Has the core thread look whether what is sent now was taken, also if this endpoint never sends again: until our
+    /// duplicates are gone the end of a pipe is not the end, and a region is not free.
+    pub(super) fn watch_flights(&mut self) {
+        let due = sys::now() + FLIGHTS_FIRST;
+        if self.flights_pause == 0 || self.flights_due > due {
+            (self.flights_due, self.flights_pause) = (due, FLIGHTS_FIRST);
+            self.schedule(due);
+        }
+    }
+
+    /// Drops our duplicates of all that was taken, and looks again as long as there are any.
+    pub(super) fn look_at_flights(&mut self) {
+        let now = sys::now();
+        if self.flights_pause == 0 || now < self.flights_due {
+            if self.flights_pause > 0 {
+                self.schedule(self.flights_due);
+            }
+            return;
+        }
+        let mut left = 0;
+        for place in 0..self.links.len() {
+            if !matches!(&self.links[place], Some(link) if link.channel.descriptors_in_flight() > 0) {
+                continue;
+            }
+            // A receiver's tail is known once its page was taken from the socket.
+            self.service(place);
+            if let Some(Some(link)) = self.links.get_mut(place) {
+                // A lie shows at the next message.
+                let _ = link.channel.trim();
+                left += link.channel.descriptors_in_flight();
+            }
+        }
+        if left == 0 {
+            self.flights_pause = 0;
+            return;
+        }
+        self.flights_pause = (self.flights_pause * 2).min(FLIGHTS_LAST);
+        self.flights_due = now + self.flights_pause;
+        self.schedule(self.flights_due);
     }
 
     /// Keeps descriptors in flight to all receivers within our share of what the process may open.

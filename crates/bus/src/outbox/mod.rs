@@ -83,6 +83,9 @@ struct State {
     interested: bool,
     timer: Option<(u64, TimerKey)>,
     retry_nanos: u64,
+    /// When descriptors in flight are looked at next, and the pause before that; 0: there are none.
+    flights_due: u64,
+    flights_pause: u64,
     counters: SendCounters,
     /// The share of descriptors was looked at for all copies of the multicast under way.
     prepaid: bool,
@@ -119,6 +122,8 @@ impl Outbox {
                 interested: false,
                 timer: None,
                 retry_nanos: 0,
+                flights_due: 0,
+                flights_pause: 0,
                 counters: SendCounters::default(),
                 prepaid: false,
                 closed: false,
@@ -194,6 +199,7 @@ impl Outbox {
     pub(crate) fn tick(&self) {
         let mut state = lock(&self.state);
         state.timer = None;
+        state.look_at_flights();
         state.refresh();
         state.flush();
         state.deliver_waiting();

@@ -3,14 +3,15 @@
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use ipmb_transport::blob::Blob;
+use ipmb_transport::region::Region;
 use ipmb_transport::sys::{Fd, Signal, Socket};
 
+use crate::bulk;
 use crate::channel::Content;
 use crate::error::{Interrupted, InvalidArgument, SendError};
 use crate::identity::EndpointId;
 use crate::limits;
-use crate::record::{EXTENDED, Extension, HEADER_BYTES, LARGE, REQUEST, TypeId};
+use crate::record::{Attachments, Bulk, EXTENDED, Extension, HEADER_BYTES, LARGE, REQUEST, TypeId};
 use crate::route::RouteId;
 use crate::wait;
 
@@ -31,8 +32,17 @@ pub enum Overflow {
 pub enum Payload<'a> {
     /// In the ring.
     Inline(&'a [u8]),
-    /// In a memory file of its own, shared by all receivers. The bytes are kept for the case that it has to wait.
-    Large(Arc<Fd>, &'a [u8], [u8; 8]),
+    /// In a region, shared by all receivers, with a head that travels in the ring.
+    Large {
+        /// Holds the bulk of it.
+        region: Region,
+        /// Where the bulk begins.
+        offset: usize,
+        /// How many bytes it has.
+        len: usize,
+        /// At most [`limits::HEAD_BYTES`].
+        head: &'a [u8],
+    },
 }
 
 /// Brings a payload into the form in which it travels. Copies what is too long for a ring, so call it with no lock held.
@@ -47,11 +57,39 @@ pub fn prepare(bytes: &[u8]) -> Result<Payload<'_>, SendError> {
     if bytes.len() <= INLINE_BYTES {
         return Ok(Payload::Inline(bytes));
     }
-    Ok(Payload::Large(Arc::new(Blob::create(&[bytes])?), bytes, len.to_le_bytes()))
+    Ok(Payload::Large { region: bulk::copy(bytes)?, offset: 0, len: bytes.len(), head: &[] })
 }
 
 /// The longest payload that travels in a ring; an extension leaves its place free.
 pub const INLINE_BYTES: usize = limits::RECORD_BYTES - HEADER_BYTES - crate::record::SHORT_EXTENSION_BYTES;
+
+/// A payload that is too long, or not where it should be, is refused before anything is looked up for it.
+#[inline]
+fn check_payload(inline: &[u8], bulk: Option<&Bulk>) -> Result<(), SendError> {
+    let Some(bulk) = bulk else {
+        let (len, max) = (inline.len() as u64, INLINE_BYTES as u64);
+        return if len <= max { Ok(()) } else { Err(SendError::TooLarge { len, max }) };
+    };
+    let size = bulk.region.size();
+    if bulk.offset > size || bulk.len > size - bulk.offset {
+        let value = format!("{} bytes at {}", bulk.len, bulk.offset);
+        return Err(
+            InvalidArgument::new("payload", value, format!("give a range of the {size} bytes of its region")).into()
+        );
+    }
+    check_count("head of the payload", inline.len(), limits::HEAD_BYTES)?;
+    match bulk.len as u64 {
+        0..=limits::PAYLOAD_BYTES => Ok(()),
+        len => Err(SendError::TooLarge { len, max: limits::PAYLOAD_BYTES }),
+    }
+}
+
+fn check_count(argument: &'static str, count: usize, most: usize) -> Result<(), SendError> {
+    if count <= most {
+        return Ok(());
+    }
+    Err(InvalidArgument::new(argument, format!("{count} long"), format!("give at most {most}")).into())
+}
 
 /// One message on its way.
 #[derive(Debug)]
@@ -60,11 +98,12 @@ pub struct Outgoing<'a> {
     pub(crate) overflow: Overflow,
     pub(crate) type_id: TypeId,
     pub(crate) flags: u8,
-    pub(crate) payload: Payload<'a>,
+    /// In the ring: all of it, or the head of a large one.
+    inline: &'a [u8],
+    pub(crate) bulk: Option<Bulk>,
     pub(crate) extension: Extension,
     encoded_extension: Vec<u8>,
-    /// The memory file of a large payload first, then the attachments.
-    pub(crate) descriptors: Vec<Arc<Fd>>,
+    pub(crate) attachments: Attachments,
     /// Endpoints that have it.
     pub(crate) reached: usize,
     /// Those of a multicast that do not have it yet.
@@ -81,37 +120,49 @@ impl<'a> Outgoing<'a> {
     /// A message to those a route leads to.
     ///
     /// # Errors
-    /// When there are more descriptors than [`limits::OBJECTS_PER_MESSAGE`].
+    /// When there are more regions or objects than [`limits::REGIONS_PER_MESSAGE`] and [`limits::OBJECTS_PER_MESSAGE`], or
+    /// the payload is too long or not where it is said to be.
+    #[inline]
     pub fn new(
         route: RouteId,
         type_id: TypeId,
         payload: Payload<'a>,
-        attachments: Vec<Fd>,
+        regions: Vec<Region>,
+        objects: Vec<Fd>,
         overflow: Overflow,
     ) -> Result<Outgoing<'a>, SendError> {
         let mut flags = 0;
-        let mut descriptors = Vec::new();
-        if let Payload::Large(memory, ..) = &payload {
-            flags |= LARGE;
-            descriptors.push(memory.clone());
-        }
-        descriptors.extend(attachments.into_iter().map(Arc::new));
-        if descriptors.len() > limits::OBJECTS_PER_MESSAGE {
-            return Err(SendError::Invalid(InvalidArgument::new(
-                "objects",
-                format!("{} descriptors, that of a large payload included", descriptors.len()),
-                format!("give at most {}", limits::OBJECTS_PER_MESSAGE),
-            )));
+        let (inline, bulk) = match payload {
+            Payload::Inline(bytes) => (bytes, None),
+            Payload::Large { region, offset, len, head } => {
+                flags |= LARGE;
+                (head, Some(Bulk { region, offset, len }))
+            }
+        };
+        let mut extension = Extension::default();
+        let mut encoded_extension = Vec::new();
+        let mut attachments = Attachments::default();
+        check_payload(inline, bulk.as_ref())?;
+        if !regions.is_empty() || !objects.is_empty() {
+            check_count("memory_regions", regions.len(), limits::REGIONS_PER_MESSAGE)?;
+            check_count("objects", objects.len(), limits::OBJECTS_PER_MESSAGE)?;
+            if !regions.is_empty() {
+                flags |= EXTENDED;
+                extension.regions = regions.len() as u16;
+                encoded_extension = extension.encode();
+            }
+            attachments = Attachments { regions, objects: objects.into_iter().map(Arc::new).collect() };
         }
         Ok(Outgoing {
             route,
             overflow,
             type_id,
             flags,
-            payload,
-            extension: Extension::default(),
-            encoded_extension: Vec::new(),
-            descriptors,
+            inline,
+            bulk,
+            extension,
+            encoded_extension,
+            attachments,
             reached: 0,
             remaining: None,
             signal: None,
@@ -148,30 +199,21 @@ impl<'a> Outgoing<'a> {
 
     #[inline]
     pub(crate) fn content(&self) -> Content<'_> {
-        let payload = match &self.payload {
-            Payload::Inline(bytes) => bytes,
-            Payload::Large(_, _, len) => len.as_slice(),
-        };
         Content {
             flags: self.flags,
             type_id: self.type_id,
             extension: &self.encoded_extension,
-            payload,
-            descriptors: &self.descriptors,
+            payload: self.inline,
+            bulk: self.bulk.as_ref(),
+            regions: &self.attachments.regions,
+            objects: &self.attachments.objects,
         }
     }
 
+    /// How many descriptors travel with it.
     #[inline]
-    pub(crate) fn payload_len(&self) -> usize {
-        self.bytes().len()
-    }
-
-    /// The payload itself, wherever it travels.
-    #[inline]
-    pub(crate) fn bytes(&self) -> &'a [u8] {
-        match self.payload {
-            Payload::Inline(bytes) | Payload::Large(_, bytes, _) => bytes,
-        }
+    pub(crate) fn descriptors(&self) -> usize {
+        usize::from(self.bulk.is_some()) + self.attachments.len()
     }
 
     /// Sleeps until there may be room, or `deadline` (monotonic nanoseconds). Call after `try_send` said `Blocked`.

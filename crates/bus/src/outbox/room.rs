@@ -29,7 +29,7 @@ impl State {
         out.signal = Some(signal);
         let now = sys::now();
         // What no socket tells (a queue of connections, a budget of the whole process) is looked at again by the clock.
-        let mut silent = ids.len() > SOCKETS || !out.descriptors.is_empty();
+        let mut silent = ids.len() > SOCKETS || out.descriptors() > 0;
         let mut room = false;
         for &id in ids.iter().take(SOCKETS) {
             match self.by_id.get(&id).and_then(|&place| self.links[place].as_deref_mut()) {

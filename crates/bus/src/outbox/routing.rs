@@ -34,7 +34,7 @@ impl State {
                     if let Some(route) = self.routes.get_mut(out.route) {
                         route.next = place + 1;
                     }
-                    self.count_sent(1, out.payload_len());
+                    self.count_sent(1, out.content().payload_len());
                     return Ok(Progress::Done(1));
                 }
                 Offer::Full(reason) if full != Some(FullReason::Ring) => full = Some(reason),
@@ -79,7 +79,7 @@ impl State {
             match offer? {
                 Offer::Sent => {
                     out.reached += 1;
-                    self.count_sent(1, out.payload_len());
+                    self.count_sent(1, out.content().payload_len());
                 }
                 // With `error` room was made sure of; what the kernel refuses all the same is counted, not waited for.
                 Offer::Full(_) if out.overflow != Overflow::Block => self.counters.drop(DropReason::Full, 1),
@@ -105,7 +105,7 @@ impl State {
         if out.overflow == Overflow::Drop {
             return Ok(Ok(()));
         }
-        let copies = ids.len() * out.descriptors.len();
+        let copies = ids.len() * out.descriptors();
         if out.overflow == Overflow::Error && copies > 0 && !self.descriptors_allow(copies) {
             return Ok(Err(FullReason::Descriptors));
         }

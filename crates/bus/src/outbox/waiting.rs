@@ -6,16 +6,18 @@
 
 use std::sync::Arc;
 
-use ipmb_transport::blob::Blob;
-use ipmb_transport::sys::{self, Fd};
+use ipmb_transport::sys;
 
+use super::dead::content;
 use super::link::Offer;
 use super::{Outbox, Outgoing, Progress, State, lock};
-use crate::channel::{Content, is_large};
+use crate::bulk;
+use crate::channel::Content;
 use crate::error::{FullReason, SendError};
 use crate::identity::EndpointId;
+use crate::limits;
 use crate::parking::{Parcel, Remains};
-use crate::record::{EXTENDED, LARGE, Origin, OwnedMessage, REDELIVERED, REQUEST};
+use crate::record::{Bulk, EXTENDED, LARGE, Origin, OwnedMessage, REQUEST};
 use crate::roster::{EndpointInfo, Roster};
 use crate::route::RouteId;
 use crate::selector::{Mode, Selector};
@@ -56,17 +58,15 @@ impl State {
             self.counters.drop(DropReason::NoRoute, 1);
             return Ok(Progress::Done(0));
         }
-        let parcel = Parcel {
-            expiry: selector.ttl.deadline(sys::now()),
-            selector,
+        let message = OwnedMessage {
+            flags: out.flags,
             type_id: out.type_id,
-            flags: out.flags & !(LARGE | EXTENDED),
             extension: out.extension.clone(),
-            payload: out.bytes().to_vec(),
-            attachments: super::dead::attachments(&out.descriptors, is_large(out.flags)),
-            claim: None,
+            payload: out.content().payload.to_vec(),
+            bulk: out.bulk.clone(),
+            attachments: out.attachments.clone(),
         };
-        if !self.park(parcel) {
+        if !self.park_message(&selector, message) {
             return Err(SendError::Full { reason: FullReason::Parking });
         }
         Ok(Progress::Done(0))
@@ -78,25 +78,23 @@ impl State {
         if dropped { Ok(Progress::Done(0)) } else { self.unroutable(out) }
     }
 
-    /// A message back from a dead receiver waits like a new one.
-    pub(super) fn park_again(&mut self, selector: &Arc<Selector>, message: OwnedMessage) -> bool {
-        let large = is_large(message.flags);
-        let payload = match (large, message.descriptors.first()) {
-            (false, _) => message.payload,
-            (true, Some(memory)) => match read_large(memory, &message.payload) {
-                Some(payload) => payload,
-                None => return false,
-            },
-            (true, None) => return false,
-        };
+    /// Puts a message into the area, with the bytes of its region: they have to outlive us.
+    pub(super) fn park_message(&mut self, selector: &Arc<Selector>, message: OwnedMessage) -> bool {
+        let bulk =
+            match message.bulk.map(|bulk| if bulk.len <= limits::PARKED_BYTES { bulk.to_vec().ok() } else { None }) {
+                Some(None) => return false,
+                Some(bulk) => bulk,
+                None => None,
+            };
         self.park(Parcel {
             expiry: selector.ttl.deadline(sys::now()),
             selector: selector.clone(),
             type_id: message.type_id,
-            flags: (message.flags & !(LARGE | EXTENDED)) | REDELIVERED,
+            flags: message.flags & !(LARGE | EXTENDED),
             extension: message.extension,
-            payload,
-            attachments: super::dead::attachments(&message.descriptors, large),
+            payload: message.payload,
+            bulk,
+            attachments: message.attachments,
             claim: None,
         })
     }
@@ -185,13 +183,7 @@ impl State {
             return false;
         };
         let extension = message.extension.encode();
-        let content = Content {
-            flags: message.flags | EXTENDED,
-            type_id: message.type_id,
-            extension: &extension,
-            payload: &message.payload,
-            descriptors: &message.descriptors,
-        };
+        let content = Content { flags: message.flags | EXTENDED, ..content(&message, &extension) };
         if selector.mode == Mode::Multicast {
             return self.deliver_to_all(sequence, route, &ids, &content, held);
         }
@@ -206,7 +198,7 @@ impl State {
             match self.offer_to(route, id, &content).unwrap_or(Offer::Full(FullReason::Descriptors)) {
                 Offer::Sent => {
                     self.parking.done(sequence);
-                    self.count_sent(1, message.payload.len());
+                    self.count_sent(1, content.payload_len());
                     if let Some(route) = self.routes.get_mut(route) {
                         route.next = route.next.wrapping_add(1) % ids.len();
                     }
@@ -260,7 +252,7 @@ impl State {
             return false;
         }
         self.parking.done(sequence);
-        self.count_sent(reached, content.payload.len());
+        self.count_sent(reached, content.payload_len());
         true
     }
 }
@@ -283,25 +275,19 @@ impl MatchCache {
     }
 }
 
-/// A waiting message in the form in which it travels.
+/// A waiting message in the form in which it travels. `None`: there is no memory for it now.
 fn unpack(parcel: Parcel) -> Option<OwnedMessage> {
-    let mut flags = parcel.flags;
-    let mut descriptors = Vec::new();
-    let mut payload = parcel.payload;
-    if payload.len() > super::outgoing::INLINE_BYTES - crate::record::EXTENSION_BYTES {
-        descriptors.push(Arc::new(Blob::create(&[&payload]).ok()?));
-        payload = (payload.len() as u64).to_le_bytes().to_vec();
-        flags |= LARGE;
+    let Parcel { mut flags, mut payload, mut bulk, attachments, .. } = parcel;
+    // With the label of its first sender it may not fit a record any more.
+    if bulk.is_none() && payload.len() > limits::HEAD_BYTES {
+        bulk = Some(std::mem::take(&mut payload));
     }
-    descriptors.extend(parcel.attachments);
-    Some(OwnedMessage { flags, type_id: parcel.type_id, extension: parcel.extension, payload, descriptors })
-}
-
-/// The bytes of a large payload that is still in our hands.
-fn read_large(memory: &Fd, len: &[u8]) -> Option<Vec<u8>> {
-    let len = crate::channel::large_len(len)?;
-    let blob = Blob::open(memory.try_clone().ok()?, len).ok()?;
-    let mut bytes = vec![0; usize::try_from(len).ok().filter(|&len| len <= crate::limits::PARKED_BYTES)?];
-    blob.read_into(&mut bytes).ok()?;
-    Some(bytes)
+    let bulk = match bulk {
+        Some(bytes) => {
+            flags |= LARGE;
+            Some(Bulk { region: bulk::copy(&bytes).ok()?, offset: 0, len: bytes.len() })
+        }
+        None => None,
+    };
+    Some(OwnedMessage { flags, type_id: parcel.type_id, extension: parcel.extension, payload, bulk, attachments })
 }

@@ -12,7 +12,7 @@ use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
 use rustix::io::Errno;
 
 use super::descriptor::{Fd, create};
-use super::memfd::{BLOB_SEALS, check, create_memfd, seal};
+use super::memfd::{CONSTANT_SEALS, check, create_memfd, seal};
 use crate::error::MemoryError;
 
 /// A lock file of the bus, as one process sees it.
@@ -27,13 +27,13 @@ impl LockFile {
     pub fn create() -> io::Result<LockFile> {
         let shared = create_memfd("ipmb-lock")?;
         // Nobody may store anything in it: it is only a place to lock.
-        seal(&shared, BLOB_SEALS)?;
+        seal(&shared, CONSTANT_SEALS)?;
         LockFile::open(shared)
     }
 
     /// The lock behind a descriptor that a peer sent: an empty sealed memory file, or it is refused.
     pub fn from_fd(fd: Fd) -> Result<LockFile, MemoryError> {
-        let size = check(&fd, BLOB_SEALS)?.size;
+        let size = check(&fd, CONSTANT_SEALS)?.size;
         if size != 0 {
             return Err(MemoryError::Size { size, min: 0, max: 0 });
         }

@@ -23,7 +23,7 @@ pub(crate) type Seals = SealFlags;
 pub(crate) const RING_SEALS: Seals =
     SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlags::FUTURE_WRITE).union(SealFlags::SEAL);
 /// Nobody ever writes again.
-pub(crate) const BLOB_SEALS: Seals =
+pub(crate) const CONSTANT_SEALS: Seals =
     SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlags::WRITE).union(SealFlags::SEAL);
 /// What every region has from birth: its size is final.
 pub(crate) const REGION_SEALS: Seals = SealFlags::SHRINK.union(SealFlags::GROW);

@@ -1,0 +1,76 @@
+//! The pool of the process from which large payloads come, in memory that nobody else can write.
+//!
+//! Its memory stays mapped while it is in use again and again, and goes back to the system when it has not been for a
+//! while: the core thread looks, as long as there is anything to look at.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ipmb_transport::fork;
+use ipmb_transport::region::{Access, Pool, Region};
+use ipmb_transport::sys;
+
+use crate::reactor::{self, Source};
+
+static POOL: Pool<()> = Pool::new("ipmb-payload", Access::ReadOnly);
+
+/// How long memory is kept that nobody uses, and the time between two looks, in nanoseconds.
+const KEPT: u64 = 2_000_000_000;
+const LOOK: u64 = 500_000_000;
+/// The longest time between two looks, where all there is stays held.
+const LAST_LOOK: u64 = 16_000_000_000;
+
+/// The fork generation, counted from 1, in which the core thread looks after the pool.
+static WATCHED: AtomicU64 = AtomicU64::new(0);
+
+/// Memory for a payload of `size` bytes, written by this process alone. What is in it is left of its last use.
+///
+/// # Errors
+/// [`io::ErrorKind::InvalidInput`] for no bytes, [`io::ErrorKind::OutOfMemory`] for more than there is.
+pub fn alloc(size: usize) -> io::Result<Region> {
+    let region = POOL.take(size, "", ())?;
+    let generation = fork::generation() + 1;
+    if WATCHED.load(Ordering::Relaxed) != generation {
+        WATCHED.store(generation, Ordering::Relaxed);
+        watch(LOOK);
+    }
+    Ok(region)
+}
+
+/// The same with these bytes at its beginning.
+pub(crate) fn copy(bytes: &[u8]) -> io::Result<Region> {
+    let region = alloc(bytes.len())?;
+    region.map(0, bytes.len())?.write(0, bytes)?;
+    Ok(region)
+}
+
+/// Has the core thread look after `pause`.
+fn watch(pause: u64) {
+    // Without a core thread there is no bus either; the next one who allocates tries again.
+    match reactor::get() {
+        Ok(reactor) => drop(reactor.timer(sys::now() + pause, Arc::new(Keeper), pause)),
+        Err(_) => WATCHED.store(0, Ordering::Relaxed),
+    }
+}
+
+/// Looks after the pool.
+struct Keeper;
+
+impl Source for Keeper {
+    fn ready(self: Arc<Self>, _tag: u64) {}
+
+    fn due(self: Arc<Self>, pause: u64) {
+        // Whoever allocates from here on has the core thread look again, or is seen now.
+        WATCHED.store(0, Ordering::SeqCst);
+        let usage = POOL.trim(sys::now().saturating_sub(KEPT));
+        let pause = match (usage.free, usage.held) {
+            (0, 0) => return,
+            (0, _) => (pause * 2).min(LAST_LOOK),
+            _ => LOOK,
+        };
+        if WATCHED.compare_exchange(0, fork::generation() + 1, Ordering::SeqCst, Ordering::Relaxed).is_ok() {
+            watch(pause);
+        }
+    }
+}

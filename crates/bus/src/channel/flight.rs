@@ -1,0 +1,148 @@
+//! What a sender has sent over a channel's socket and its receiver has not taken yet.
+//!
+//! The sender keeps descriptors of unicasts until they are taken, because it may have to send them to somebody else. They
+//! are the very descriptions that it sent, so to the kernel, which counts the holders of regions, they are the receiver's.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+
+use ipmb_transport::sys::Fd;
+
+use super::Content;
+use crate::identity::EndpointId;
+use crate::limits;
+
+/// The descriptors of one message in the order in which they travel: the payload's region, regions, objects.
+pub(super) struct Descriptors {
+    shares: Vec<Fd>,
+    objects: Vec<Arc<Fd>>,
+    bytes: usize,
+}
+
+impl Descriptors {
+    /// Gives `receiver` a share of every region. A payload's cannot be written through, even where it lies in a region of
+    /// which others can.
+    pub(super) fn share(content: &Content<'_>, receiver: EndpointId) -> io::Result<Descriptors> {
+        let mut shares = Vec::with_capacity(content.regions.len() + 1);
+        if let Some(bulk) = content.bulk {
+            shares.push(bulk.region.share_read_only(receiver)?);
+        }
+        for region in content.regions {
+            shares.push(region.share(receiver)?);
+        }
+        Ok(Descriptors { shares, objects: content.objects.to_vec(), bytes: content.region_bytes() })
+    }
+
+    pub(super) fn borrow(&self) -> Vec<BorrowedFd<'_>> {
+        self.shares.iter().map(|fd| fd.as_fd()).chain(self.objects.iter().map(|fd| fd.as_fd())).collect()
+    }
+
+    /// The shares, and the objects.
+    pub(super) fn into_parts(self) -> (Vec<Fd>, Vec<Arc<Fd>>) {
+        (self.shares, self.objects)
+    }
+}
+
+struct Flight {
+    /// The ring's head after the record: taken once the tail is there.
+    end: u64,
+    count: usize,
+    bytes: usize,
+    /// Kept for whoever gets the message when its receiver dies.
+    kept: Option<Descriptors>,
+}
+
+/// All that is in flight, oldest first.
+#[derive(Default)]
+pub(super) struct Flights {
+    flights: VecDeque<Flight>,
+    count: usize,
+    bytes: usize,
+}
+
+impl Flights {
+    /// Whether so much more may be sent. Where nothing is in flight anything may, or it could never be.
+    pub(super) fn allow(&self, count: usize, bytes: usize) -> bool {
+        self.count == 0
+            || (self.count + count <= limits::DESCRIPTORS_IN_FLIGHT_PER_PEER
+                && self.bytes.saturating_add(bytes) <= limits::REGION_BYTES_IN_FLIGHT_PER_PEER)
+    }
+
+    /// The descriptors of the record that ends at `end` were sent; `keep` them for another receiver.
+    pub(super) fn sent(&mut self, end: u64, descriptors: Descriptors, keep: bool) {
+        let count = descriptors.shares.len() + descriptors.objects.len();
+        let bytes = descriptors.bytes;
+        self.push(Flight { end, count, bytes, kept: keep.then_some(descriptors) });
+    }
+
+    /// The first `count` descriptors of a message were sent that goes no further.
+    pub(super) fn strayed(&mut self, end: u64, count: usize) {
+        self.push(Flight { end, count, bytes: 0, kept: None });
+    }
+
+    fn push(&mut self, flight: Flight) {
+        self.count += flight.count;
+        self.bytes += flight.bytes;
+        self.flights.push_back(flight);
+    }
+
+    /// Drops what the receiver has taken: everything up to its tail.
+    pub(super) fn landed(&mut self, tail: u64) {
+        while let Some(first) = self.flights.front()
+            && first.end <= tail
+        {
+            self.count -= first.count;
+            self.bytes -= first.bytes;
+            self.flights.pop_front();
+        }
+    }
+
+    /// How many descriptors there are.
+    pub(super) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Gives out what was kept for each of the last `records` records with descriptors.
+    pub(super) fn take(&mut self, records: usize) -> impl Iterator<Item = Option<Descriptors>> + use<> {
+        let taken = std::mem::take(self);
+        let landed = taken.flights.len().saturating_sub(records);
+        taken.flights.into_iter().skip(landed).map(|flight| flight.kept)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nothing(bytes: usize) -> Descriptors {
+        Descriptors { shares: Vec::new(), objects: Vec::new(), bytes }
+    }
+
+    #[test]
+    fn both_bounds_hold_and_one_message_is_always_possible() {
+        let most = limits::REGION_BYTES_IN_FLIGHT_PER_PEER;
+        let mut flights = Flights::default();
+        assert!(flights.allow(limits::DESCRIPTORS_PER_MESSAGE, usize::MAX));
+        flights.strayed(8, 1);
+        assert!(flights.allow(limits::DESCRIPTORS_IN_FLIGHT_PER_PEER - 1, most));
+        assert!(!flights.allow(limits::DESCRIPTORS_IN_FLIGHT_PER_PEER, 0));
+        assert!(!flights.allow(1, most + 1) && !flights.allow(1, usize::MAX));
+        flights.landed(7);
+        assert_eq!(flights.count(), 1);
+        flights.landed(8);
+        assert_eq!(flights.count(), 0);
+    }
+
+    #[test]
+    fn what_was_kept_belongs_to_the_last_records() {
+        let mut flights = Flights::default();
+        for (end, keep) in [(8, true), (16, true), (24, false), (32, true)] {
+            flights.sent(end, nothing(end as usize), keep);
+        }
+        let kept: Vec<_> = flights.take(3).map(|kept| kept.map(|kept| kept.bytes)).collect();
+        assert_eq!(kept, [Some(16), None, Some(32)]);
+        assert_eq!((flights.count(), flights.bytes), (0, 0));
+    }
+}
