@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import sys
 from datetime import datetime
 from types import NoneType, UnionType
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, Union, get_args,
 from uuid import UUID
 
 from ipmb import _core
-from ipmb.registrations import BY_CLASS, HINT
+from ipmb.registrations import BY_CLASS, HINT, is_pythons_own
 from ipmb.values import BytesMessage
 
 if TYPE_CHECKING:
@@ -200,7 +199,7 @@ def _wrong(member: Any) -> str:
     shown = member.__qualname__ if isinstance(member, type) else repr(member)
     if get_origin(member) in (list, dict):
         return f"payloads is or holds {shown}: give {get_origin(member).__name__}, its members may be of any type"
-    if isinstance(member, type) and member not in (Any, vars(builtins).get(member.__name__)):
+    if isinstance(member, type) and member is not Any and not is_pythons_own(member):
         return f"payloads is or holds {shown}, which is not registered: {HINT}"
     return (
         f"payloads is or holds {shown}: give one of {', '.join(_BUILTINS.values())}, an array class or a registered "

@@ -7,14 +7,13 @@ happens when the class is first named in `join` or first received.
 
 from __future__ import annotations
 
-import builtins
 import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 from uuid import UUID
 
 from ipmb import _core
-from ipmb.registrations import BY_CLASS, BY_UUID, Registration, kind
+from ipmb.registrations import BY_CLASS, BY_UUID, Registration, is_pythons_own, kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -103,7 +102,7 @@ def _check_class(cls: object, codec: str) -> None:
     if not isinstance(cls, type):
         msg = f"@ipmb.message_type is over a {type(cls).__name__}: put it over a class"
         raise TypeError(msg)
-    if vars(builtins).get(cls.__name__) is cls:
+    if is_pythons_own(cls):
         msg = f"@ipmb.message_type is over {cls.__qualname__}, which is Python's own: derive a class from it"
         raise TypeError(msg)
     if codec == "msgpack" and kind(cls) is None:

@@ -52,6 +52,11 @@ def kind(cls: type) -> Literal["dataclass", "attrs", "Struct", "Enum"] | None:
     return None
 
 
+def is_pythons_own(cls: type) -> bool:
+    """Whether the class is one of Python's built-in ones; not all that say so by their module are."""
+    return vars(builtins).get(cls.__name__) is cls
+
+
 def missing(cls: type) -> str:
     """Why an object of a class that is not registered cannot be sent, and what to do."""
     base = next((base for base in cls.__mro__[1:] if base in BY_CLASS), None)
@@ -61,6 +66,6 @@ def missing(cls: type) -> str:
             "put @ipmb.message_type(uuid) with a UUID of its own over it"
         )
     plain = "give None, bool, int, float, str, bytes or a buffer, or lists and dicts of these"
-    if vars(builtins).get(cls.__name__) is cls:
+    if is_pythons_own(cls):
         return plain
     return f"{cls.__module__}.{cls.__qualname__} is not registered: {HINT}, or {plain}"

@@ -39,7 +39,12 @@ def documented() -> dict[str, str]:
     for info in pkgutil.iter_modules(ipmb.__path__, "ipmb."):
         if info.name == "ipmb.__main__":
             continue
-        module = importlib.import_module(info.name)
+        try:
+            module = importlib.import_module(info.name)
+        except ModuleNotFoundError as error:
+            # An optional library that is too large for the development environment.
+            assert error.name == "torch"
+            continue
         visit(info.name, module)
         for name, thing in vars(module).items():
             if (inspect.isclass(thing) or isinstance(thing, FunctionType)) and thing.__module__ == info.name:
@@ -68,6 +73,7 @@ def test_examples_in_docstrings_run(name: str) -> None:
 def test_what_is_called_has_an_example() -> None:
     names = {
         *("ipmb", "ipmb.label", "ipmb.version", "ipmb.endpoint.join", "ipmb.endpoint.Endpoint"),
+        *("ipmb.message_types.message_type", "ipmb.message_box.MessageBox", "ipmb.values.BytesMessage"),
         *("ipmb.endpoint.Endpoint.peers", "ipmb.endpoint.Endpoint.stats", "ipmb.values.Options"),
         *(f"ipmb._core.{name}" for name in ("Label", "LabelOp", "LabelOp.parse", "LabelOp.matches")),
         *(
