@@ -901,7 +901,7 @@ def register(
     encode: Callable[[Any], bytes | tuple[bytes, Bulk, int, int]],
     decode: Callable[[bytes], Any],
 ) -> None:
-    """Makes a class known; whether it may is checked in `ipmb/message_types.py`. A class registered again is replaced."""
+    """Makes a class known; `ipmb/message_types.py` checks whether it may. A class registered again is replaced."""
 
 def encode(payload: object) -> tuple[bytes, bytes, tuple[Bulk, int, int] | None]:
     """The UUID a payload travels under, its bytes, and what follows in a bulk: `(bulk, offset, length)` or None."""

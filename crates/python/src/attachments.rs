@@ -1,30 +1,39 @@
 //! What travels beside a payload: from arguments to descriptors, and from descriptors to what `recv` hands out.
 //!
 //! Everything a program attaches is checked and duplicated before anything is sent, so that a wrong item sends nothing,
-//! and so that it may close its own as soon as `send` has returned. Most messages have no attachments and must not pay
-//! for them: no argument, no work.
+//! and so that it may close its own as soon as `send` has returned. Most messages have no attachments and must not pay for
+//! them: no argument, no work.
 
 use std::sync::{Mutex, PoisonError};
 
 use ipmb_bus::limits;
+use ipmb_transport::region::Region;
 use ipmb_transport::sys::Fd;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
-use crate::errors::a_type;
+use crate::errors::{self, a_type, wrong_type};
 use crate::object::{Object, duplicate};
+use crate::region::MemoryRegion;
 
 const OBJECTS: &str = "objects";
+const REGIONS: &str = "memory_regions";
 
 /// What is sent with a payload.
 #[derive(Default)]
 pub(crate) struct Attachments {
     pub(crate) objects: Vec<Fd>,
+    pub(crate) regions: Vec<Region>,
 }
 
 impl Attachments {
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.objects.is_empty() && self.regions.is_empty()
+    }
+
     /// What the arguments of `send` say.
     #[inline]
     pub(crate) fn parse(
@@ -47,8 +56,11 @@ impl Attachments {
         for (index, item) in objects.iter().enumerate() {
             fds.push(duplicate(&format_args!("{OBJECTS}[{index}]"), item)?);
         }
-        let _ = memory_regions;
-        Ok(Attachments { objects: fds })
+        let mut regions = Vec::new();
+        for (index, item) in items(REGIONS, memory_regions, limits::REGIONS_PER_MESSAGE)?.iter().enumerate() {
+            regions.push(region(index, item)?);
+        }
+        Ok(Attachments { objects: fds, regions })
     }
 }
 
@@ -62,9 +74,12 @@ struct Kept {
 
 impl Held {
     /// What came with a message. Objects that nobody takes are closed with it: nobody else refers to them.
-    pub(crate) fn received(py: Python<'_>, arrived: Attachments) -> PyResult<Held> {
+    #[cold]
+    pub(crate) fn received(py: Python<'_>, arrived: Attachments) -> PyResult<Box<Held>> {
         let objects: PyResult<Vec<_>> = arrived.objects.into_iter().map(|fd| Py::new(py, Object::new(fd))).collect();
-        Self::new(PyTuple::new(py, objects?)?, PyTuple::empty(py))
+        let regions: PyResult<Vec<_>> =
+            arrived.regions.into_iter().map(|region| MemoryRegion::of(py, region)).collect();
+        Self::new(PyTuple::new(py, objects?)?, PyTuple::new(py, regions?)?)
     }
 
     /// What a program attaches to a message that it makes. Objects stay as they are, of everything else one is made.
@@ -73,10 +88,10 @@ impl Held {
         objects: Option<&Bound<'_, PyAny>>,
         memory_regions: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Option<Box<Held>>> {
-        let mut kept = Vec::new();
+        let mut kept_objects = Vec::new();
         for (index, item) in items(OBJECTS, objects, limits::OBJECTS_PER_MESSAGE)?.into_iter().enumerate() {
             let place = format_args!("{OBJECTS}[{index}]");
-            kept.push(match item.cast_into_exact::<Object>() {
+            kept_objects.push(match item.cast_into_exact::<Object>() {
                 Ok(object) => {
                     object.get().check(py, &place)?;
                     object.unbind()
@@ -84,16 +99,19 @@ impl Held {
                 Err(other) => Py::new(py, Object::new(duplicate(&place, &other.into_inner())?))?,
             });
         }
-        let _ = memory_regions;
-        if kept.is_empty() {
+        let kept_regions = items(REGIONS, memory_regions, limits::REGIONS_PER_MESSAGE)?;
+        for (index, item) in kept_regions.iter().enumerate() {
+            region(index, item)?;
+        }
+        if kept_objects.is_empty() && kept_regions.is_empty() {
             return Ok(None);
         }
-        Self::new(PyTuple::new(py, kept)?, PyTuple::empty(py)).map(|held| Some(Box::new(held)))
+        Self::new(PyTuple::new(py, kept_objects)?, PyTuple::new(py, kept_regions)?).map(Some)
     }
 
-    fn new(objects: Bound<'_, PyTuple>, memory_regions: Bound<'_, PyTuple>) -> PyResult<Held> {
+    fn new(objects: Bound<'_, PyTuple>, memory_regions: Bound<'_, PyTuple>) -> PyResult<Box<Held>> {
         let kept = Kept { objects: objects.unbind(), memory_regions: memory_regions.unbind() };
-        Ok(Held(Mutex::new(Some(kept))))
+        Ok(Box::new(Held(Mutex::new(Some(kept)))))
     }
 
     fn look<T>(&self, look: impl FnOnce(&Kept) -> T) -> PyResult<T> {
@@ -123,6 +141,19 @@ impl Held {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         // After the lock: the end of an object may run code.
         drop(kept);
+    }
+}
+
+/// The region behind one item.
+fn region(index: usize, item: &Bound<'_, PyAny>) -> PyResult<Region> {
+    let place = format!("{REGIONS}[{index}]");
+    let Ok(given) = item.cast_exact::<MemoryRegion>() else {
+        return Err(wrong_type(&place, item, "give MemoryRegions"));
+    };
+    match given.get().get() {
+        Some(region) if region.is_alive() => Ok(region),
+        Some(_) => Err(errors::forked(item.py(), format!("{place} belongs to the parent process: make one anew"))),
+        None => Err(PyValueError::new_err(format!("{place} is a closed MemoryRegion: its memory is let go"))),
     }
 }
 

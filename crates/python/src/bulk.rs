@@ -4,9 +4,9 @@
 //! sent as it is. Decoders get a read-only view of what came. Programs never meet a `Bulk`.
 
 use ipmb_bus::error::SendError;
-use ipmb_bus::limits;
+use ipmb_bus::{Bulk as Span, limits};
 use ipmb_transport::export::{Contiguous, Exporter};
-use ipmb_transport::region::{self, Access, Pool, Region};
+use ipmb_transport::region::{self, Region};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyMemoryView};
 
@@ -23,13 +23,6 @@ pub(crate) struct Bulk {
     region: Region,
     offset: usize,
     len: usize,
-}
-
-/// Where a large payload lies.
-pub(crate) struct Span {
-    pub(crate) region: Region,
-    pub(crate) offset: usize,
-    pub(crate) len: usize,
 }
 
 impl Bulk {
@@ -95,8 +88,6 @@ impl Bulk {
     }
 }
 
-static POOL: Pool<()> = Pool::new("ipmb-payload", Access::ReadOnly);
-
 /// New memory for a payload: writable here, read-only for everybody else, starting at a multiple of 64.
 ///
 /// Args:
@@ -112,7 +103,7 @@ pub(crate) fn alloc(size: &Bound<'_, PyAny>) -> PyResult<Py<Bulk>> {
     if len as u64 > limits::PAYLOAD_BYTES {
         return Err(from_send(py, &SendError::TooLarge { len: len as u64, max: limits::PAYLOAD_BYTES }));
     }
-    let region = detached(py, || POOL.take(len, "", ())).map_err(|error| crate::region::out_of("size", &error))?;
+    let region = detached(py, || ipmb_bus::bulk::alloc(len)).map_err(|error| crate::region::out_of("size", &error))?;
     Bulk::of(py, region, 0, len)
 }
 

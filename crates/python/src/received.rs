@@ -46,6 +46,15 @@ impl Takes {
         }
     }
 
+    /// Whether a large payload of this type is taken as a view of the memory it came in.
+    pub(crate) fn as_view(&self, type_id: Type) -> bool {
+        match type_id {
+            BYTES => self.bytes_as_views,
+            VIEW => !self.views_as_bytes,
+            _ => false,
+        }
+    }
+
     fn buffer<'py>(&self, type_id: Type, bytes: &Bound<'py, PyBytes>) -> PyResult<Bound<'py, PyAny>> {
         if self.bytes_as_views || type_id == VIEW && !self.views_as_bytes {
             return Ok(PyMemoryView::from(bytes)?.into_any());

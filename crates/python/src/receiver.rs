@@ -8,13 +8,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ipmb_bus::selector::Selector;
-use ipmb_bus::{Build, Bulk, Face, Incoming, Peer, Polled};
-use ipmb_transport::sys::Fd;
+use ipmb_bus::{Build, Bulk as Span, Face, Incoming, Peer, Polled};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyInt, PyList};
 
 use crate::arguments::Timeout;
 use crate::attachments::{Attachments, Held};
+use crate::bulk;
 use crate::endpoint::Anchor;
 use crate::errors::{self, from_recv, wrong_type, wrong_value};
 use crate::message::{Message, Origin};
@@ -43,7 +43,7 @@ struct Taken {
     body: Body,
     from: From,
     redelivered: bool,
-    objects: Vec<Fd>,
+    attached: Attachments,
 }
 
 /// Who sent it to where.
@@ -72,7 +72,8 @@ impl From {
 
 enum Body {
     Built(received::Received),
-    Large(Type, Bulk),
+    /// With the bytes before it, and where it lies.
+    Large(Type, Vec<u8>, Span),
 }
 
 impl Receiver {
@@ -98,12 +99,12 @@ impl Receiver {
             Ok(Polled::Empty) => return Ok(None),
             Err(error) => return Err(from_recv(py, &error)),
         }
-        let Some(Taken { body, from, redelivered, objects }) = taken else { return Ok(None) };
+        let Some(Taken { body, from, redelivered, attached }) = taken else { return Ok(None) };
         let payload = match body {
             Body::Built(built) => built.value(py, &this.takes)?,
-            Body::Large(type_id, bulk) => read_large(py, type_id, &bulk, &this.takes)?,
+            Body::Large(type_id, head, bulk) => read_large(py, type_id, &head, bulk, &this.takes)?,
         };
-        let held = if objects.is_empty() { None } else { Some(hold(py, objects)?) };
+        let held = if attached.is_empty() { None } else { Some(Held::received(py, attached)?) };
         Py::new(py, Message::received(payload, from.origin(py)?, this.back.clone_ref(py), redelivered, held)).map(Some)
     }
 
@@ -123,10 +124,14 @@ impl Receiver {
             None => {
                 Body::Built(received::receive(py, type_id, &self.takes, incoming.len(), |into| incoming.read(into)))
             }
-            Some(bulk) => Body::Large(type_id, bulk),
+            Some(bulk) => {
+                let mut head = vec![0; incoming.len()];
+                incoming.read(&mut head);
+                Body::Large(type_id, head, bulk)
+            }
         };
-        let objects = incoming.take_descriptors();
-        *taken = Some(Taken { body, from, redelivered, objects });
+        let attached = Attachments { objects: incoming.take_descriptors(), regions: incoming.take_regions() };
+        *taken = Some(Taken { body, from, redelivered, attached });
         Build::Take(())
     }
 
@@ -175,16 +180,18 @@ impl Receiver {
     }
 }
 
+/// A payload in a region: viewed there, or copied out with the interpreter lock released.
 #[cold]
-fn hold(py: Python<'_>, objects: Vec<Fd>) -> PyResult<Box<Held>> {
-    Held::received(py, Attachments { objects }).map(Box::new)
-}
-
-/// Reads a payload that came in a region, with the interpreter lock released.
-#[cold]
-fn read_large(py: Python<'_>, type_id: Type, bulk: &Bulk, takes: &Takes) -> PyResult<Py<PyAny>> {
-    let bytes = PyBytes::new_with(py, bulk.len, |into| Ok(detached(py, || bulk.region.read(bulk.offset, into))?))?;
-    received::decode(py, type_id, &bytes, takes)
+fn read_large(py: Python<'_>, type_id: Type, head: &[u8], bulk: Span, takes: &Takes) -> PyResult<Py<PyAny>> {
+    if !head.is_empty() {
+        let view = bulk::viewed(py, bulk)?;
+        return received::with_codec(py, type_id, &PyBytes::new(py, head), Some(view.as_any()));
+    }
+    if takes.as_view(type_id) {
+        return Ok(bulk::viewed(py, bulk)?.into_any().unbind());
+    }
+    // It was too long for a ring, nothing else.
+    received::decode(py, type_id, &bulk::copied_out(py, &bulk)?, takes)
 }
 
 fn parse_timeout(timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Timeout> {

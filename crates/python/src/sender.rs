@@ -10,13 +10,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ipmb_bus::error::SendError;
 use ipmb_bus::identity::EndpointId;
 use ipmb_bus::selector::Selector as CoreSelector;
-use ipmb_bus::{INLINE_BYTES, Outgoing, Overflow, Payload, Progress, RouteId, limits, prepare};
+use ipmb_bus::{Bulk as Span, INLINE_BYTES, Outgoing, Overflow, Payload, Progress, RouteId, limits, prepare};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
 use crate::arguments::{Argument, Timeout};
 use crate::attachments::Attachments;
+use crate::bulk;
 use crate::endpoint::Anchor;
 use crate::errors::{from_send, wrong_type, wrong_value};
 use crate::message::Message;
@@ -126,14 +127,17 @@ impl Sender {
         let encoded = payload::encode(payload)?;
         let number = route()?;
         let bytes = encoded.bytes();
-        let body = if bytes.len() <= INLINE_BYTES {
-            Payload::Inline(bytes)
-        } else {
-            detached(py, || prepare(bytes)).map_err(|error| from_send(py, &error))?
+        let body = match &encoded.bulk {
+            None if bytes.len() <= INLINE_BYTES => Payload::Inline(bytes),
+            None => detached(py, || prepare(bytes)).map_err(|error| from_send(py, &error))?,
+            Some(behind) => {
+                let Span { region, offset, len } = bulk::span(&behind.memory, behind.offset, behind.len)?;
+                Payload::Large { region, offset, len, head: bytes }
+            }
         };
-        let mut out =
-            Outgoing::new(number, encoded.type_id.to_be_bytes(), body, Vec::new(), attachments.objects, overflow)
-                .map_err(|error| from_send(py, &error))?;
+        let Attachments { objects, regions } = attachments;
+        let mut out = Outgoing::new(number, encoded.type_id.to_be_bytes(), body, regions, objects, overflow)
+            .map_err(|error| from_send(py, &error))?;
         match self.core.try_send(&mut out) {
             Ok(Progress::Done(reached)) => Ok(reached),
             first => self.push_on(py, out, timeout, route, first),
