@@ -2,50 +2,18 @@
 //!
 //! Deaths of processes are tested from Python, where processes are cheap to make; here is what needs none.
 
+mod support;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use ipmb_bus::error::{FullReason, JoinError, SendError};
 use ipmb_bus::label::Label;
 use ipmb_bus::label_op::LabelOp;
 use ipmb_bus::selector::{Selector, Ttl};
-use ipmb_bus::{Build, Endpoint, Incoming, Options, Overflow, join};
-
-const TYPE: [u8; 16] = [1; 16];
-const LONG: Option<Duration> = Some(Duration::from_secs(10));
-const NOW: Option<Duration> = Some(Duration::ZERO);
-
-fn bus() -> String {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    format!("test.{}.{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
-}
-
-fn endpoint(bus: &str, label: &str) -> Endpoint {
-    join(Options::new(bus, Label::new([label]).unwrap()), LONG).unwrap()
-}
-
-fn to(label: &str) -> Arc<Selector> {
-    Arc::new(Selector::unicast(LabelOp::leaf(label).unwrap()))
-}
-
-fn send(endpoint: &Endpoint, selector: &Arc<Selector>, payload: &[u8]) -> usize {
-    endpoint.sender().send(selector, TYPE, payload, Vec::new(), LONG, Overflow::Block).unwrap()
-}
-
-fn bytes(incoming: &mut Incoming<'_>) -> Vec<u8> {
-    let bulk = incoming.take_bulk();
-    let mut bytes = vec![0; bulk.as_ref().map_or(incoming.len(), |bulk| bulk.len)];
-    match bulk {
-        Some(bulk) => bulk.region.read(bulk.offset, &mut bytes).unwrap(),
-        None => incoming.read(&mut bytes),
-    }
-    bytes
-}
-
-fn recv(endpoint: &Endpoint, timeout: Option<Duration>) -> Option<Vec<u8>> {
-    endpoint.receiver().recv(timeout, |incoming| Build::Take(bytes(incoming))).unwrap()
-}
+use ipmb_bus::{Build, Endpoint, Options, Overflow, join};
+use support::{LONG, NOW, TYPE, bus, bytes, endpoint, recv, send, to};
 
 #[test]
 fn what_is_sent_arrives_in_order_at_every_size() {
