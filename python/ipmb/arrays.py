@@ -30,9 +30,10 @@ _DEPTH: Final = 32
 #: Dimensions of the largest array that numpy makes.
 _DIMENSIONS: Final = 64
 
+#: What `dtype.str` gives, and nothing else that `numpy.dtype` takes: "M8[s/0]" alone would end the process.
 _PLAIN: Final = re.compile(
     r"[<>|](?:b1|[iu][1248]|f(?:2|4|8|12|16)|c(?:8|16|24|32)|[SUV][0-9]{1,10}"
-    r"|[mM]8(?:\[[0-9]{0,10}(?:Y|M|W|D|h|m|s|ms|us|ns|ps|fs|as)(?:/[0-9]{1,10})?\])?)"
+    r"|[mM]8(?:\[(?:[1-9][0-9]{0,9})?(?:Y|M|W|D|h|m|s|ms|us|ns|ps|fs|as)\])?)"
 )
 
 
