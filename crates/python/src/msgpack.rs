@@ -6,6 +6,7 @@
 //! called (`ipmb.extensions.Packing`, for registered classes, arrays, foreign buffers), the walk starts again over copies.
 
 use ipmb_bus::limits::PAYLOAD_DEPTH;
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -31,6 +32,11 @@ pub(crate) enum Refusal {
         bound: &'static str,
         path: Vec<String>,
     },
+    /// What the codec says of a value: "payload is a numpy array of dtype object: ...".
+    Told {
+        error: PyErr,
+        path: Vec<String>,
+    },
     TooLarge(u64),
     /// Something other than built-in code has to run: walk again over copies.
     Careful,
@@ -54,7 +60,7 @@ impl From<ValueWriteError<std::convert::Infallible>> for Refusal {
 
 impl Refusal {
     fn within(mut self, step: impl FnOnce() -> String) -> Self {
-        if let Refusal::Type { path, .. } | Refusal::Value { path, .. } = &mut self {
+        if let Refusal::Type { path, .. } | Refusal::Value { path, .. } | Refusal::Told { path, .. } = &mut self {
             path.push(step());
         }
         self
@@ -63,15 +69,29 @@ impl Refusal {
     fn raise(self, py: Python<'_>) -> PyErr {
         let place = |path: Vec<String>| path.iter().rev().fold("payload".to_owned(), |place, step| place + step);
         match self {
-            Refusal::Type { what, bound, path } => {
-                pyo3::exceptions::PyTypeError::new_err(format!("{} is {what}: {bound}", place(path)))
-            }
+            Refusal::Type { what, bound, path } => PyTypeError::new_err(format!("{} is {what}: {bound}", place(path))),
             Refusal::Value { what, bound, path } => errors::wrong_value(&place(path), what, bound),
+            Refusal::Told { error, path } => told(py, error, &place(path)),
             Refusal::TooLarge(len) => payload::too_large(py, len),
             Refusal::Careful => pyo3::exceptions::PyRuntimeError::new_err("payload changed while it was encoded"),
             Refusal::Raised(error) => error,
         }
     }
+}
+
+/// The same error, with the place instead of "payload".
+fn told(py: Python<'_>, error: PyErr, place: &str) -> PyErr {
+    let text = error.value(py).to_string();
+    let Some(what) = text.strip_prefix("payload ") else { return error };
+    let placed = if error.is_instance_of::<PyTypeError>(py) {
+        PyTypeError::new_err(format!("{place} {what}"))
+    } else if error.is_instance_of::<PyValueError>(py) {
+        PyValueError::new_err(format!("{place} {what}"))
+    } else {
+        return error;
+    };
+    placed.set_cause(py, error.cause(py));
+    placed
 }
 
 /// An encoded list or dict.
@@ -165,7 +185,9 @@ impl Walk<'_, '_> {
     /// What Python code has to pack: as an extension (a code and its bytes), as bytes, or not at all (the reason).
     fn pack(&mut self, value: &Bound<'_, PyAny>) -> Result<(), Refusal> {
         let Some(packing) = &self.packing else { return Err(Refusal::Careful) };
-        let packed = packing.call_method1(intern!(value.py(), "pack"), (value,))?;
+        let packed = packing
+            .call_method1(intern!(value.py(), "pack"), (value,))
+            .map_err(|error| Refusal::Told { error, path: Vec::new() })?;
         if let Ok(bytes) = packed.cast::<PyBytes>() {
             return self.bytes(bytes.as_bytes());
         }
