@@ -26,6 +26,7 @@ from ipmb.values import SelectorMode, Stats
 
 __all__ = [
     "BUILTIN_TYPES",
+    "HEAD_BYTES",
     "PACKAGE",
     "PROTOCOL",
     "VIEW_BYTES",
@@ -55,6 +56,7 @@ BUILTIN_TYPES: Final[dict[str, bytes]]
 PACKAGE: Final[str]
 PROTOCOL: Final[int]
 VIEW_BYTES: Final[int]
+HEAD_BYTES: Final[int]
 
 _T_co = TypeVar("_T_co", covariant=True, default=Any)
 

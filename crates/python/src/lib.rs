@@ -104,6 +104,7 @@ mod _core {
         }
         module.add("BUILTIN_TYPES", table)?;
         module.add("VIEW_BYTES", payload::VIEW_BYTES)?;
+        module.add("HEAD_BYTES", ipmb_bus::limits::HEAD_BYTES)?;
         module.add("PROTOCOL", ipmb_bus::wire::PROTOCOL_VERSION)?;
         module.add("PACKAGE", env!("CARGO_PKG_VERSION"))
     }

@@ -233,7 +233,7 @@ impl MemoryRegion {
         let offset =
             offset.given().map_or(Ok(0), |value| bytes("offset", value, 0, all, &format!("give 0 to {all}")))?;
         let left = all - offset;
-        let bound = || format!("give 0 to {left}, what is left of {all} from offset {offset}");
+        let bound = || format!("give 0 to {left}, what is left from offset {offset}");
         let len = size.map_or(Ok(left), |value| bytes("size", value, 0, left, &bound()))?;
         Range { region, offset, len, writable: true }.memoryview(py)
     }
@@ -274,9 +274,10 @@ impl MemoryRegion {
         let region = self.hold.region()?;
         region.freeze().map_err(|error| match error {
             FreezeError::Io(cause) => unusable(py, &region, &cause),
-            FreezeError::Viewed => {
-                PyBufferError::new_err("a view of the region is alive here: release its memoryviews and arrays first")
-            }
+            FreezeError::Viewed => PyBufferError::new_err(
+                "the region has a writable view or array: release it first (a memoryview with release(), an array \
+                 with del)",
+            ),
             FreezeError::Held(_) | FreezeError::Busy => {
                 PyBufferError::new_err(format!("{error}: freeze it before you send it, or when they have let go"))
             }
