@@ -10,18 +10,18 @@ from __future__ import annotations
 import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
-from uuid import UUID
 
 from ipmb import _core
 from ipmb.registrations import BY_CLASS, BY_UUID, Registration, is_pythons_own, kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from uuid import UUID
 
 _C = TypeVar("_C", bound=type)
 
 #: The UUIDs of the built-in types begin with this.
-_RESERVED: Final = UUID("69706d62-0000-8000-8000-000000000000").bytes[:10]
+_RESERVED: Final = bytes.fromhex("69706d62000080008000")
 
 _lock = threading.Lock()
 
@@ -81,6 +81,8 @@ def message_type(uuid: str | UUID, *, codec: Literal["msgpack", "pickle"] = "msg
 
 
 def _parse(uuid: object) -> UUID:
+    from uuid import UUID  # noqa: PLC0415 # a tenth of the time of `import ipmb`
+
     if isinstance(uuid, type):
         msg = f"uuid is the class {uuid.__qualname__}: write @ipmb.message_type(uuid) over it, with a UUID of its own"
         raise TypeError(msg)

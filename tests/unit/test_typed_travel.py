@@ -221,14 +221,32 @@ def test_a_box_takes_a_class_registered_before_it_only(bus: str) -> None:
         assert everything.receiver.recv(timeout=5).payload == Late(1)
 
 
-@pytest.mark.parametrize("payloads", [bytes, memoryview, bytes | memoryview])
-def test_small_buffers_as_the_box_says(bus: str, payloads: Any) -> None:
+@pytest.mark.parametrize("size", [5, 65_535, 65_536, 1_000_000])
+@pytest.mark.parametrize("payloads", [bytes, memoryview, bytes | memoryview, None], ids=str)
+def test_buffers_arrive_as_the_box_says(bus: str, payloads: Any, size: int) -> None:
     with ipmb.join(bus, "self", timeout=10, payloads=payloads) as (sender, receiver):
-        sender.send("self", bytearray(b"small"))
-        payload: Any = receiver.recv(timeout=5).payload
-        assert bytes(payload) == b"small"
-        assert type(payload) is (memoryview if payloads is memoryview else bytes)
-        assert memoryview(payload).readonly
+        for sent in (bytes(size), bytearray(size)):
+            sender.send("self", sent)
+            payload: Any = receiver.recv(timeout=5).payload
+            as_view = {
+                bytes: False,
+                memoryview: True,
+            }.get(payloads, type(sent) is bytearray and size >= 65_536)
+            assert type(payload) is (memoryview if as_view else bytes)
+            assert memoryview(payload).readonly
+            assert payload == sent
+
+
+def test_views_of_any_shape_arrive_in_logical_order(echo: ipmb.Endpoint) -> None:
+    cube = memoryview(bytes(range(256)) * 512).cast("B", (64, 8, 256))
+    echo.sender.send("echo", cube)
+    arrived = echo.receiver.recv(timeout=10).payload
+    assert type(arrived) is memoryview
+    assert arrived == memoryview(cube.tobytes())
+    with pytest.raises(TypeError, match="payload is a memoryview that is not contiguous"):
+        echo.sender.send("echo", memoryview(bytes(200_000))[::2])
+    with pytest.raises(TypeError, match=r"^payload\['a'\] is a memoryview that is not contiguous"):
+        echo.sender.send("echo", {"a": memoryview(bytes(200_000))[::2]})
 
 
 @pytest.mark.parametrize(
