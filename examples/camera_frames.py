@@ -69,7 +69,7 @@ def main() -> int:
 
         for number in range(FRAMES):
             region = registry.alloc(HEIGHT * WIDTH * 3, tag="frame")
-            frame = np.frombuffer(region, np.uint8, HEIGHT * WIDTH * 3).reshape(HEIGHT, WIDTH, 3)
+            frame = np.frombuffer(region.map(size=HEIGHT * WIDTH * 3), np.uint8).reshape(HEIGHT, WIDTH, 3)
             frame[:] = number  # the camera's work
             sender.send(viewers, frame)
             drawn.append(memory_of(frame))

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.conftest import Spawn
-    from tests.support.child import Child
 
 #: How many of each kind are killed; the bound in time grows with it.
 ROUNDS = int(os.environ.get("IPMB_REGION_ROUNDS", "50"))
@@ -49,7 +48,7 @@ def test_memory_outlives_its_holders_and_not_its_use(
     assert keeper.child.call(stamped.watch_one) == []
     assert origin.child.call(stamped.let_everything_go, 10.0) == 1
     origin.child.call(registries.end)
-    before = [memory.held(child.pid) for child in children]
+    before = [memory.total(child.pid) for child in children]
     machine = memory.shared_kib()
     watching = keeper.child.begin(stamped.watch)
     filling = origin.child.begin(stamped.fill, "viewer | forwarder")
@@ -69,13 +68,8 @@ def test_memory_outlives_its_holders_and_not_its_use(
     assert senders == {"doomed_viewer": 1}.get(victim.__name__, 1 + ROUNDS), "all of them were heard"
     assert files <= 2 * stamped.OUT, "the memory was used again"
     origin.child.call(registries.end)
-    for child, (descriptors, mappings) in zip(children, before, strict=True):
-
-        def settled(child: Child = child, most: tuple[int, int] = (descriptors, mappings)) -> bool:
-            now = memory.held(child.pid)
-            return now[0] <= most[0] and now[1] <= most[1]
-
-        until(settled, f"{child.name} holds {(descriptors, mappings)} as before, {memory.held(child.pid)}")
+    for child, most in zip(children, before, strict=True):
+        until(lambda: memory.total(child.pid) <= most, f"{child.name} holds {most} as before")  # noqa: B023
     until(lambda: memory.shared_kib() <= machine + OTHERS_KIB, "no shared memory is left over")
 
 

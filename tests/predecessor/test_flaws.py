@@ -177,7 +177,7 @@ def test_more_than_4_descriptors_arrive(spawn: Spawn, bus: str, count: int) -> N
 def test_a_killed_holder_leaks_no_region(spawn: Spawn, bus: str) -> None:
     """Seen: the count of a region's holders lies in the region, so one that is killed holds it for ever."""
     moon = spawn.member(bus, "moon")
-    before = memory.held(moon.pid)
+    before = memory.total(moon.pid)
     for number in range(5):
         earth = spawn.member(bus, "earth")
         moon.child.call(registries.alloc, 1 << 20, number)
@@ -187,7 +187,7 @@ def test_a_killed_holder_leaks_no_region(spawn: Spawn, bus: str) -> None:
         earth.kill()
         until(lambda: moon.child.call(registries.all_freed), "what it held is free again")
     moon.child.call(registries.end)
-    until(lambda: memory.held(moon.pid) <= before, "and its memory is gone")
+    until(lambda: memory.total(moon.pid) <= before, "and its memory is gone")
 
 
 def test_a_region_is_not_freed_while_it_is_held(spawn: Spawn, bus: str) -> None:

@@ -10,14 +10,26 @@ import ctypes
 import fcntl
 import mmap
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from tests.support import proc
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from typing_extensions import Buffer
 
 PyBUF_SIMPLE = 0
+
+#: How the memory files are called that processes share by messages; the bus has others of its own.
+SHARED = ("/memfd:ipmb-region", "/memfd:ipmb-payload")
+
+
+def array(buffer: Any, kind: Any) -> Any:
+    """``numpy.frombuffer``, whose types know no buffers of others' classes before Python 3.12."""
+    return np.frombuffer(buffer, kind)
 
 
 class _View(ctypes.Structure):
@@ -76,7 +88,7 @@ def attempts(number: int) -> dict[str, str]:
     """What comes of trying to change the memory file with that inode: the name of the error, or ``done``."""
     opened = reopened(number)
     size = os.fstat(opened).st_size
-    tries = {
+    tries: dict[str, Callable[[], object]] = {
         "shrink": lambda: os.ftruncate(opened, size - 4096),
         "empty": lambda: os.ftruncate(opened, 0),
         "grow": lambda: os.ftruncate(opened, size + 4096),
@@ -105,10 +117,15 @@ def seals(number: int) -> int:
 
 
 def held(pid: int) -> tuple[int, int]:
-    """How many descriptors of memory files a process has, and how many mappings of them."""
-    files = [target for target in proc.descriptors(pid).values() if target.startswith("/memfd:")]
-    maps = [line for line in proc.mappings(pid) if "/memfd:" in line]
+    """How many descriptors of regions and large payloads a process has, and how many mappings of them."""
+    files = [target for target in proc.descriptors(pid).values() if target.startswith(SHARED)]
+    maps = [line for line in proc.mappings(pid) if any(name in line for name in SHARED)]
     return len(files), len(maps)
+
+
+def total(pid: int) -> int:
+    """Both together: what has to be the same again."""
+    return sum(held(pid))
 
 
 def shared_kib() -> int:

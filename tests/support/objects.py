@@ -39,6 +39,11 @@ def numbered(number: int) -> int:
     return made
 
 
+def numbered_in(pid: int) -> int:
+    """How many such files a process has open."""
+    return sum(target.startswith("/memfd:number-") for target in proc.descriptors(pid).values())
+
+
 def number_of(thing: ipmb.Object) -> int:
     """The number in a memory file, wherever somebody's shared position in it is."""
     return int(os.pread(thing.fileno(), 20, 0))

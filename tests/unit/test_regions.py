@@ -51,7 +51,7 @@ def test_it_has_the_size_that_was_asked_for(size: int) -> None:
 def test_it_begins_at_a_multiple_of_64(size: int) -> None:
     with ipmb.MemoryRegion(size) as region:
         assert memory.address(region) % 64 == 0
-        assert np.frombuffer(region, np.uint8).ctypes.data % 64 == 0
+        assert memory.array(region, np.uint8).ctypes.data % 64 == 0
 
 
 def test_it_is_sealed_from_birth() -> None:
@@ -80,7 +80,7 @@ def test_its_descriptor_is_not_inherited() -> None:
 
 def test_everything_takes_it_as_a_buffer() -> None:
     with ipmb.MemoryRegion(64) as region:
-        array: Any = np.frombuffer(region, np.float64)
+        array: Any = memory.array(region, np.float64)
         array[:] = np.arange(8)
         assert bytes(region) == np.arange(8, dtype=np.float64).tobytes()
         assert bytes(memoryview(region)[8:16]) == np.float64(1).tobytes()
@@ -159,7 +159,7 @@ def test_ranges_of_the_wrong_type() -> None:
 
 def test_closing() -> None:
     """Twice is fine; every use says that it is closed; nothing is left."""
-    before = memory.held(os.getpid())
+    before = memory.total(os.getpid())
     region = ipmb.MemoryRegion(1 << 16)
     region.map().release()
     region.close()
@@ -177,7 +177,7 @@ def test_closing() -> None:
             use()
     with pytest.raises((ValueError, BufferError), match="closed"):
         memoryview(region)
-    until(lambda: memory.held(os.getpid()) <= before, "its file and its mapping are gone")
+    until(lambda: memory.total(os.getpid()) <= before, "its file and its mapping are gone")
 
 
 def test_it_is_a_context_manager() -> None:
@@ -190,11 +190,11 @@ def test_it_is_a_context_manager() -> None:
 @pytest.mark.parametrize("way", ["close", "collect"])
 def test_a_view_keeps_the_memory(way: str) -> None:
     """Closing while views live is safe: they stay valid and writable, and the memory goes with the last of them."""
-    before = memory.held(os.getpid())
+    before = memory.total(os.getpid())
     region = ipmb.MemoryRegion(1 << 16)
     put(region, 7)
     first, second = region.map(), memoryview(region)
-    array = np.frombuffer(region, np.uint64)
+    array = memory.array(region, np.uint64)
     if way == "close":
         region.close()
     else:
@@ -207,16 +207,16 @@ def test_a_view_keeps_the_memory(way: str) -> None:
     assert array[0] == 8
     second.release()
     assert array[1] == 7
-    assert memory.held(os.getpid()) != before
+    assert memory.total(os.getpid()) > before
     del array
-    until(lambda: memory.held(os.getpid()) <= before, "gone with the last view")
+    until(lambda: memory.total(os.getpid()) <= before, "gone with the last view")
 
 
 def test_a_part_of_a_view_keeps_the_memory() -> None:
     with ipmb.MemoryRegion(1 << 16) as region:
         put(region, 7)
         part = region.map()[100:200].cast("B")
-        column = np.frombuffer(region, np.uint64)[::2][1:]
+        column = memory.array(region, np.uint64)[::2][1:]
     gc.collect()
     assert bytes(part[4:12]) == (7).to_bytes(8, "little")
     assert set(column) == {7}
@@ -224,7 +224,7 @@ def test_a_part_of_a_view_keeps_the_memory() -> None:
 
 def test_many_come_and_go() -> None:
     """Nothing is left of 2,000 regions, each with views and a clone."""
-    before = memory.held(os.getpid())
+    before = memory.total(os.getpid())
     for number in range(2000):
         region = ipmb.MemoryRegion(PAGE)
         put(region, number)
@@ -237,7 +237,7 @@ def test_many_come_and_go() -> None:
             copy.close()
     del region, copy, view
     gc.collect()
-    until(lambda: memory.held(os.getpid()) <= before, "nothing left")
+    until(lambda: memory.total(os.getpid()) <= before, "nothing left")
 
 
 def test_a_view_is_readable_in_a_forked_child(spawn: Spawn) -> None:
@@ -295,8 +295,8 @@ def test_freezing() -> None:
         for view in (memoryview(region), region.map(), region.map(8, 100), region.clone().map()):
             assert view.readonly
             with pytest.raises(TypeError, match="read-only"):
-                view[0] = 1  # type: ignore[index]
-        assert not np.frombuffer(region, np.uint8).flags.writeable
+                view[0] = 1
+        assert not memory.array(region, np.uint8).flags.writeable
         with pytest.raises((TypeError, BufferError)):
             ctypes.c_char.from_buffer(region)
         assert number_in(region) == 3
@@ -311,7 +311,7 @@ def test_a_writable_view_forbids_freezing() -> None:
             region.freeze()
         view[0] = 1
         view.release()
-        array = np.frombuffer(region, np.uint8)
+        array = memory.array(region, np.uint8)
         with pytest.raises(BufferError, match="view"):
             region.freeze()
         del array
@@ -341,11 +341,11 @@ def test_freezing_one_never_mapped() -> None:
 
 @pytest.mark.parametrize("bad", [0, -1, -(2**63), 2**63, 2**64, 2**100])
 def test_sizes_that_cannot_be(bad: int) -> None:
-    before = memory.held(os.getpid())
+    before = memory.total(os.getpid())
     with pytest.raises(ValueError, match="size") as error:
         ipmb.MemoryRegion(bad)
     assert str(bad) in str(error.value)
-    assert memory.held(os.getpid()) == before
+    assert memory.total(os.getpid()) == before
 
 
 @pytest.mark.parametrize("bad", [None, "1", 1.0, b"1", [1]])
@@ -356,10 +356,10 @@ def test_sizes_of_the_wrong_type(bad: Any) -> None:
 
 def test_more_memory_than_there_is() -> None:
     """An ordinary error at once, and nothing is kept."""
-    before = memory.held(os.getpid())
+    before = memory.total(os.getpid())
     with pytest.raises((OSError, MemoryError, ValueError)):
         ipmb.MemoryRegion(1 << 50)
-    assert memory.held(os.getpid()) == before
+    assert memory.total(os.getpid()) == before
 
 
 def test_it_cannot_be_copied_behind_the_kernels_back() -> None:

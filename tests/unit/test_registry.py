@@ -51,7 +51,7 @@ def test_what_is_held_is_not_used_again(registry: ipmb.MemoryRegistry) -> None:
     region = registry.alloc(SIZE)
     put(region, 1)
     clone, view = region.clone(), region.map(100, 100)
-    array = np.frombuffer(clone, np.uint64)
+    array = memory.array(clone, np.uint64)
     inode = memory.inode(region)
     for number, let_go in enumerate((region.close, clone.close, view.release)):
         with registry.alloc(SIZE) as other:
@@ -207,7 +207,7 @@ def test_a_registry_may_end_before_its_regions() -> None:
 
 
 def test_nothing_is_left_of_a_registry() -> None:
-    before = memory.held(os.getpid())
+    before = memory.total(os.getpid())
     for tag in ("a", "b"):
         registry = ipmb.MemoryRegistry()
         regions = [registry.alloc(SIZE, tag) for _ in range(5)]
@@ -216,7 +216,7 @@ def test_nothing_is_left_of_a_registry() -> None:
             region.close()
         del registry, regions, region
         gc.collect()
-    until(lambda: memory.held(os.getpid()) <= before, "files and mappings are gone")
+    until(lambda: memory.total(os.getpid()) <= before, "files and mappings are gone")
 
 
 def test_threads_share_one(registry: ipmb.MemoryRegistry) -> None:
@@ -266,10 +266,10 @@ def test_sizes_that_cannot_be(registry: ipmb.MemoryRegistry, bad: int) -> None:
 def test_arguments_of_the_wrong_type(
     registry: ipmb.MemoryRegistry, arguments: dict[str, Any], name: str
 ) -> None:
-    before = memory.held(os.getpid())
+    before = memory.total(os.getpid())
     with pytest.raises(TypeError, match=name):
         registry.alloc(**arguments)
-    assert memory.held(os.getpid()) == before
+    assert memory.total(os.getpid()) == before
 
 
 def test_more_memory_than_there_is(registry: ipmb.MemoryRegistry) -> None:
