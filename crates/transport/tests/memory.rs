@@ -5,7 +5,6 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
-use std::os::fd::{AsFd, OwnedFd};
 
 use ipmb_transport::memory::{OwnMemory, PeerMemory};
 use ipmb_transport::sys::Fd;

@@ -145,6 +145,22 @@ fn the_smallest_that_fits_is_taken() {
 }
 
 #[test]
+fn many_that_are_held_for_long_do_not_hide_the_free() {
+    ipmb_transport::sys::raise_descriptor_limit();
+    let pool: Pool<()> = Pool::new("test", Access::ReadOnly);
+    let small = || pool.take(4096, "", ()).expect("memory");
+    let held_here: Vec<_> = (0..300).map(|_| small()).collect();
+    let held_elsewhere: Vec<_> = (0..300).map(|_| small().share(1).expect("shared")).collect();
+    let before = pool.usage();
+    for _ in 0..2000 {
+        drop(small());
+    }
+    let made = (pool.usage().free + pool.usage().held - before.free - before.held) / 4096;
+    assert!(made <= 64, "{made} new ones for one at a time");
+    drop((held_here, held_elsewhere));
+}
+
+#[test]
 fn idle_memory_is_given_back_and_held_memory_is_not() {
     let pool = pool();
     let held = take(&pool, 1);

@@ -6,6 +6,8 @@ mod flight;
 mod inbound;
 mod outbound;
 mod salvage;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use inbound::{Front, Inbound, Lie, Luggage, Popped};
 pub(crate) use outbound::{Content, OpenError, Opener, Outbound, PushError, Serviced};

@@ -88,7 +88,8 @@ impl Body {
                 Some(mapping)
             }
         };
-        let body = Body::new(fd, size, access, holders::of_this_process(), true)?;
+        let identity = sys::check(&fd, sys::REGION_SEALS).map_err(io::Error::other)?.identity;
+        let body = Body::new(fd, size, access, holders::of_this_process(), identity, true);
         if let Some(mapping) = mapping {
             body.keep(&mut lock(&body.mapped), Mapped { mapping, writable: true, shared: true });
         }
@@ -109,14 +110,14 @@ impl Body {
         if !readable {
             return Err(MemoryError::Io(io::ErrorKind::PermissionDenied.into()));
         }
-        let open = writable && !sys::seals(&fd)?.intersects(sys::FROZEN.union(sys::CLOSED));
+        let open = writable && !facts.seals.intersects(sys::FROZEN.union(sys::CLOSED));
         let access = if open { Access::Shared } else { Access::ReadOnly };
-        Ok(Body::new(fd, size as usize, access, holder, false)?)
+        Ok(Body::new(fd, size as usize, access, holder, facts.identity, false))
     }
 
-    fn new(fd: Fd, size: usize, access: Access, holder: u64, made_here: bool) -> io::Result<Arc<Body>> {
-        Ok(Arc::new(Body {
-            identity: sys::identity(&fd)?,
+    fn new(fd: Fd, size: usize, access: Access, holder: u64, identity: (u64, u64), made_here: bool) -> Arc<Body> {
+        Arc::new(Body {
+            identity,
             fd,
             size,
             access,
@@ -127,7 +128,7 @@ impl Body {
             hold: Mutex::new(Weak::new()),
             lent: AtomicBool::new(false),
             inherited: AtomicBool::new(false),
-        }))
+        })
     }
 
     pub(super) fn fd(&self) -> &Fd {
@@ -265,7 +266,7 @@ impl Hold {
     pub(super) fn new(body: &Arc<Body>, pooled: bool) -> Arc<Hold> {
         let _guard = fork::guard();
         if body.made_here && body.access == Access::Shared {
-            // What came from others was locked when it was sent. A failure makes a count wrong, no reuse unsafe.
+            // What came from others was locked when it was sent. Without the lock a count is wrong, but no reuse unsafe.
             let _ = sys::lock_byte(&body.fd, body.byte);
         }
         let hold = Arc::new(Hold { body: body.clone(), pooled, forks: fork::forks() });

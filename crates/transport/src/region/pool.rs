@@ -15,10 +15,10 @@ use crate::atomic::{Ordering, fence};
 use crate::fork;
 use crate::sys;
 
-/// Regions that a search asks the kernel about, and regions that it looks at. Those that turn out to be held go to the
-/// end of their size, so that a few that are held for long do not hide the others.
+/// Regions that a search looks at, and how many of them it asks the kernel about. Those that turn out to be held go to
+/// the end of their size, so that many that are held for long do not hide the others for long.
+const LOOKED_AT: usize = 64;
 const ASKED: usize = 16;
-const LOOKED_AT: usize = 256;
 
 /// How large a region may be that is handed out for `size` bytes.
 const fn largest_for(size: usize) -> usize {
@@ -106,10 +106,12 @@ impl<T> Inner<T> {
     /// The smallest free region of the tag that is large enough and not much too large.
     fn reuse(&mut self, size: usize, tag: &str, note: &mut Option<T>, garbage: &mut Vec<Entry<T>>) -> Option<Region> {
         let shelf = self.tags.get_mut(tag)?;
-        let keys = shelf.range((size, 0)..=(largest_for(size), u64::MAX)).take(LOOKED_AT);
-        let idle: Vec<_> = keys.filter(|(_, e)| Arc::strong_count(&e.body) == 1).map(|(key, _)| *key).collect();
-        for key in idle.into_iter().take(ASKED) {
+        let fitting = shelf.range((size, 0)..=(largest_for(size), u64::MAX)).take(LOOKED_AT);
+        let fitting: Vec<_> = fitting.map(|(key, _)| *key).collect();
+        let mut asked = 0;
+        for key in fitting {
             let Some(mut entry) = shelf.remove(&key) else { continue };
+            asked += usize::from(Arc::strong_count(&entry.body) == 1);
             match entry.state() {
                 State::Lost => garbage.push(entry),
                 State::Spent => {
@@ -124,7 +126,7 @@ impl<T> Inner<T> {
                     });
                     self.next += 1;
                     shelf.insert((key.0, self.next), entry);
-                    if found.is_some() {
+                    if found.is_some() || asked == ASKED {
                         return found;
                     }
                 }

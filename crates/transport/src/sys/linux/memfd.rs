@@ -88,18 +88,16 @@ pub(crate) fn access(fd: &Fd) -> io::Result<(bool, bool)> {
     Ok((mode == OFlags::RDONLY || mode == OFlags::RDWR, mode == OFlags::RDWR))
 }
 
-/// What no other file of the machine has at the same time: device and number.
-pub(crate) fn identity(fd: &Fd) -> io::Result<(u64, u64)> {
-    let stat = fstat(fd)?;
-    Ok((stat.st_dev, stat.st_ino))
-}
-
 /// What the kernel says about a memory file that passed [`check`].
 pub(crate) struct Facts {
     /// Its size in bytes, which can no longer change.
     pub(crate) size: u64,
     /// Bytes for which memory is really there.
     pub(crate) allocated: u64,
+    /// Its seals, of which none goes away.
+    pub(crate) seals: Seals,
+    /// What no other file of the machine has at the same time: device and number.
+    pub(crate) identity: (u64, u64),
 }
 
 /// Checks that a descriptor is a memory file under (at least) these seals. The size is read after the seals
@@ -123,7 +121,7 @@ pub(crate) fn check(fd: &Fd, required: Seals) -> Result<Facts, MemoryError> {
     let stat = fstat(fd).map_err(io::Error::from)?;
     let size = u64::try_from(stat.st_size).map_err(|_| MemoryError::NotMemory)?;
     let blocks = u64::try_from(stat.st_blocks).map_err(|_| MemoryError::NotMemory)?;
-    Ok(Facts { size, allocated: blocks.saturating_mul(512) })
+    Ok(Facts { size, allocated: blocks.saturating_mul(512), seals, identity: (stat.st_dev, stat.st_ino) })
 }
 
 fn names(seals: Seals) -> String {
