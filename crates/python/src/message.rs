@@ -18,8 +18,7 @@ use crate::sender::Sender;
 ///
 /// Args:
 ///     selector: A `Selector`; a `LabelOp` or a string alone mean unicast.
-///     payload: None, bool, int (-2**63 to 2**64-1), float, str, bytes or any contiguous buffer, or lists and dicts of
-///         these. It is encoded when it is sent.
+///     payload: As for `Sender.send`. It is encoded when it is sent.
 ///     objects: Descriptors that travel with it: `Object`s, numbers, or anything with a `fileno()`; at most 1012. A
 ///         duplicate is made here of whatever is no `Object`.
 ///     memory_regions: `MemoryRegion`s that travel with it.
