@@ -207,9 +207,9 @@ impl Sender {
     /// Args:
     ///     selector: A `Message`, and nothing but `timeout` and `overflow` beside it. Or a `Selector`; a `LabelOp` or
     ///         a string alone mean unicast.
-    ///     payload: None, bool, int (-2**63 to 2**64-1), float, str, bytes, datetime, UUID, `BytesMessage`, any contiguous
-    ///         buffer, a numpy array, an Arrow table or record batch, a torch tensor, an object of a class registered with
-    ///         `message_type`, or lists and dicts of these; at most 4 GiB.
+    ///     payload: None, bool, int (-2**63 to 2**64-1), float, str, bytes, datetime, UUID, `BytesMessage`, any
+    ///         contiguous buffer, a numpy array, an Arrow table or record batch, a torch tensor, an object of a class
+    ///         registered with `message_type`, or lists and dicts of these; at most 4 GiB.
     ///     objects: Descriptors to send along: `Object`s, numbers, or anything with a `fileno()`; at most 1012. They
     ///         stay the caller's, who may close them as soon as this has returned; each receiver gets duplicates.
     ///     memory_regions: `MemoryRegion`s to send along, at most 253; each receiver holds them too from now on.
