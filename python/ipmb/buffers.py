@@ -71,21 +71,35 @@ class _Extent(msgspec.Struct, array_like=True, frozen=True):
 _EXTENT: Final = msgspec.msgpack.Decoder(_Extent)
 
 
+#: Our modules that have been imported, and whose values classes are: for the path of a message.
+_loaded: Final[dict[int, _Library]] = {}
+_known: Final[dict[type, int]] = {}
+_KNOWN: Final = 256
+
+
 def _library(number: int) -> _Library:
-    library, _, ours = _LIBRARIES[number]
-    try:
-        return cast("_Library", importlib.import_module(ours))
-    except ImportError as error:
-        msg = f"it was made by {library}, which cannot be imported here ({error}): install {library} to receive it"
-        raise ValueError(msg) from error
+    found = _loaded.get(number)
+    if found is None:
+        library, _, ours = _LIBRARIES[number]
+        try:
+            found = _loaded[number] = cast("_Library", importlib.import_module(ours))
+        except ImportError as error:
+            msg = f"it was made by {library}, which cannot be imported here ({error}): install {library} to receive it"
+            raise ValueError(msg) from error
+    return found
 
 
 def _library_of(kind: type) -> int | None:
     """Which library's value a class is. A library that nobody has imported has no values here."""
+    found = _known.get(kind)
+    if found is not None:
+        return found
     for number, (name, classes, _) in enumerate(_LIBRARIES):
         library = sys.modules.get(name)
         # One that is just being imported lacks its classes yet; nothing is a subclass of ().
         if library and any(issubclass(kind, getattr(library, one, ())) for one in classes):
+            if len(_known) < _KNOWN:
+                _known[kind] = number
             return number
     return None
 
@@ -180,14 +194,13 @@ class Packer:
         if len(head) > HEAD_BYTES:
             head, behind = _LOCATOR.pack(_ELSEWHERE, size, len(head)), head
         bulk = _core.alloc(size + len(behind))
-        with memoryview(bulk) as view:
-            for offset, length, source, fill in self._parts:
-                if fill is None:
-                    bulk.write(offset, source)
-                    continue
-                with view[offset : offset + length] as part:
+        for offset, length, source, fill in self._parts:
+            if fill is None:
+                bulk.write(offset, source)
+            else:
+                with memoryview(bulk) as view, view[offset : offset + length] as part:
                     fill(part)
-            view[size : size + len(behind)] = behind
+        bulk.write(size, behind)
         return head, bulk, 0, size + len(behind)
 
 
