@@ -30,8 +30,8 @@ from ipmb.values import BytesMessage
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    #: What follows the UUID: all bytes; or the head, and a block of shared memory with offset and length of the bulk.
-    Parts = bytes | tuple[bytes, _core.Bulk, int, int]
+#: What follows the UUID: all bytes; or the head, and a block of shared memory with offset and length of the bulk in it.
+Parts = bytes | tuple[bytes, _core.Bulk, int, int]
 
 BUILTINS: Final[Mapping[str, UUID]] = {name: UUID(bytes=raw) for name, raw in _core.BUILTIN_TYPES.items()}
 """The UUID under which each built-in type travels, by the type's name."""
