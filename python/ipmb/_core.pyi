@@ -589,6 +589,8 @@ class MemoryRegistry:
     def maintain(self) -> None:
         """Calls the callbacks of regions that everybody has let go of, so that they need not wait for the next `alloc`.
 
+        Memory that nobody has held for ten seconds goes back to the system.
+
         Example:
             >>> import ipmb
             >>> registry = ipmb.MemoryRegistry()

@@ -29,10 +29,8 @@ ELSEWHERE = {
     "HEAD_BYTES": "crates/bus",
     "LISTEN_BACKLOG": "the kernel cuts it",
     "MEMBERS": "crates/bus",
-    "OBJECTS_PER_MESSAGE": "with attachments",
     "PREDECESSORS": "crates/bus",
     "PROBE_MILLIS": "crates/bus",
-    "REGIONS_PER_MESSAGE": "crates/bus",
     "REGION_BYTES_IN_FLIGHT_PER_PEER": "crates/bus",
     "RING_BYTES_MAX": "rings do not grow yet",
     "SELECTOR_BYTES": "follows from LABEL_OP_BYTES",
@@ -334,3 +332,33 @@ def test_payload_depth(bus: str) -> None:
         with pytest.raises(ValueError, match="payload is nested") as error:
             sender.send("earth", nested(limit + 1))
         refused(error, "payload", limit)
+
+
+def test_objects_per_message(bus: str) -> None:
+    limit = bound("OBJECTS_PER_MESSAGE")
+    with ipmb.join(bus, "earth") as (sender, receiver), open("/dev/null") as null:
+        assert sender.send("earth", b"x", objects=[null] * limit) == 1
+        with receiver.recv(10) as message:
+            assert len(message.objects) == limit
+        for attempt in (
+            lambda: sender.send("earth", b"x", objects=[null] * (limit + 1)),
+            lambda: ipmb.Message("earth", b"x", iter([null] * (limit + 1))),
+        ):
+            with pytest.raises(ValueError, match="objects") as error:
+                attempt()
+            refused(error, "objects", limit)
+        with pytest.raises(ipmb.RecvTimeout):
+            receiver.recv(0)
+
+
+def test_regions_per_message(bus: str) -> None:
+    limit = bound("REGIONS_PER_MESSAGE")
+    with ipmb.join(bus, "earth") as (sender, receiver), ipmb.MemoryRegion(1) as region:
+        assert sender.send("earth", b"x", memory_regions=[region] * limit) == 1
+        with receiver.recv(10) as message:
+            assert len(message.memory_regions) == limit
+        with pytest.raises(ValueError, match="memory_regions") as error:
+            sender.send("earth", b"x", memory_regions=[region] * (limit + 1))
+        refused(error, "memory_regions", limit)
+        with pytest.raises(ipmb.RecvTimeout):
+            receiver.recv(0)

@@ -17,6 +17,9 @@ use crate::errors::wrong_type;
 use crate::region::{MemoryRegion, new_size, out_of};
 use crate::waiting::detached;
 
+/// How long `maintain` keeps memory that nobody holds, in nanoseconds: longer than any pause of a steady stream.
+const KEPT: u64 = 10_000_000_000;
+
 /// A pool of regions: memory that nobody holds any more is handed out again, still mapped.
 ///
 /// The first touch of new memory costs 20 to 50 times a rewrite, so allocate what is sent over and over from here. Many
@@ -142,6 +145,8 @@ impl MemoryRegistry {
 
     /// Calls the callbacks of regions that everybody has let go of, so that they need not wait for the next `alloc`.
     ///
+    /// Memory that nobody has held for ten seconds goes back to the system.
+    ///
     /// Example:
     ///     >>> import ipmb
     ///     >>> registry = ipmb.MemoryRegistry()
@@ -156,6 +161,7 @@ impl MemoryRegistry {
     ///     >>> done
     ///     ['freed']
     fn maintain(&self, py: Python<'_>) {
+        detached(py, || self.pool.trim(ipmb_transport::sys::now().saturating_sub(KEPT)));
         self.release(py);
     }
 
