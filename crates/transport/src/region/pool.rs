@@ -15,9 +15,11 @@ use crate::atomic::{Ordering, fence};
 use crate::fork;
 use crate::sys;
 
-/// Regions that a search looks at, and how many of them it asks the kernel about. Those that turn out to be held go to
-/// the end of their size, so that many that are held for long do not hide the others for long.
-const LOOKED_AT: usize = 64;
+/// Regions that a search looks at of those that were used last, where what is used over and over is, and of those that
+/// were used first, where a queue of them frees the next; and how many it asks the kernel about. The first that turn out
+/// to be held are counted as used last from then on, so that many that are held for long do not hide the others for long.
+const LAST_USED: usize = 16;
+const FIRST_USED: usize = 64;
 const ASKED: usize = 16;
 
 /// How large a region may be that is handed out for `size` bytes.
@@ -105,34 +107,42 @@ impl<T> Inner<T> {
 
     /// The smallest free region of the tag that is large enough and not much too large.
     fn reuse(&mut self, size: usize, tag: &str, note: &mut Option<T>, garbage: &mut Vec<Entry<T>>) -> Option<Region> {
-        let shelf = self.tags.get_mut(tag)?;
-        let fitting = shelf.range((size, 0)..=(largest_for(size), u64::MAX)).take(LOOKED_AT);
-        let fitting: Vec<_> = fitting.map(|(key, _)| *key).collect();
-        let mut asked = 0;
-        for key in fitting {
-            let Some(mut entry) = shelf.remove(&key) else { continue };
-            asked += usize::from(Arc::strong_count(&entry.body) == 1);
-            match entry.state() {
-                State::Lost => garbage.push(entry),
-                State::Spent => {
-                    self.released.extend(entry.note.take());
-                    garbage.push(entry);
+        let Inner { tags, next, released, .. } = self;
+        let shelf = tags.get_mut(tag)?;
+        let fitting = (size, 0)..=(largest_for(size), u64::MAX);
+        let smallest = shelf.range(fitting.clone()).next()?.0.0;
+        let last = shelf.range((smallest, 0)..=(smallest, u64::MAX)).rev().take(LAST_USED);
+        let mut found = last.filter(|(_, entry)| entry.state() == State::Free).map(|(key, _)| *key).next();
+        if found.is_none() {
+            let first: Vec<_> = shelf.range(fitting).take(FIRST_USED).map(|(key, _)| *key).collect();
+            let mut asked = 0;
+            for key in first {
+                let Some(mut entry) = shelf.remove(&key) else { continue };
+                asked += usize::from(Arc::strong_count(&entry.body) == 1);
+                let state = entry.state();
+                if state == State::Spent {
+                    released.extend(entry.note.take());
                 }
-                state => {
-                    entry.used = sys::now();
-                    let found = (state == State::Free).then(|| {
-                        self.released.extend(std::mem::replace(&mut entry.note, note.take()));
-                        Region { hold: Hold::new(&entry.body, true) }
-                    });
-                    self.next += 1;
-                    shelf.insert((key.0, self.next), entry);
-                    if found.is_some() || asked == ASKED {
-                        return found;
-                    }
+                if matches!(state, State::Spent | State::Lost) {
+                    garbage.push(entry);
+                    continue;
+                }
+                *next += 1;
+                shelf.insert((key.0, *next), entry);
+                found = (state == State::Free).then_some((key.0, *next));
+                if found.is_some() || asked == ASKED {
+                    break;
                 }
             }
         }
-        None
+        let (size, turn) = found?;
+        let mut entry = shelf.remove(&(size, turn))?;
+        released.extend(std::mem::replace(&mut entry.note, note.take()));
+        entry.used = sys::now();
+        let region = Region { hold: Hold::new(&entry.body, true) };
+        *next += 1;
+        shelf.insert((size, *next), entry);
+        Some(region)
     }
 
     /// Looks at every region. What is free and unused since `idle_since` goes; the notes of all that is released join
