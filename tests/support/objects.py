@@ -69,12 +69,19 @@ def send_numbered(
             os.close(one)
 
 
+def short(payload: Any) -> Any:
+    """A payload as it crosses the pipe: the length stands for a large one, of zeros."""
+    if isinstance(payload, bytes) and len(payload) > 1000:
+        assert not payload.strip(b"\0")
+        return len(payload)
+    return payload
+
+
 def recv_numbered(timeout: float = 10.0) -> tuple[Any, list[int], bool]:
     """Receive one message: (payload, the numbers of its objects in order, whether it was redelivered)."""
     with roles.ends[MAIN].receiver.recv(timeout) as message:
         numbers = [number_of(one) for one in message.objects]
-        payload = roles.plain(message.payload)
-        return payload, numbers, message.redelivered
+        return short(roles.plain(message.payload)), numbers, message.redelivered
 
 
 def send_many_numbered(to: str, messages: int, each: int) -> int:
