@@ -21,7 +21,7 @@ from benches.pair import BenchError, Pair
 from benches.report import Report, write
 
 #: The tables need this many columns; where the output is a file, rich would assume 80.
-WIDTH = 110
+WIDTH = 128
 
 
 def available(group: str, chosen: tuple[str, ...], console: Console) -> dict[str, peers.Peer]:

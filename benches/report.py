@@ -21,14 +21,19 @@ if TYPE_CHECKING:
     from benches.peers import Peer
 
 
-def figure(kind: Kind, value: float) -> str:
-    """Three digits are all that such a figure has."""
+def figure(kind: Kind, value: float, digits: int = 3) -> str:
+    """Three digits are all that such a figure has, and two are enough for a spread."""
     if not kind.more_is_better:
         return f"{value:.1f}" if value < 100 else f"{value:.0f}"
     for unit, name in ((1e6, "M"), (1e3, "k")):
-        if value >= unit:
-            return f"{value / unit:.3g}{name}"
-    return f"{value:.3g}"
+        if value >= unit * 0.9995:
+            return f"{plain(value / unit, digits)}{name}"
+    return plain(value, digits)
+
+
+def plain(value: float, digits: int) -> str:
+    """So many digits, and never an exponent."""
+    return f"{value:.{digits}g}" if value < 10**digits else f"{value:.0f}"
 
 
 @dataclass
@@ -78,10 +83,10 @@ class Report:
             box=box.SIMPLE_HEAD,
             padding=(0, 1, 0, 0),
         )
-        table.add_column("", no_wrap=True)
-        table.add_column("", no_wrap=True)
+        for width in (9, 21):
+            table.add_column("", no_wrap=True, min_width=width)
         for title in ("median", "spread", *(text for column in columns for text in (column.title, ""))):
-            table.add_column(title, justify="right", no_wrap=True)
+            table.add_column(title, justify="right", no_wrap=True, min_width=6)
         reasons = {}
         for row, results in self.rows.items():
             if row.kind != kind:
@@ -110,7 +115,7 @@ class Report:
         kind = self.group.kinds[row.kind]
         cells = [
             f"[bold]{figure(kind, statistics.median(values))}[/bold]",
-            f"[dim]{figure(kind, min(values))}..{figure(kind, max(values))}[/dim]",
+            f"[dim]{figure(kind, min(values), 2)}..{figure(kind, max(values), 2)}[/dim]",
         ]
         for column in columns:
             found = results.beside(column, module)

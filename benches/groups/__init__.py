@@ -106,7 +106,9 @@ def size_name(size: int) -> str:
 
 
 def times(value: float) -> str:
-    return f"{value:.3g}x" if value < 100 else f"{value:.0f}x"
+    if value >= 100:
+        return f"{value:.0f}x"
+    return f"{value:.2f}x" if value < 1 else f"{value:.2g}x"
 
 
 def ratio(title: str, reference: str, *, more_is_better: bool, kinds: tuple[str, ...] = ()) -> Column:

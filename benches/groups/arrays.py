@@ -94,6 +94,8 @@ class Arrays:
         pair.counts[row] = enough(lambda count: self._rate(pair, row, count), seconds, LEAST, LEAST)
 
     def measure(self, pair: Pair, row: Row) -> float:
+        """Warm first: while the others had their turn, pools may have given back what nobody used."""
+        self._rate(pair, row, DEPTH)
         rate = self._rate(pair, row, pair.counts[row])
         return rate if KINDS[row.kind].more_is_better else 1e6 / rate
 

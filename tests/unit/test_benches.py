@@ -55,7 +55,7 @@ def test_a_group_runs_and_every_peer_has_a_figure(group: str, tmp_path: Path) ->
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=50,
         check=False,
     )
     assert run.returncode == 0, run.stdout + run.stderr

@@ -12,13 +12,16 @@ import importlib.metadata
 import os
 import uuid
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import iceoryx2 as iox
 import numpy as np
 
 from benches.groups.arrays import DEPTH
 from benches.peers import Link, Setup
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SHARED = Path("/dev/shm")
 
@@ -84,15 +87,20 @@ class Iceoryx2:
                 ports[size] = make(size)
             link.incoming = received(ports[size])
 
+        def delivered(size: int, fill: Callable[[Any], object]) -> None:
+            """``RetryUntilDelivered`` or not, ``send`` gives up (0 receivers) before the subscriber's first look."""
+            while True:
+                sample = ports[size].loan_slice_uninit(size)
+                fill(viewed(sample))
+                if sample.assume_init().send():
+                    return
+                os.sched_yield()
+
         def send(array: Any) -> None:
-            sample = ports[array.nbytes].loan_slice_uninit(array.nbytes)
-            np.copyto(viewed(sample), array)
-            sample.assume_init().send()
+            delivered(array.nbytes, lambda place: np.copyto(place, array))
 
         def hand_over(size: int, number: float) -> None:
-            sample = ports[size].loan_slice_uninit(size)
-            viewed(sample)[0] = number
-            sample.assume_init().send()
+            delivered(size, lambda place: place.__setitem__(0, number))
 
         link.open, link.send, link.hand_over = choose, send, hand_over
         link.close = ports.clear

@@ -13,7 +13,7 @@ from benches.peers._bus import Bus, join
 
 
 class InPlaceBus(Bus):
-    name = "ipmb, filled in place"
+    name = "ipmb, in place"
 
     def connect(self, address: dict[str, Any]) -> Link:
         endpoint, push = join(address)
