@@ -19,7 +19,7 @@ static POOL: Pool<()> = Pool::new("ipmb-payload", Access::ReadOnly);
 const KEPT: u64 = 2_000_000_000;
 const LOOK: u64 = 500_000_000;
 /// The longest time between two looks, where all there is stays held.
-const LAST_LOOK: u64 = 16_000_000_000;
+const LAST_LOOK: u64 = 2_000_000_000;
 
 /// The fork generation, counted from 1, in which the core thread looks after the pool.
 static WATCHED: AtomicU64 = AtomicU64::new(0);

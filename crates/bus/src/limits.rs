@@ -113,6 +113,13 @@ pub const DESCRIPTORS_IN_FLIGHT_PER_PEER: usize = 253;
 /// [bytes] Most bytes in regions that a sender keeps unread at one receiver. One message is always possible.
 pub const REGION_BYTES_IN_FLIGHT_PER_PEER: usize = 256 << 20;
 
+/// [bytes] Beyond this many bytes in regions unread at one receiver, only few messages are: memory that is used again soon
+/// is still in the processor's caches.
+pub const REGION_BYTES_WARM: usize = 32 << 20;
+
+/// [messages] How few these are: enough that neither side waits for the other where single messages are that large.
+pub const LARGE_MESSAGES_IN_FLIGHT: usize = 4;
+
 /// [fraction] A sender's share of its descriptor limit for descriptors in flight to all receivers is one in this many.
 pub const DESCRIPTORS_IN_FLIGHT_SHARE: u64 = 4;
 

@@ -65,9 +65,15 @@ pub(super) struct Flights {
 impl Flights {
     /// Whether so much more may be sent. Where nothing is in flight anything may, or it could never be.
     pub(super) fn allow(&self, count: usize, bytes: usize) -> bool {
+        let bytes = self.bytes.saturating_add(bytes);
+        let few = |flights: &VecDeque<Flight>| {
+            flights.iter().filter(|flight| flight.bytes > 0).count() < limits::LARGE_MESSAGES_IN_FLIGHT
+        };
+        let warm = bytes <= limits::REGION_BYTES_WARM || few(&self.flights);
         self.count == 0
             || (self.count + count <= limits::DESCRIPTORS_IN_FLIGHT_PER_PEER
-                && self.bytes.saturating_add(bytes) <= limits::REGION_BYTES_IN_FLIGHT_PER_PEER)
+                && bytes <= limits::REGION_BYTES_IN_FLIGHT_PER_PEER
+                && warm)
     }
 
     /// The descriptors of the record that ends at `end` were sent; `keep` them for another receiver.
@@ -129,6 +135,13 @@ mod tests {
         assert!(flights.allow(limits::DESCRIPTORS_IN_FLIGHT_PER_PEER - 1, most));
         assert!(!flights.allow(limits::DESCRIPTORS_IN_FLIGHT_PER_PEER, 0));
         assert!(!flights.allow(1, most + 1) && !flights.allow(1, usize::MAX));
+        for end in 9..limits::LARGE_MESSAGES_IN_FLIGHT as u64 + 8 {
+            assert!(flights.allow(1, limits::REGION_BYTES_WARM + 1));
+            flights.sent(end, nothing(1), false);
+        }
+        assert!(flights.allow(1, limits::REGION_BYTES_WARM + 1));
+        flights.sent(100, nothing(1), false);
+        assert!(flights.allow(1, limits::REGION_BYTES_WARM / 2) && !flights.allow(1, limits::REGION_BYTES_WARM));
         flights.landed(7);
         assert_eq!(flights.count(), 1);
         flights.landed(8);

@@ -107,9 +107,14 @@ impl Inbound {
 
     /// Reads the socket until it is empty: doorbells, descriptors, the sender's end.
     pub(crate) fn service(&mut self) -> Result<(), Lie> {
+        self.service_until(usize::MAX)
+    }
+
+    /// The same, but stops at so many descriptors.
+    fn service_until(&mut self, enough: usize) -> Result<(), Lie> {
         let mut packet = [0; 8];
         self.starved = false;
-        while !self.ended {
+        while !self.ended && self.descriptors.len() < enough {
             match self.socket.receive(&mut packet) {
                 Ok(Received::Packet { len: 1, fds, .. }) => match packet[0] {
                     DOORBELL if fds.is_empty() => {}
@@ -173,7 +178,7 @@ impl Inbound {
     fn are_there(&mut self, tag: Tag) -> Result<bool, Lie> {
         let wanted = usize::from(tag.descriptors);
         if self.descriptors.len() < wanted {
-            self.service()?;
+            self.service_until(wanted)?;
         }
         match self.descriptors.len() < wanted {
             false => Ok(true),

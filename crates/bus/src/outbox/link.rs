@@ -1,18 +1,13 @@
 //! The channels of an outbox: opened at the first use, offered messages, within the process's share of descriptors.
 
-use ipmb_transport::sys::{self, Interest};
+use ipmb_transport::sys::Interest;
 
 use super::{CHANNEL_TAG, State};
 use crate::channel::{Content, OpenError, Opener, Outbound, PushError, Serviced};
 use crate::error::{FullReason, SendError};
 use crate::identity::EndpointId;
-use crate::limits;
 use crate::reactor::Key;
 use crate::route::RouteId;
-
-/// Pauses between two looks at descriptors in flight, in nanoseconds.
-const FLIGHTS_FIRST: u64 = 5_000_000;
-const FLIGHTS_LAST: u64 = 500_000_000;
 
 /// What became of one message at one endpoint.
 pub(super) enum Offer {
@@ -154,67 +149,5 @@ impl State {
         self.links[place] = Some(Box::new(Link { channel, watch }));
         self.by_id.insert(id, place);
         Ok(Ok(place))
-    }
-
-    /// Has the core thread look whether what is sent now was taken, also if this endpoint never sends again: until our
-    /// duplicates are gone the end of a pipe is not the end, and a region is not free.
-    pub(super) fn watch_flights(&mut self) {
-        let due = sys::now() + FLIGHTS_FIRST;
-        if self.flights_pause == 0 || self.flights_due > due {
-            (self.flights_due, self.flights_pause) = (due, FLIGHTS_FIRST);
-            self.schedule(due);
-        }
-    }
-
-    /// Drops our duplicates of all that was taken, and looks again as long as there are any.
-    pub(super) fn look_at_flights(&mut self) {
-        let now = sys::now();
-        if self.flights_pause == 0 || now < self.flights_due {
-            if self.flights_pause > 0 {
-                self.schedule(self.flights_due);
-            }
-            return;
-        }
-        let mut left = 0;
-        for place in 0..self.links.len() {
-            if !matches!(&self.links[place], Some(link) if link.channel.descriptors_in_flight() > 0) {
-                continue;
-            }
-            // A receiver's tail is known once its page was taken from the socket.
-            self.service(place);
-            if let Some(Some(link)) = self.links.get_mut(place) {
-                // A lie shows at the next message.
-                let _ = link.channel.trim();
-                left += link.channel.descriptors_in_flight();
-            }
-        }
-        if left == 0 {
-            self.flights_pause = 0;
-            return;
-        }
-        self.flights_pause = (self.flights_pause * 2).min(FLIGHTS_LAST);
-        self.flights_due = now + self.flights_pause;
-        self.schedule(self.flights_due);
-    }
-
-    /// Keeps descriptors in flight to all receivers within our share of what the process may open.
-    #[cold]
-    pub(super) fn descriptors_allow(&mut self, more: usize) -> bool {
-        let bound = (sys::descriptor_limit() / limits::DESCRIPTORS_IN_FLIGHT_SHARE) as usize;
-        let in_flight = |links: &Vec<Option<Box<Link>>>| -> usize {
-            links.iter().flatten().map(|link| link.channel.descriptors_in_flight()).sum()
-        };
-        // One message is always allowed, or it could never be sent.
-        if in_flight(&self.links) == 0 || in_flight(&self.links) + more <= bound {
-            return true;
-        }
-        for place in 0..self.links.len() {
-            // A receiver's tail is known once its page was taken from the socket.
-            self.service(place);
-            if let Some(Some(link)) = self.links.get_mut(place) {
-                let _ = link.channel.trim();
-            }
-        }
-        in_flight(&self.links) == 0 || in_flight(&self.links) + more <= bound
     }
 }

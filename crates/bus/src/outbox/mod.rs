@@ -6,6 +6,7 @@
 //! same state under one lock, which is never held while anybody waits.
 
 mod dead;
+mod flights;
 mod link;
 mod outgoing;
 mod room;
@@ -17,6 +18,7 @@ use std::sync::{Arc, Mutex, Weak};
 
 use ipmb_transport::sys::Signal;
 
+use self::flights::FlightWatch;
 use self::link::Link;
 use crate::channel::Serviced;
 use crate::directory::DirectoryReader;
@@ -83,9 +85,7 @@ struct State {
     interested: bool,
     timer: Option<(u64, TimerKey)>,
     retry_nanos: u64,
-    /// When descriptors in flight are looked at next, and the pause before that; 0: there are none.
-    flights_due: u64,
-    flights_pause: u64,
+    watch: FlightWatch,
     counters: SendCounters,
     /// The share of descriptors was looked at for all copies of the multicast under way.
     prepaid: bool,
@@ -122,8 +122,7 @@ impl Outbox {
                 interested: false,
                 timer: None,
                 retry_nanos: 0,
-                flights_due: 0,
-                flights_pause: 0,
+                watch: FlightWatch::default(),
                 counters: SendCounters::default(),
                 prepaid: false,
                 closed: false,

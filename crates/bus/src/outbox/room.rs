@@ -18,6 +18,8 @@ impl State {
         const SOCKETS: usize = 64;
         const SLICE: u64 = 20_000_000;
         const MOMENT: u64 = 1_000_000;
+        /// A look by the clock costs little, but not nothing: the longer it was in vain, the rarer it is, up to 16 ms.
+        const DOUBLINGS: u32 = 4;
         let signal = match out.signal.take().or_else(|| self.spare_signals.pop()) {
             Some(signal) => signal,
             None => Arc::new(Signal::new()?),
@@ -42,7 +44,10 @@ impl State {
         }
         if room {
             // Looking took another's wait back, if there was one on the same ring: it looks again too.
-            self.tell_waiters();
+            self.waiters
+                .iter()
+                .filter(|other| !out.signal.as_ref().is_some_and(|own| Arc::ptr_eq(own, other)))
+                .for_each(|other| other.set());
         }
         if out.tries > 0 && !out.patient && self.routes.get(out.route).is_some_and(|r| r.selector.mode == Mode::Unicast)
         {
@@ -51,7 +56,7 @@ impl State {
             self.update_interest();
         }
         out.until = match (silent, room) {
-            (true, _) => Some(now + MOMENT),
+            (true, _) => Some(now + (MOMENT << (out.tries / 2).min(DOUBLINGS))),
             (false, true) => Some(now),
             (false, false) if out.patient => None,
             (false, false) => Some(now + SLICE),

@@ -88,7 +88,7 @@ impl Body {
                 Some(mapping)
             }
         };
-        let identity = sys::check(&fd, sys::REGION_SEALS).map_err(io::Error::other)?.identity;
+        let identity = sys::facts(&fd)?.identity;
         let body = Body::new(fd, size, access, holders::of_this_process(), identity, true);
         if let Some(mapping) = mapping {
             body.keep(&mut lock(&body.mapped), Mapped { mapping, writable: true, shared: true });
@@ -247,8 +247,7 @@ impl Body {
         }
         // Of a shared one others may have sealed it, or given its memory away.
         self.access == Access::ReadOnly
-            || (sys::seals(&self.fd).is_ok_and(|seals| !seals.intersects(CLOSING))
-                && sys::check(&self.fd, sys::REGION_SEALS).is_ok_and(|facts| facts.allocated >= facts.size))
+            || sys::facts(&self.fd).is_ok_and(|now| !now.seals.intersects(CLOSING) && now.allocated >= now.size)
     }
 }
 

@@ -52,6 +52,14 @@ pub(crate) fn seal(fd: &Fd, seals: Seals) -> io::Result<()> {
     Ok(fcntl_add_seals(fd, seals)?)
 }
 
+/// The same for a file that we know to be a memory file.
+pub(crate) fn facts(fd: &Fd) -> io::Result<Facts> {
+    let seals = fcntl_get_seals(fd)?;
+    let stat = fstat(fd)?;
+    let (size, blocks) = (stat.st_size.unsigned_abs(), stat.st_blocks.unsigned_abs());
+    Ok(Facts { size, allocated: blocks.saturating_mul(512), seals, identity: (stat.st_dev, stat.st_ino) })
+}
+
 /// The seals of a file now.
 pub(crate) fn seals(fd: &Fd) -> io::Result<Seals> {
     Ok(fcntl_get_seals(fd)?)
@@ -118,10 +126,7 @@ pub(crate) fn check(fd: &Fd, required: Seals) -> Result<Facts, MemoryError> {
     if !seals.contains(required) {
         return Err(MemoryError::Unsealed { missing: names(required.difference(seals)) });
     }
-    let stat = fstat(fd).map_err(io::Error::from)?;
-    let size = u64::try_from(stat.st_size).map_err(|_| MemoryError::NotMemory)?;
-    let blocks = u64::try_from(stat.st_blocks).map_err(|_| MemoryError::NotMemory)?;
-    Ok(Facts { size, allocated: blocks.saturating_mul(512), seals, identity: (stat.st_dev, stat.st_ino) })
+    Ok(facts(fd)?)
 }
 
 fn names(seals: Seals) -> String {

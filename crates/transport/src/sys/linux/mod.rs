@@ -19,8 +19,8 @@ pub use lock::LockFile;
 pub(crate) use machine::check_memory;
 pub(crate) use mapping::{Inherit, Mapping};
 pub(crate) use memfd::{
-    CLOSED, FROZEN, REGION_SEALS, RING_SEALS, SEALED, Seals, access, allocate, check, create_memfd, page_size, reopen,
-    round_to_pages, seal, seals,
+    CLOSED, FROZEN, REGION_SEALS, RING_SEALS, SEALED, Seals, access, allocate, check, create_memfd, facts, page_size,
+    reopen, round_to_pages, seal, seals,
 };
 pub use poll::{Event, Events, Interest, Poller, Signal, poll};
 pub use process::{
