@@ -104,11 +104,11 @@ def test_a_message_made_by_a_program() -> None:
 def test_wrong_arguments_of_messages() -> None:
     with pytest.raises(TypeError, match=r"^selector is an int: give a Selector, a LabelOp or a str$"):
         Message(3, None)  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match=r"^objects\[0\] is an int"):
-        Message("a", None, objects=[3])
+    with pytest.raises(TypeError, match=r"^objects\[0\] is a str: give an Object"):
+        Message("a", None, objects=["3"])  # type: ignore[list-item]
     with pytest.raises(TypeError, match=r"^memory_regions\[0\] is a bytes"):
-        Message("a", None, memory_regions=[b""])
-    with pytest.raises(TypeError, match=r"^objects is an int: give an iterable$"):
+        Message("a", None, memory_regions=[b""])  # type: ignore[list-item]
+    with pytest.raises(TypeError, match=r"^objects is an int: give a list of them$"):
         Message("a", None, objects=3)  # type: ignore[arg-type]
 
 

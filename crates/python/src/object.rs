@@ -22,7 +22,7 @@ use crate::waiting::detached;
 const KINDS: &str = "give an Object, the number of an open descriptor, or anything with a fileno()";
 /// How methods name the object they are called on.
 const THIS: &str = "this";
-const NUMBERS: &str = "give the number of one that is open in this process";
+const NUMBERS: &str = "no open descriptor: give the number of one that is open in this process";
 
 /// A descriptor that can be attached to a message: a file, a socket, a pipe's end, a memfd, a pidfd.
 ///
@@ -130,17 +130,15 @@ pub(crate) fn duplicate(place: &dyn Display, given: &Bound<'_, PyAny>) -> PyResu
         Err(_) => (fileno(place, given)?, format!(" ({}'s)", a_type(given))),
     };
     let unusable = |bound| wrong_value(&place.to_string(), format!("{number}{of}"), bound);
-    let no_descriptor =
-        || wrong_value(&place.to_string(), format!("{number}{of}, which is no open descriptor"), NUMBERS);
     if number.lt(0)? {
         let closed = !of.is_empty();
         return Err(unusable(if closed { "closed: give one that is open" } else { "give 0 or more" }));
     }
     // A number that is too long for a descriptor is none that is open.
-    let Ok(raw) = number.extract::<RawFd>() else { return Err(no_descriptor()) };
+    let Ok(raw) = number.extract::<RawFd>() else { return Err(unusable(NUMBERS)) };
     match Fd::duplicate_number(raw) {
         Ok(Some(fd)) => Ok(fd),
-        Ok(None) => Err(no_descriptor()),
+        Ok(None) => Err(unusable(NUMBERS)),
         Err(error) => Err(failed(&format!("{place} is {number}{of}: it"), &error)),
     }
 }
