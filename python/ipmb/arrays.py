@@ -37,6 +37,17 @@ _PLAIN: Final = re.compile(
 )
 
 
+#: Which values of Python's own a field takes that is annotated with a scalar.
+_FROM_PLAIN: Final = (
+    (np.bool_, bool),
+    (np.integer, int),
+    (np.floating, (int, float)),
+    (np.complexfloating, (int, float, complex)),
+    (np.str_, str),
+    (np.bytes_, bytes),
+)
+
+
 class _Array(msgspec.Struct, array_like=True, frozen=True):
     """An array without its bytes; the last is these themselves, or where in the bulk they begin."""
 
@@ -148,9 +159,8 @@ def convert(kind: Any, value: object) -> object:
         TypeError: It is none, or its elements are of another type.
     """
     wanted = get_origin(kind) or kind
-    if issubclass(wanted, np.generic) and isinstance(value, (bool, int, float, complex, str, bytes)):
-        # Those that are numbers or text of Python, too, may travel as such.
-        value = wanted(value)
+    if any(issubclass(wanted, scalar) and isinstance(value, plain) for scalar, plain in _FROM_PLAIN):
+        value = wanted(value)  # the sender's field is one of Python's own numbers or text
     if issubclass(wanted, np.ndarray):
         wanted = np.ndarray  # subclasses arrive as plain arrays
     if not isinstance(value, wanted):

@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 #: Every buffer begins at a multiple of so many bytes: a cache line, and the widest vector register.
 ALIGNMENT: Final = 64
 
-#: Bytes of the longest head that stays in the record; a longer one is put behind the last buffer.
-HEAD_BYTES: Final = 8 << 10
-
 #: A head that is elsewhere: a byte that MessagePack never uses, then its offset and its length in the bulk.
 _LOCATOR: Final = struct.Struct("<cQQ")
 _ELSEWHERE: Final = b"\xc1"
@@ -186,12 +183,12 @@ class Packer:
         if not self._parts:
             return head
         size = self._size
-        if len(self._parts) == 1 and len(head) <= HEAD_BYTES and self._parts[0][2] is not None:
+        if len(self._parts) == 1 and len(head) <= _core.HEAD_BYTES and self._parts[0][2] is not None:
             bulk = _core.find(self._parts[0][2])
             if bulk is not None:
                 return head, bulk, 0, size
-        behind = b""
-        if len(head) > HEAD_BYTES:
+        behind = b""  # a head that is too long for a record
+        if len(head) > _core.HEAD_BYTES:
             head, behind = _LOCATOR.pack(_ELSEWHERE, size, len(head)), head
         bulk = _core.alloc(size + len(behind))
         for offset, length, source, fill in self._parts:

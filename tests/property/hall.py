@@ -54,7 +54,9 @@ def same(sent: Any, got: Any) -> bool:
                 and all(same(sent[key], got[key]) for key in sent)
             )
         case mirror.Frame():
-            return type(got) is mirror.Frame and same(vars(sent), vars(got))
+            return type(got) is mirror.Frame and all(
+                same(value, getattr(got, name)) for name, value in vars(sent).items()
+            )
         case _:
             return type(got) is type(sent) and bool(got == sent)
 

@@ -42,6 +42,8 @@ class Frame:
     mask: npt.NDArray[np.bool_] | None = None
     tiles: list[np.ndarray] = field(default_factory=list)
     named: dict[str, np.ndarray] = field(default_factory=dict)
+    gain: np.float32 = field(default_factory=lambda: np.float32(1))
+    rows: pa.Table | None = None
     whatever: Any = None
 
 
@@ -92,6 +94,11 @@ def keep(name: str) -> Any:
     """Receive a value and hold it; what it looks like."""
     kept[name] = roles.ends[roles.MAIN].receiver.recv(10.0).payload
     return facts(kept[name])
+
+
+def lies_in(name: str) -> int:
+    """The memory file of what is held."""
+    return memory.inode(kept[name])
 
 
 def look(name: str) -> Any:
