@@ -12,6 +12,7 @@ Such a value is a MessagePack extension: a code and bytes. This is the table of 
 from __future__ import annotations
 
 import struct
+import sys
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -28,6 +29,9 @@ _BYTES_MESSAGE: Final = 3
 _REGISTERED: Final = 11
 
 _FORMAT: Final = struct.Struct("<H")
+
+#: Bytes of the widest number that Python's own hold exactly.
+_DOUBLE: Final = 8
 
 
 class NeedsPacking(Exception):
@@ -92,6 +96,9 @@ class Packing:
 
     def field(self, value: object) -> object:
         """Encodes a value in a field: what msgspec calls for what it does not know."""
+        number = _plain_number(value)
+        if number is not None:
+            return number
         packed = self.pack(value)
         if isinstance(packed, str):
             msg = f"a field holds a {type(value).__name__}: {packed}"
@@ -101,6 +108,18 @@ class Packing:
     def finish(self, head: bytes) -> bytes | tuple[bytes, _core.Bulk, int, int]:
         """What to send, when `head` is all of the MessagePack: the head, and the bulk if there is one."""
         return self._packer.finish(head)
+
+
+def _plain_number(value: object) -> object:
+    """A number of numpy as Python's, so that it fits a field declared `int` or `float`; None for everything else.
+
+    A field that is declared a class of numpy makes one of it again, exactly: Python's numbers are at least as wide.
+    """
+    numpy = sys.modules.get("numpy")
+    if numpy is None or not isinstance(value, numpy.generic):
+        return None
+    dtype = value.dtype
+    return value.item() if dtype.kind in "biuf" and dtype.itemsize <= _DOUBLE else None
 
 
 def refused(value: object, error: Exception) -> Exception:

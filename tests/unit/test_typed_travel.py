@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import math
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -141,6 +143,27 @@ def test_times_at_the_ends(echo: ipmb.Endpoint, moment: dt.datetime) -> None:
     assert same(echo.receiver.recv(timeout=10).payload, [moment, {"at": moment}])
     echo.sender.send("echo", moment)
     assert same(echo.receiver.recv(timeout=10).payload, moment)
+
+
+@ipmb.message_type("00000001-7e57-4000-8000-0000000000d1")
+@dataclass
+class Measured:
+    count: int
+    height: float
+    widths: list[float]
+    small: np.float32
+    flag: bool
+    wide: np.longdouble
+
+
+def test_numbers_of_numpy_arrive_as_the_fields_say() -> None:
+    numbers: list[Any] = [np.int64(3), np.float32(1.5), [np.float64(2.5)], np.float32(0.1), np.bool_(True)]
+    sent = Measured(*numbers, wide=np.longdouble(1) / 3)
+    arrived = _core.decode(*_core.encode(sent)[:2])
+    assert arrived == sent
+    kinds = [type(value) for value in vars(arrived).values()]
+    assert kinds == [int, float, list, np.float32, bool, np.longdouble]
+    assert type(arrived.widths[0]) is float
 
 
 # Two versions of one class.
@@ -331,7 +354,7 @@ def test_garbage_costs_only_that_message(bus: str, spawn: Spawn) -> None:
         assert end.stats().skipped == 0
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(
     st.sampled_from([kind for kind in KNOWN if kind != BY_CLASS[Anything].uuid.bytes]), st.binary(max_size=80)
 )
@@ -340,7 +363,7 @@ def test_random_bytes_are_a_value_or_a_decode_error(kind: bytes, data: bytes) ->
         _core.decode(kind, data)
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(st.data(), NESTED)
 def test_damaged_payloads_are_a_value_or_a_decode_error(data: st.DataObject, payload: Any) -> None:
     kind, head, _ = _core.encode(payload)
