@@ -123,7 +123,7 @@ class Report:
                 cells += ["", ""]
                 continue
             low, high = column.show(min(found)), column.show(max(found))
-            cells += [column.show(statistics.median(found)), f"[dim]{low}..{high}[/dim]"]
+            cells += [column.show(statistics.median(found)), f"[dim]{low.rstrip('x%')}..{high}[/dim]"]
         return cells
 
     def as_dict(self) -> dict[str, Any]:
