@@ -84,9 +84,9 @@ def test_import_loads_nothing_that_is_not_needed() -> None:
 
 
 def test_import_takes_less_than_100_ms() -> None:
-    code = "import time; t = time.perf_counter(); import ipmb; print(time.perf_counter() - t)"
-    # On a machine with other work most tries are late.
-    assert any(float(run(code)) < 0.1 for _ in range(20))
+    # The processor's time: what else the machine does at the moment is not ours.
+    code = "import time; t = time.process_time(); import ipmb; print(time.process_time() - t)"
+    assert min(float(run(code)) for _ in range(5)) < 0.1
 
 
 def test_version() -> None:
