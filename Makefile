@@ -47,7 +47,7 @@ types: $(STAMPS)/native ## mypy --strict, and the stubs against the native modul
 loom: $(STAMPS)/tools ## the model checker over the ring
 	RUSTFLAGS="--cfg loom" cargo test --locked --quiet --release -p ipmb-transport --test loom --target-dir target/loom
 
-bench: $(STAMPS)/native ## side by side with pyzmq and multiprocessing.Pipe
+bench: $(STAMPS)/native ## bytes, typed payloads, arrays, descriptors, beside pyzmq, iceoryx2 and what multiprocessing offers
 	$(BIN)/python -m benches
 
 lock: $(STAMPS)/tools ## resolve requirements/dev.in into requirements/dev.txt
