@@ -17,9 +17,9 @@ impl State {
     pub(super) fn enter(&mut self, out: &mut Outgoing<'_>, ids: &[EndpointId]) -> Result<Progress, SendError> {
         const SOCKETS: usize = 64;
         const SLICE: u64 = 20_000_000;
-        const MOMENT: u64 = 1_000_000;
-        /// A look by the clock costs little, but not nothing: the longer it was in vain, the rarer it is, up to 16 ms.
-        const DOUBLINGS: u32 = 4;
+        /// A look by the clock costs little, but not nothing: the longer it was in vain, the rarer it is, up to 12.8 ms.
+        const MOMENT: u64 = 100_000;
+        const DOUBLINGS: u32 = 7;
         let signal = match out.signal.take().or_else(|| self.spare_signals.pop()) {
             Some(signal) => signal,
             None => Arc::new(Signal::new()?),
@@ -56,7 +56,7 @@ impl State {
             self.update_interest();
         }
         out.until = match (silent, room) {
-            (true, _) => Some(now + (MOMENT << (out.tries / 2).min(DOUBLINGS))),
+            (true, _) => Some(now + (MOMENT << out.tries.min(DOUBLINGS))),
             (false, true) => Some(now),
             (false, false) if out.patient => None,
             (false, false) => Some(now + SLICE),
