@@ -67,31 +67,34 @@ def pack(value: np.ndarray[Any, Any] | np.generic, packer: Packer) -> bytes:
     Raises:
         TypeError: Its elements are objects of Python, or of a dtype that is not numpy's own, or some are masked.
     """
-    if isinstance(value, np.ma.MaskedArray):
+    if type(value) is np.ndarray:
+        array = value
+    elif isinstance(value, np.generic):
+        return _pack_scalar(value)
+    elif isinstance(value, np.ma.MaskedArray):
         msg = "payload is a masked numpy array: give its .data and its .mask, or .filled(...)"
         raise TypeError(msg)
-    if isinstance(value, np.generic):
-        return _pack_scalar(value)
-    # Subclasses arrive as plain arrays.
-    array = np.asarray(value)
-    flags = 0
-    if array.flags.fnc:
-        array, flags = array.T, _FORTRAN
-    shape = array.shape[::-1] if flags else array.shape
-    description = _describe(array.dtype)
-    if not packer.goes_out(array.nbytes):
-        # numpy moves fields one by one, and what is between them would come from memory that nobody has written.
-        return _ENCODE(_Array(description, shape, flags, memoryview(_raw(array).tobytes())))
-    if array.flags.c_contiguous:
-        offset = packer.add(array.nbytes, array.reshape(-1).view(np.uint8))
     else:
+        array = np.asarray(value)  # subclasses arrive as plain arrays
+    dtype, shape, size = array.dtype, array.shape, array.nbytes
+    description = _describe(dtype)
+    is_contiguous, order = array.flags.c_contiguous, 0
+    if not is_contiguous and array.flags.f_contiguous:
+        array, is_contiguous, order = array.T, True, _FORTRAN
+    if not packer.goes_out(size):
+        # numpy moves fields one by one, and what is between them would come from memory that nobody has written.
+        return _ENCODE(_Array(description, shape, order, memoryview(_raw(array).tobytes())))
+    if is_contiguous:
+        # Numbers are a buffer as they are; times and text are none.
+        offset = packer.add(size, array if dtype.kind in "biufc" else array.reshape(-1).view(np.uint8))
+    else:
+        offset = packer.add(size, None, lambda room: _copy(array, room))
+    return _ENCODE(_Array(description, shape, order, offset))
 
-        def fill(room: memoryview) -> None:
-            source = _raw(array)
-            np.copyto(np.ndarray(source.shape, source.dtype, room), source)
 
-        offset = packer.add(array.nbytes, None, fill)
-    return _ENCODE(_Array(description, shape, flags, offset))
+def _copy(array: np.ndarray[Any, Any], room: memoryview) -> None:
+    source = _raw(array)
+    np.copyto(np.ndarray(source.shape, source.dtype, room), source)
 
 
 def _raw(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -275,7 +275,8 @@ def unpack(code: int, data: bytes | memoryview, bulk: memoryview | None) -> obje
 
 def handles(kind: object) -> bool:
     """Whether a field of this type can hold an array, table or tensor: the class itself or one with parameters."""
-    kind = get_origin(kind) or kind
+    if not isinstance(kind, type):
+        kind = get_origin(kind)
     return isinstance(kind, type) and _library_of(kind) is not None
 
 

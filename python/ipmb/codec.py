@@ -40,6 +40,7 @@ _NAMES: Final[Mapping[bytes, str]] = {raw: name for name, raw in _core.BUILTIN_T
 
 #: The extension codes of what travels under its own UUID when it is all of the payload.
 _EXTENSIONS: Final = {"ndarray": (4, 5), "Table": (6, 7), "Tensor": (8, 9)}
+_UUIDS: Final = {code: _core.BUILTIN_TYPES[name] for name, codes in _EXTENSIONS.items() for code in codes}
 
 _LIST: Final = decoder(list)
 _DICT: Final = decoder(dict)
@@ -73,9 +74,8 @@ def _library_value(payload: object) -> tuple[bytes, Parts]:
     packer = buffers.Packer()
     packed = packer.pack(payload)
     assert packed is not None
-    name = next(name for name, codes in _EXTENSIONS.items() if packed[0] in codes)
     head = msgspec.msgpack.encode(msgspec.msgpack.Ext(*packed))
-    return _core.BUILTIN_TYPES[name], packer.finish(head)
+    return _UUIDS[packed[0]], packer.finish(head)
 
 
 def _buffer(view: memoryview) -> tuple[bytes, Parts]:
