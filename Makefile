@@ -42,7 +42,7 @@ format: $(STAMPS)/venv ## format and fix what can be fixed
 
 types: $(STAMPS)/native ## mypy --strict, and the stubs against the native module
 	$(BIN)/mypy
-	$(BIN)/python -m mypy.stubtest ipmb --mypy-config-file pyproject.toml --ignore-disjoint-bases
+	$(BIN)/python -m mypy.stubtest ipmb._core --mypy-config-file pyproject.toml --ignore-disjoint-bases
 
 loom: $(STAMPS)/tools ## the model checker over the ring
 	RUSTFLAGS="--cfg loom" cargo test --locked --quiet --release -p ipmb-transport --test loom --target-dir target/loom
