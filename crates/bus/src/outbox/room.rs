@@ -31,12 +31,16 @@ impl State {
         out.signal = Some(signal);
         let now = sys::now();
         // What no socket tells (a queue of connections, a budget of the whole process) is looked at again by the clock.
-        let mut silent = ids.len() > SOCKETS || out.descriptors() > 0;
+        let budgets = out.descriptors() > 0;
+        let mut silent = ids.len() > SOCKETS || budgets;
         let mut room = false;
         for &id in ids.iter().take(SOCKETS) {
             match self.by_id.get(&id).and_then(|&place| self.links[place].as_deref_mut()) {
                 Some(link) => {
-                    room |= !link.channel.announce_wait();
+                    // With room in the ring something else is in the way, and there is nothing to announce.
+                    if !budgets || !link.channel.is_half_free() {
+                        room |= !link.channel.announce_wait();
+                    }
                     out.sockets.push(link.channel.socket.clone());
                 }
                 None => silent = true,
@@ -44,13 +48,11 @@ impl State {
         }
         if room {
             // Looking took another's wait back, if there was one on the same ring: it looks again too.
-            self.waiters
-                .iter()
-                .filter(|other| !out.signal.as_ref().is_some_and(|own| Arc::ptr_eq(own, other)))
-                .for_each(|other| other.set());
+            self.tell_waiters();
         }
-        if out.tries > 0 && !out.patient && self.routes.get(out.route).is_some_and(|r| r.selector.mode == Mode::Unicast)
-        {
+        // One who looks by the clock sees newcomers by itself.
+        let unicast = |route: &crate::route::Route| route.selector.mode == Mode::Unicast;
+        if out.tries > 0 && !silent && !out.patient && self.routes.get(out.route).is_some_and(unicast) {
             out.patient = true;
             self.patient += 1;
             self.update_interest();
