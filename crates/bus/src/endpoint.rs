@@ -262,7 +262,8 @@ impl Sender {
     ) -> Result<usize, SendError> {
         let deadline = deadline(timeout);
         let payload = prepare(payload)?;
-        let mut out = Outgoing::new(self.intern(selector)?, type_id, payload, Vec::new(), objects, overflow)?;
+        let mut out = Outgoing::new(self.intern(selector)?, type_id, payload, overflow)?;
+        out.attach(Vec::new(), objects)?;
         loop {
             match self.try_send(&mut out) {
                 Ok(Progress::Done(reached)) => return Ok(reached),

@@ -50,7 +50,8 @@ fn give(
     objects: Vec<Fd>,
 ) -> Result<usize, SendError> {
     let sender = endpoint.sender();
-    let mut out = Outgoing::new(sender.intern(selector)?, TYPE, payload, regions, objects, Overflow::Error)?;
+    let mut out = Outgoing::new(sender.intern(selector)?, TYPE, payload, Overflow::Error)?;
+    out.attach(regions, objects)?;
     match sender.try_send(&mut out)? {
         Progress::Done(reached) => Ok(reached),
         Progress::Blocked => panic!("nothing waits with overflow=error"),

@@ -22,16 +22,15 @@ const OBJECTS: &str = "objects";
 const REGIONS: &str = "memory_regions";
 
 /// What is sent with a payload.
-#[derive(Default)]
 pub(crate) struct Attachments {
     pub(crate) objects: Vec<Fd>,
     pub(crate) regions: Vec<Region>,
 }
 
 impl Attachments {
-    #[inline]
-    pub(crate) fn is_empty(&self) -> bool {
-        self.objects.is_empty() && self.regions.is_empty()
+    /// What came with a message; `None` when it was a large payload only.
+    pub(crate) fn arrived(objects: Vec<Fd>, regions: Vec<Region>) -> Option<Box<Attachments>> {
+        if objects.is_empty() && regions.is_empty() { None } else { Some(Box::new(Attachments { objects, regions })) }
     }
 
     /// What the arguments of `send` say.
@@ -39,10 +38,10 @@ impl Attachments {
     pub(crate) fn parse(
         objects: Option<&Bound<'_, PyAny>>,
         memory_regions: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<Attachments> {
+    ) -> PyResult<Option<Box<Attachments>>> {
         match (objects, memory_regions) {
-            (None, None) => Ok(Attachments::default()),
-            _ => Self::parse_given(objects, memory_regions),
+            (None, None) => Ok(None),
+            _ => Self::parse_given(objects, memory_regions).map(Some),
         }
     }
 
@@ -50,7 +49,7 @@ impl Attachments {
     fn parse_given(
         objects: Option<&Bound<'_, PyAny>>,
         memory_regions: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<Attachments> {
+    ) -> PyResult<Box<Attachments>> {
         let objects = items(OBJECTS, objects, limits::OBJECTS_PER_MESSAGE)?;
         let mut fds = Vec::with_capacity(objects.len());
         for (index, item) in objects.iter().enumerate() {
@@ -60,7 +59,7 @@ impl Attachments {
         for (index, item) in items(REGIONS, memory_regions, limits::REGIONS_PER_MESSAGE)?.iter().enumerate() {
             regions.push(region(index, item)?);
         }
-        Ok(Attachments { objects: fds, regions })
+        Ok(Box::new(Attachments { objects: fds, regions }))
     }
 }
 
@@ -75,7 +74,7 @@ struct Kept {
 impl Held {
     /// What came with a message. Objects that nobody takes are closed with it: nobody else refers to them.
     #[cold]
-    pub(crate) fn received(py: Python<'_>, arrived: Attachments) -> PyResult<Box<Held>> {
+    pub(crate) fn received(py: Python<'_>, arrived: Box<Attachments>) -> PyResult<Box<Held>> {
         let objects: PyResult<Vec<_>> = arrived.objects.into_iter().map(|fd| Py::new(py, Object::new(fd))).collect();
         let regions: PyResult<Vec<_>> =
             arrived.regions.into_iter().map(|region| MemoryRegion::of(py, region)).collect();
@@ -131,7 +130,7 @@ impl Held {
 
     /// For sending the message (on).
     #[cold]
-    pub(crate) fn attachments(&self, py: Python<'_>) -> PyResult<Attachments> {
+    pub(crate) fn attachments(&self, py: Python<'_>) -> PyResult<Box<Attachments>> {
         let (objects, regions) = (self.objects(py)?, self.memory_regions(py)?);
         Attachments::parse_given(Some(objects.bind(py)), Some(regions.bind(py)))
     }

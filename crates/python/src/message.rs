@@ -82,8 +82,8 @@ impl Message {
 
     /// What is sent with the payload.
     #[inline]
-    pub(crate) fn attachments(&self, py: Python<'_>) -> PyResult<Attachments> {
-        self.held.as_ref().map_or_else(|| Ok(Attachments::default()), |held| held.attachments(py))
+    pub(crate) fn attachments(&self, py: Python<'_>) -> PyResult<Option<Box<Attachments>>> {
+        self.held.as_ref().map(|held| held.attachments(py)).transpose()
     }
 
     /// The selector, as an object that is always the same: it is a key of the route cache.

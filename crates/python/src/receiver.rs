@@ -43,7 +43,7 @@ struct Taken {
     body: Body,
     from: From,
     redelivered: bool,
-    attached: Attachments,
+    attached: Option<Box<Attachments>>,
 }
 
 /// Who sent it to where.
@@ -72,8 +72,15 @@ impl From {
 
 enum Body {
     Built(received::Received),
-    /// With the bytes before it, and where it lies.
-    Large(Type, Vec<u8>, Span),
+    Large(Box<Large>),
+}
+
+/// A payload in a region.
+struct Large {
+    type_id: Type,
+    /// What stands in the ring before it; empty for what was only too long for one.
+    head: Vec<u8>,
+    bulk: Span,
 }
 
 impl Receiver {
@@ -102,9 +109,9 @@ impl Receiver {
         let Some(Taken { body, from, redelivered, attached }) = taken else { return Ok(None) };
         let payload = match body {
             Body::Built(built) => built.value(py, &this.takes)?,
-            Body::Large(type_id, head, bulk) => read_large(py, type_id, &head, bulk, &this.takes)?,
+            Body::Large(large) => read_large(py, *large, &this.takes)?,
         };
-        let held = if attached.is_empty() { None } else { Some(Held::received(py, attached)?) };
+        let held = attached.map(|attached| Held::received(py, attached)).transpose()?;
         Py::new(py, Message::received(payload, from.origin(py)?, this.back.clone_ref(py), redelivered, held)).map(Some)
     }
 
@@ -120,17 +127,13 @@ impl Receiver {
             None => From::New(incoming.sender().clone(), selector.clone(), face.cloned()),
         };
         let redelivered = incoming.redelivered();
-        let body = match incoming.take_bulk() {
+        let (large, attached) = if incoming.has_luggage() { unpack(type_id, incoming) } else { (None, None) };
+        let body = match large {
             None => {
                 Body::Built(received::receive(py, type_id, &self.takes, incoming.len(), |into| incoming.read(into)))
             }
-            Some(bulk) => {
-                let mut head = vec![0; incoming.len()];
-                incoming.read(&mut head);
-                Body::Large(type_id, head, bulk)
-            }
+            Some(large) => Body::Large(large),
         };
-        let attached = Attachments { objects: incoming.take_descriptors(), regions: incoming.take_regions() };
         *taken = Some(Taken { body, from, redelivered, attached });
         Build::Take(())
     }
@@ -180,12 +183,24 @@ impl Receiver {
     }
 }
 
+/// What came with a message over the socket.
+#[cold]
+fn unpack(type_id: Type, incoming: &mut Incoming<'_>) -> (Option<Box<Large>>, Option<Box<Attachments>>) {
+    let large = incoming.take_bulk().map(|bulk| {
+        let mut head = vec![0; incoming.len()];
+        incoming.read(&mut head);
+        Box::new(Large { type_id, head, bulk })
+    });
+    (large, Attachments::arrived(incoming.take_descriptors(), incoming.take_regions()))
+}
+
 /// A payload in a region: viewed there, or copied out with the interpreter lock released.
 #[cold]
-fn read_large(py: Python<'_>, type_id: Type, head: &[u8], bulk: Span, takes: &Takes) -> PyResult<Py<PyAny>> {
+fn read_large(py: Python<'_>, large: Large, takes: &Takes) -> PyResult<Py<PyAny>> {
+    let Large { type_id, head, bulk } = large;
     if !head.is_empty() {
         let view = bulk::viewed(py, bulk)?;
-        return received::with_codec(py, type_id, &PyBytes::new(py, head), Some(view.as_any()));
+        return received::with_codec(py, type_id, &PyBytes::new(py, &head), Some(view.as_any()));
     }
     if takes.as_view(type_id) {
         return Ok(bulk::viewed(py, bulk)?.into_any().unbind());

@@ -98,7 +98,7 @@ impl Sender {
         &self,
         id: EndpointId,
         payload: &Bound<'_, PyAny>,
-        attachments: Attachments,
+        attachments: Option<Box<Attachments>>,
         timeout: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<usize> {
         let timeout = timeout.map_or(Ok(Timeout::Never), Timeout::parse)?;
@@ -118,7 +118,7 @@ impl Sender {
     fn push<'py>(
         &self,
         payload: &Bound<'py, PyAny>,
-        attachments: Attachments,
+        attachments: Option<Box<Attachments>>,
         timeout: Timeout,
         overflow: Overflow,
         route: impl Fn() -> PyResult<RouteId>,
@@ -135,9 +135,11 @@ impl Sender {
                 Payload::Large { region, offset, len, head: bytes }
             }
         };
-        let Attachments { objects, regions } = attachments;
-        let mut out = Outgoing::new(number, encoded.type_id.to_be_bytes(), body, regions, objects, overflow)
+        let mut out = Outgoing::new(number, encoded.type_id.to_be_bytes(), body, overflow)
             .map_err(|error| from_send(py, &error))?;
+        if let Some(attached) = attachments {
+            out.attach(attached.regions, attached.objects).map_err(|error| from_send(py, &error))?;
+        }
         match self.core.try_send(&mut out) {
             Ok(Progress::Done(reached)) => Ok(reached),
             first => self.push_on(py, out, timeout, route, first),

@@ -40,7 +40,6 @@ pub(crate) struct Popped {
 }
 
 /// What came with a message over the socket, each as what it was sent as.
-#[derive(Default)]
 pub(crate) struct Luggage {
     pub(crate) bulk: Option<Bulk>,
     pub(crate) regions: Vec<Region>,
@@ -281,14 +280,14 @@ impl Inbound {
         }
     }
 
-    /// What came with the message at the front, checked.
+    /// What came with the message at the front, checked. Nothing comes with most, which must cost nothing.
     #[inline]
-    pub(crate) fn take_luggage(&mut self, popped: &Popped) -> Result<Luggage, Lie> {
-        if popped.tag.descriptors == 0 { Ok(Luggage::default()) } else { self.unpack(popped) }
+    pub(crate) fn take_luggage(&mut self, popped: &Popped) -> Result<Option<Box<Luggage>>, Lie> {
+        if popped.tag.descriptors == 0 { Ok(None) } else { self.unpack(popped).map(Some) }
     }
 
     #[cold]
-    fn unpack(&mut self, popped: &Popped) -> Result<Luggage, Lie> {
+    fn unpack(&mut self, popped: &Popped) -> Result<Box<Luggage>, Lie> {
         let mut descriptors = self.descriptors.drain(..usize::from(popped.tag.descriptors));
         let holder = self.holder;
         let mut region = || {
@@ -300,7 +299,7 @@ impl Inbound {
             _ => Some(Bulk::at(region()?, &popped.place).ok_or(Lie)?),
         };
         let regions = (0..popped.extension.regions).map(|_| region()).collect::<Result<_, _>>()?;
-        Ok(Luggage { bulk, regions, objects: descriptors.collect() })
+        Ok(Box::new(Luggage { bulk, regions, objects: descriptors.collect() }))
     }
 
     /// The descriptors of the message at the front go with it.

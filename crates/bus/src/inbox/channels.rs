@@ -123,7 +123,8 @@ impl State {
             }
         }
         let luggage = channel.take_luggage(&popped)?;
-        let bytes = (popped.payload_len + luggage.bulk.as_ref().map_or(0, |bulk| bulk.len)) as u64;
+        let bulk_len = luggage.as_ref().and_then(|luggage| luggage.bulk.as_ref()).map_or(0, |bulk| bulk.len);
+        let bytes = (popped.payload_len + bulk_len) as u64;
         let mut incoming = Incoming { channel, popped: &popped, origin, luggage };
         let built = build(&mut incoming);
         drop(incoming);

@@ -32,7 +32,7 @@ pub struct Incoming<'a> {
     pub(super) popped: &'a Popped,
     /// Who sent it first, where somebody else delivers it.
     pub(super) origin: Option<Arc<Peer>>,
-    pub(super) luggage: Luggage,
+    pub(super) luggage: Option<Box<Luggage>>,
 }
 
 impl Incoming<'_> {
@@ -53,10 +53,16 @@ impl Incoming<'_> {
         self.channel.ring.copy_out(&self.popped.record, self.popped.payload_at, into);
     }
 
+    /// Whether there is anything beside what is in the ring: a large payload, regions, objects.
+    #[inline]
+    pub fn has_luggage(&self) -> bool {
+        self.luggage.is_some()
+    }
+
     /// Where a large payload is; `None` for one that travelled in the ring. Its place is inside its region. That others
     /// do not write there meanwhile is only certain when the region is frozen.
     pub fn take_bulk(&mut self) -> Option<Bulk> {
-        self.luggage.bulk.take()
+        self.luggage.as_mut()?.bulk.take()
     }
 
     /// Who sent it.
@@ -95,11 +101,11 @@ impl Incoming<'_> {
 
     /// The attached regions, which are the caller's from now on.
     pub fn take_regions(&mut self) -> Vec<Region> {
-        std::mem::take(&mut self.luggage.regions)
+        self.luggage.as_mut().map(|luggage| std::mem::take(&mut luggage.regions)).unwrap_or_default()
     }
 
     /// The attached objects, which are the caller's from now on.
     pub fn take_descriptors(&mut self) -> Vec<Fd> {
-        std::mem::take(&mut self.luggage.objects)
+        self.luggage.as_mut().map(|luggage| std::mem::take(&mut luggage.objects)).unwrap_or_default()
     }
 }

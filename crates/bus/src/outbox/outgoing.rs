@@ -103,7 +103,8 @@ pub struct Outgoing<'a> {
     pub(crate) bulk: Option<Bulk>,
     pub(crate) extension: Extension,
     encoded_extension: Vec<u8>,
-    pub(crate) attachments: Attachments,
+    /// `None` for most.
+    pub(crate) attachments: Option<Box<Attachments>>,
     /// Endpoints that have it.
     pub(crate) reached: usize,
     /// Those of a multicast that do not have it yet.
@@ -120,15 +121,12 @@ impl<'a> Outgoing<'a> {
     /// A message to those a route leads to.
     ///
     /// # Errors
-    /// When there are more regions or objects than [`limits::REGIONS_PER_MESSAGE`] and [`limits::OBJECTS_PER_MESSAGE`], or
-    /// the payload is too long or not where it is said to be.
+    /// When the payload is too long, or not where it is said to be.
     #[inline]
     pub fn new(
         route: RouteId,
         type_id: TypeId,
         payload: Payload<'a>,
-        regions: Vec<Region>,
-        objects: Vec<Fd>,
         overflow: Overflow,
     ) -> Result<Outgoing<'a>, SendError> {
         let mut flags = 0;
@@ -139,20 +137,7 @@ impl<'a> Outgoing<'a> {
                 (head, Some(Bulk { region, offset, len }))
             }
         };
-        let mut extension = Extension::default();
-        let mut encoded_extension = Vec::new();
-        let mut attachments = Attachments::default();
         check_payload(inline, bulk.as_ref())?;
-        if !regions.is_empty() || !objects.is_empty() {
-            check_count("memory_regions", regions.len(), limits::REGIONS_PER_MESSAGE)?;
-            check_count("objects", objects.len(), limits::OBJECTS_PER_MESSAGE)?;
-            if !regions.is_empty() {
-                flags |= EXTENDED;
-                extension.regions = regions.len() as u16;
-                encoded_extension = extension.encode();
-            }
-            attachments = Attachments { regions, objects: objects.into_iter().map(Arc::new).collect() };
-        }
         Ok(Outgoing {
             route,
             overflow,
@@ -160,9 +145,9 @@ impl<'a> Outgoing<'a> {
             flags,
             inline,
             bulk,
-            extension,
-            encoded_extension,
-            attachments,
+            extension: Extension::default(),
+            encoded_extension: Vec::new(),
+            attachments: None,
             reached: 0,
             remaining: None,
             signal: None,
@@ -171,6 +156,23 @@ impl<'a> Outgoing<'a> {
             patient: false,
             tries: 0,
         })
+    }
+
+    /// Lets regions and objects travel with it, once.
+    ///
+    /// # Errors
+    /// When there are more than [`limits::REGIONS_PER_MESSAGE`] and [`limits::OBJECTS_PER_MESSAGE`].
+    pub fn attach(&mut self, regions: Vec<Region>, objects: Vec<Fd>) -> Result<(), SendError> {
+        check_count("memory_regions", regions.len(), limits::REGIONS_PER_MESSAGE)?;
+        check_count("objects", objects.len(), limits::OBJECTS_PER_MESSAGE)?;
+        if !regions.is_empty() {
+            self.flags |= EXTENDED;
+            self.extension.regions = regions.len() as u16;
+            self.encoded_extension = self.extension.encode();
+        }
+        let objects = objects.into_iter().map(Arc::new).collect();
+        self.attachments = Some(Box::new(Attachments { regions, objects }));
+        Ok(())
     }
 
     /// Makes it a request, or the reply to one, under the asker's number.
@@ -199,21 +201,25 @@ impl<'a> Outgoing<'a> {
 
     #[inline]
     pub(crate) fn content(&self) -> Content<'_> {
+        let (regions, objects) = match &self.attachments {
+            None => (&[][..], &[][..]),
+            Some(attachments) => (&attachments.regions[..], &attachments.objects[..]),
+        };
         Content {
             flags: self.flags,
             type_id: self.type_id,
             extension: &self.encoded_extension,
             payload: self.inline,
             bulk: self.bulk.as_ref(),
-            regions: &self.attachments.regions,
-            objects: &self.attachments.objects,
+            regions,
+            objects,
         }
     }
 
     /// How many descriptors travel with it.
     #[inline]
     pub(crate) fn descriptors(&self) -> usize {
-        usize::from(self.bulk.is_some()) + self.attachments.len()
+        usize::from(self.bulk.is_some()) + self.attachments.as_ref().map_or(0, |attachments| attachments.len())
     }
 
     /// Sleeps until there may be room, or `deadline` (monotonic nanoseconds). Call after `try_send` said `Blocked`.

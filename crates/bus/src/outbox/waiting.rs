@@ -64,7 +64,7 @@ impl State {
             extension: out.extension.clone(),
             payload: out.content().payload.to_vec(),
             bulk: out.bulk.clone(),
-            attachments: out.attachments.clone(),
+            attachments: out.attachments.as_deref().cloned().unwrap_or_default(),
         };
         if !self.park_message(&selector, message) {
             return Err(SendError::Full { reason: FullReason::Parking });

@@ -155,7 +155,7 @@ fn one_without_the_token_is_not_listened_to() {
     let mut bench = Bench::new(1, None);
     let (conn, actions) = bench.join_recalling(&How { token: "wrong", last_term: 4, ..how(2) }, Some(seed(&[2, 3])));
     assert_eq!(actions, refused(conn, Refusal::Token));
-    assert_eq!(bench.ids(), []);
+    assert!(bench.ids().is_empty());
 }
 
 #[test]
