@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ipmb_transport::fork;
-use ipmb_transport::region::{Access, Pool, Region};
+use ipmb_transport::region::{Access, Pool, Region, forget_mappings};
 use ipmb_transport::sys;
 
 use crate::reactor::{self, Source};
@@ -30,12 +30,18 @@ static WATCHED: AtomicU64 = AtomicU64::new(0);
 /// [`io::ErrorKind::InvalidInput`] for no bytes, [`io::ErrorKind::OutOfMemory`] for more than there is.
 pub fn alloc(size: usize) -> io::Result<Region> {
     let region = POOL.take(size, "", ())?;
+    keep_house();
+    Ok(region)
+}
+
+/// Has the core thread look after the pool, and after the mappings that a receiver keeps, as long as there are any.
+#[inline]
+pub(crate) fn keep_house() {
     let generation = fork::generation() + 1;
     if WATCHED.load(Ordering::Relaxed) != generation {
         WATCHED.store(generation, Ordering::Relaxed);
         watch(LOOK);
     }
-    Ok(region)
 }
 
 /// The same with these bytes at its beginning.
@@ -63,8 +69,9 @@ impl Source for Keeper {
     fn due(self: Arc<Self>, pause: u64) {
         // Whoever allocates from here on has the core thread look again, or is seen now.
         WATCHED.store(0, Ordering::SeqCst);
-        let usage = POOL.trim(sys::now().saturating_sub(KEPT));
-        let pause = match (usage.free, usage.held) {
+        let idle_since = sys::now().saturating_sub(KEPT);
+        let usage = POOL.trim(idle_since);
+        let pause = match (usage.free + forget_mappings(idle_since), usage.held) {
             (0, 0) => return,
             (0, _) => (pause * 2).min(LAST_LOOK),
             _ => LOOK,

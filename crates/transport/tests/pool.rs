@@ -286,3 +286,67 @@ fn threads_never_share_what_they_took() {
     assert!(pool.usage().free <= 16 * SIZE, "{:?}", pool.usage());
     assert_eq!(made.load(Ordering::Relaxed), 2000);
 }
+
+/// What a receiver keeps mapped is no hold, and shows the right memory when it comes again.
+#[test]
+fn a_kept_mapping_holds_nothing_and_is_used_again() {
+    const LARGE: usize = 1 << 20;
+    let pool: Pool<u32> = Pool::new("test", Access::ReadOnly);
+    let mut addresses = Vec::new();
+    for round in 0..5_u8 {
+        let region = pool.take(LARGE, "", 0).expect("memory");
+        region.map(0, 1).expect("mapped").write(0, &[round]).expect("writable");
+        let received = Region::open(region.share(7).expect("shared"), 7).expect("good");
+        drop(region);
+        let view = received.map(0, LARGE).expect("mapped");
+        // SAFETY: a byte of the view, which nobody writes now.
+        assert_eq!(unsafe { view.as_ptr().read_volatile() }, round);
+        assert!(!view.is_writable());
+        addresses.push(view.as_ptr().addr());
+        drop(received);
+        assert_eq!((pool.usage().free, pool.collect().len()), (0, 0), "the view holds it");
+        drop(view);
+        assert_eq!(pool.collect().len(), 1, "and nothing else does");
+    }
+    assert!(addresses.iter().all(|address| *address == addresses[0]), "{addresses:?}");
+}
+
+#[test]
+fn a_kept_mapping_holds_its_region_in_a_forked_child() {
+    in_own_process("a_kept_mapping_holds_its_region_in_a_forked_child", || {
+        const LARGE: usize = 1 << 20;
+        let pool: Pool<u32> = Pool::new("test", Access::ReadOnly);
+        let region = pool.take(LARGE, "", 1).expect("memory");
+        let received = Region::open(region.share(7).expect("shared"), 7).expect("good");
+        drop(region);
+        let view = received.map(0, LARGE).expect("mapped");
+        let (go, stay) = rustix::pipe::pipe().expect("a pipe");
+        let child = fork(|| {
+            // SAFETY: the parent's end.
+            unsafe { libc::close(std::os::fd::AsRawFd::as_raw_fd(&stay)) };
+            let _ = rustix::io::read(&go, &mut [0_u8; 1]);
+            0
+        });
+        drop((received, view));
+        assert_eq!(pool.collect(), [], "the child looks at it");
+        drop(stay);
+        assert_eq!(wait_for(child), 0);
+        eventually("the child is gone", || pool.collect() == [1]);
+        assert_eq!(ipmb_transport::region::forget_mappings(now() + 1), 0);
+    });
+}
+
+#[test]
+fn a_kept_mapping_of_other_memory_is_never_mistaken_for_it() {
+    const LARGE: usize = 1 << 20;
+    for round in 0..200_u8 {
+        let region = Region::create("test", LARGE).expect("a region");
+        region.map(0, 1).expect("mapped").write(0, &[round]).expect("writable");
+        let view =
+            Region::open(region.share_read_only(7).expect("shared"), 7).expect("good").map(0, 1).expect("mapped");
+        // SAFETY: a byte of the view, which nobody writes now.
+        assert_eq!(unsafe { view.as_ptr().read_volatile() }, round);
+        drop(view);
+        region.freeze().expect("nobody else holds it, and what is kept is read-only");
+    }
+}

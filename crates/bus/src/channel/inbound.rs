@@ -10,6 +10,7 @@ use ipmb_transport::ring::{Consumer, Record};
 use ipmb_transport::sys::{Fd, Received, Socket};
 
 use super::{DESCRIPTORS, DOORBELL, ROOM};
+use crate::bulk;
 use crate::identity::EndpointId;
 use crate::limits;
 use crate::proof::Proof;
@@ -296,7 +297,10 @@ impl Inbound {
         };
         let bulk = match popped.tag.flags & LARGE {
             0 => None,
-            _ => Some(Bulk::at(region()?, &popped.place).ok_or(Lie)?),
+            _ => {
+                bulk::keep_house();
+                Some(Bulk::at(region()?, &popped.place).ok_or(Lie)?)
+            }
         };
         let regions = (0..popped.extension.regions).map(|_| region()).collect::<Result<_, _>>()?;
         Ok(Box::new(Luggage { bulk, regions, objects: descriptors.collect() }))

@@ -6,9 +6,9 @@
 use std::io;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
-use super::{Access, holders, places};
+use super::{Access, holders, kept, places};
 use crate::error::{FreezeError, MemoryError};
 use crate::fork;
 use crate::sys::{self, Fd, Inherit, Mapping};
@@ -30,6 +30,11 @@ pub(super) struct Mapped {
 }
 
 impl Mapped {
+    /// A mapping through which the region itself is seen.
+    pub(super) fn new(mapping: Mapping, writable: bool) -> Arc<Mapped> {
+        Arc::new(Mapped { mapping, writable, shared: true })
+    }
+
     pub(super) fn base(&self) -> NonNull<u8> {
         self.mapping.base()
     }
@@ -60,6 +65,8 @@ pub(super) struct Body {
     /// Under which our own description is locked, where it is.
     byte: i64,
     mapped: Mutex<Option<Arc<Mapped>>>,
+    /// A page of our own description, where the mapping is of another.
+    anchor: OnceLock<Mapping>,
     /// The hold on it, while there is one.
     hold: Mutex<Weak<Hold>>,
     /// A descriptor was sent that shares our description, so the kernel cannot tell whether it is still about.
@@ -91,7 +98,7 @@ impl Body {
         let identity = sys::facts(&fd)?.identity;
         let body = Body::new(fd, size, access, holders::of_this_process(), identity, true);
         if let Some(mapping) = mapping {
-            body.keep(&mut lock(&body.mapped), Mapped { mapping, writable: true, shared: true });
+            body.keep(&mut lock(&body.mapped), Mapped::new(mapping, true));
         }
         Ok(body)
     }
@@ -125,6 +132,7 @@ impl Body {
             made_here,
             byte: holders::byte_of(holder),
             mapped: Mutex::new(None),
+            anchor: OnceLock::new(),
             hold: Mutex::new(Weak::new()),
             lent: AtomicBool::new(false),
             inherited: AtomicBool::new(false),
@@ -169,20 +177,25 @@ impl Body {
         if let Some(mapped) = &*mapped {
             return Ok(mapped.clone());
         }
+        let foreign = self.access == Access::ReadOnly && self.alive();
+        if foreign && let Some((known, anchor)) = kept::mapping(&self.fd, self.identity, self.size) {
+            // Nothing is there yet: it is set here alone, under the lock above.
+            let _ = self.anchor.set(anchor);
+            return Ok(self.keep(&mut mapped, known));
+        }
         let shared = match self.access {
             Access::Shared => Mapping::shared(&self.fd, self.size),
             Access::ReadOnly => Err(io::ErrorKind::PermissionDenied.into()),
         };
         // Frozen, by us or by somebody else.
-        let mapping = match shared {
-            Ok(mapping) => Mapped { mapping, writable: true, shared: true },
+        let new = match shared {
+            Ok(mapping) => Mapped::new(mapping, true),
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                let mapping = Mapping::read_only(&self.fd, self.size, Inherit::Yes)?;
-                Mapped { mapping, writable: false, shared: true }
+                Mapped::new(Mapping::read_only(&self.fd, self.size, Inherit::Yes)?, false)
             }
             Err(error) => return Err(error),
         };
-        Ok(self.keep(&mut mapped, mapping))
+        Ok(self.keep(&mut mapped, new))
     }
 
     /// A mapping of one's own, which shows to nobody else what is written to it.
@@ -191,9 +204,9 @@ impl Body {
         Ok(Arc::new(Mapped { mapping, writable: true, shared: false }))
     }
 
-    fn keep(self: &Arc<Body>, place: &mut Option<Arc<Mapped>>, mapped: Mapped) -> Arc<Mapped> {
+    fn keep(self: &Arc<Body>, place: &mut Option<Arc<Mapped>>, mapped: Arc<Mapped>) -> Arc<Mapped> {
         places::add(mapped.base().addr().get(), self.size, Arc::downgrade(self));
-        place.insert(Arc::new(mapped)).clone()
+        place.insert(mapped).clone()
     }
 
     /// See [`Region::freeze`](super::Region::freeze).

@@ -11,6 +11,7 @@
 
 mod body;
 mod holders;
+mod kept;
 mod places;
 mod pool;
 mod view;
@@ -22,6 +23,7 @@ use self::body::{Body, Hold};
 use crate::error::{FreezeError, MemoryError};
 use crate::sys::{self, Fd};
 
+pub use kept::forget_mappings;
 pub use pool::{Pool, Usage};
 pub use view::View;
 
