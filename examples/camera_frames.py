@@ -36,11 +36,12 @@ def memory_of(array: np.ndarray) -> int:
 
 def view(bus: str, name: str) -> None:
     """A viewer: looks at frames, and tells the camera what it saw and where it lay."""
-    with ipmb.join(bus, ["viewer", name]) as (_, receiver):
+    with ipmb.join(bus, ["viewer", name]) as (sender, receiver):
+        sender.send("camera", f"the {name} viewer is there")
         for message in receiver:
-            if message.payload is None:
-                break
             frame = message.payload
+            if frame is None:
+                break
             assert frame.shape == (HEIGHT, WIDTH, 3)
             assert not frame.flags.writeable
             number = int(frame[0, 0, 0])
@@ -57,15 +58,12 @@ def main() -> int:
     seen: dict[int, list[list[int]]] = {}
 
     with ipmb.join(bus, "camera") as (sender, receiver):
-        processes = [
-            multiprocessing.get_context("spawn").Process(target=view, args=(bus, name))
-            for name in ("left", "right")
-        ]
+        spawning = multiprocessing.get_context("spawn")
+        processes = [spawning.Process(target=view, args=(bus, name)) for name in ("left", "right")]
         for process in processes:
             process.start()
-        for name in ("left", "right"):  # both are there when each has seen a first picture
-            sender.send(name, np.zeros((HEIGHT, WIDTH, 3), np.uint8), ttl=10)
-            receiver.recv(timeout=10)
+        for _ in processes:
+            print(f"camera: {receiver.recv(timeout=20).payload}")
 
         for number in range(FRAMES):
             region = registry.alloc(HEIGHT * WIDTH * 3, tag="frame")

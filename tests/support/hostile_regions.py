@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import tempfile
 from typing import TYPE_CHECKING, Any
 
 import ipmb
 from ipmb import _core
-from tests.support import memory, roles
+from tests.support import memory, roles, runner
 from tests.support.regions import put
 
 if TYPE_CHECKING:
@@ -72,40 +73,35 @@ def _replace(buffer: Any, kind: str) -> None:
     os.close(made)
 
 
-def send_as_region(to: str, kind: str) -> str:
-    """Send it as a region; what that raised, if the own bus has seen through it."""
-    region = ipmb.MemoryRegion(SIZE)
-    put(region, 7)
-    _replace(region, kind)
-    return _send(to, kind, [region])
-
-
-def send_as_payload(to: str, kind: str) -> str:
-    """Send it as the memory in which a large payload lies."""
-    bulk: Any = _core.alloc(SIZE)
-    put(bulk, 7)
-    _replace(bulk, kind)
-    return _send(to, memoryview(bulk), [])
-
-
-def _send(to: str, payload: Any, regions: list[ipmb.MemoryRegion]) -> str:
+def lie(bus: str, to: str, what: str, kind: str) -> None:
+    """Join, send an honest message, a lie and another one, and stay; tells when, and if the own bus saw through it."""
+    end = ipmb.join(bus, "liar", controller_affinity=False, timeout=10.0)
+    assert end.sender.send(to, "ready") == 1
+    kept: Any = ipmb.MemoryRegion(SIZE) if what == "region" else _core.alloc(SIZE)
+    put(kept, 7)
+    payload = "lie" if what == "region" else memoryview(kept)
+    _replace(kept, kind)
+    error = ""
     try:
-        roles.ends[roles.MAIN].sender.send(to, payload, memory_regions=regions, timeout=5.0)
-    except (OSError, ipmb.IpmbError) as error:
-        return f"{type(error).__name__}: {error}"
-    return ""
+        end.sender.send(to, payload, memory_regions=[kept] if what == "region" else [], timeout=5.0)
+    except (OSError, ipmb.IpmbError) as raised:
+        error = f"{type(raised).__name__}: {raised}"
+    end.sender.send(to, "after", timeout=1.0)
+    runner.event("lied", error)
+    signal.pause()
 
 
-def recv_hostile(count: int) -> list[str]:
-    """Receive ``count`` messages, however many errors there are between; what each was, memory looked at to the end."""
+def recv_until(last: str) -> list[str]:
+    """Receive until that payload comes; the others before it, and the errors, all memory looked at to the end."""
     found = []
-    while count:
+    while True:
         try:
             with roles.ends[roles.MAIN].receiver.recv(10.0) as message:
                 payload = roles.plain(message.payload)
                 looked = [bytes(region)[:1] for region in message.memory_regions]
-                found.append(f"{payload!r:.20} {looked}" if looked else f"{payload!r:.20}")
-                count -= 1
         except ipmb.DecodeError as error:
             found.append(f"DecodeError: {error}")
-    return found
+            continue
+        if payload == last:
+            return found
+        found.append(f"{payload!r:.20} {looked}" if looked else f"{payload!r:.20}")

@@ -99,8 +99,11 @@ def test_closing(pipe: tuple[int, int]) -> None:
     assert closed(thing)
     assert "closed" in repr(thing)
     assert objects.count() == before
-    uses: list[Callable[[], object]] = [thing.fileno, thing.detach, thing.open, thing.socket]
-    for use in [*uses, lambda: ipmb.Object(thing)]:
+    uses: list[Callable[[], object]] = [
+        *(thing.fileno, thing.detach, thing.open, thing.socket),
+        lambda: ipmb.Object(thing),
+    ]
+    for use in uses:
         with pytest.raises(ValueError, match="closed"):
             use()
     assert objects.count() == before
