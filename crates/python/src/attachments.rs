@@ -74,7 +74,7 @@ struct Kept {
 impl Held {
     /// What came with a message. Objects that nobody takes are closed with it: nobody else refers to them.
     #[cold]
-    pub(crate) fn received(py: Python<'_>, arrived: Box<Attachments>) -> PyResult<Box<Held>> {
+    pub(crate) fn received(py: Python<'_>, arrived: Attachments) -> PyResult<Box<Held>> {
         let objects: PyResult<Vec<_>> = arrived.objects.into_iter().map(|fd| Py::new(py, Object::new(fd))).collect();
         let regions: PyResult<Vec<_>> =
             arrived.regions.into_iter().map(|region| MemoryRegion::of(py, region)).collect();

@@ -111,7 +111,7 @@ impl Receiver {
             Body::Built(built) => built.value(py, &this.takes)?,
             Body::Large(large) => read_large(py, *large, &this.takes)?,
         };
-        let held = attached.map(|attached| Held::received(py, attached)).transpose()?;
+        let held = attached.map(|attached| Held::received(py, *attached)).transpose()?;
         Py::new(py, Message::received(payload, from.origin(py)?, this.back.clone_ref(py), redelivered, held)).map(Some)
     }
 
