@@ -46,7 +46,8 @@ pub(crate) fn keep_house() {
 
 /// The same with these bytes at its beginning.
 pub(crate) fn copy(bytes: &[u8]) -> io::Result<Region> {
-    let region = alloc(bytes.len())?;
+    // A payload may be nothing, a region may not.
+    let region = alloc(bytes.len().max(1))?;
     region.map(0, bytes.len())?.write(0, bytes)?;
     Ok(region)
 }

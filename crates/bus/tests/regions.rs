@@ -300,16 +300,20 @@ fn what_is_large_and_waits_outlives_its_sender() {
     memory.map(0, 5).unwrap().write(0, b"hello").unwrap();
     let payload = Payload::Large { region: memory, offset: 0, len: 50_000, head: &[4; 300] };
     give(&second, &waiting, payload, Vec::new(), Vec::new()).unwrap();
+    let nothing = Payload::Large { region: bulk::alloc(1).unwrap(), offset: 0, len: 0, head: b"none" };
+    give(&second, &waiting, nothing, Vec::new(), Vec::new()).unwrap();
     // What is attached dies with its sender, and the message with it.
     small(&second, &waiting, vec![region(b"hello")], Vec::new());
     second.close();
-    eventually("the controller has adopted it", || first.stats().unwrap().waiting == 2);
+    eventually("the controller has adopted it", || first.stats().unwrap().waiting == 3);
     let late = endpoint(&bus, "late");
     assert_eq!(recv(&late, LONG).unwrap(), [9; 300_000]);
     let came = take(&late);
     let bulk = came.bulk.unwrap();
     assert_eq!((came.payload, bulk.len, start_of(&bulk.region)), (vec![4; 300], 50_000, *b"hello"));
     assert!(came.regions.is_empty());
+    let came = take(&late);
+    assert_eq!((came.payload, came.bulk.unwrap().len), (b"none".to_vec(), 0));
 }
 
 #[test]
