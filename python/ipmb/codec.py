@@ -67,7 +67,9 @@ def encode(payload: object) -> tuple[bytes, Parts]:
         article = "an" if name[:1].lower() in "aeiou" else "a"
         msg = f"payload is {article} {name}: {missing(type(payload))}"
         raise TypeError(msg)
-    return _buffer(view)
+    # Let go also when it cannot be sent: an error keeps the frames that it came through, and what they look at.
+    with view:
+        return _buffer(view)
 
 
 def _library_value(payload: object) -> tuple[bytes, Parts]:
