@@ -151,7 +151,7 @@ def read_through(found: Any) -> None:
         found.to_pylist()
         for column in found.columns:
             column.validate()
-    except (ValueError, LookupError, OverflowError, decimal.DecimalException):
+    except (ValueError, LookupError, OverflowError, NotImplementedError, decimal.DecimalException):
         return  # one that Python has no value for
 
 
