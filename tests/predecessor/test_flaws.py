@@ -166,12 +166,12 @@ def test_malformed_messages_crash_nobody(spawn: Spawn, bus: str) -> None:
     assert spawn.member(bus, "late").peer_ids() == {controller.id, earth.id}
 
 
-@pytest.mark.parametrize("count", [4, 5, 6, 32])
-def test_more_than_4_descriptors_arrive(spawn: Spawn, bus: str, count: int) -> None:
+def test_more_than_4_descriptors_arrive(spawn: Spawn, bus: str) -> None:
     """Seen: a message with more than 4 descriptors is lost, and the send reports success."""
     earth, moon = spawn.members(bus, "earth", "moon")
-    assert moon.child.call(objects.send_numbered, "earth", count) == 1
-    assert earth.child.call(objects.recv_numbered) == ("numbered", list(range(count)), False)
+    for count in (4, 5, 6, 32):
+        assert moon.child.call(objects.send_numbered, "earth", count) == 1
+        assert earth.child.call(objects.recv_numbered) == ("numbered", list(range(count)), False)
 
 
 def test_a_killed_holder_leaks_no_region(spawn: Spawn, bus: str) -> None:
@@ -210,13 +210,13 @@ def test_a_region_is_not_freed_while_it_is_held(spawn: Spawn, bus: str) -> None:
     until(lambda: 1 in moon.child.call(registries.freed), "free when the last has let go")
 
 
-@pytest.mark.parametrize("size", [1, 12, 13, 100, 1 << 20])
-def test_data_is_aligned(spawn: Spawn, bus: str, size: int) -> None:
+def test_data_is_aligned(spawn: Spawn, bus: str) -> None:
     """Seen: data begins at offset 12 of a region, where a float64 array may not lie."""
     earth, moon = spawn.members(bus, "earth", "moon")
-    assert moon.child.call(regions.send_new, "earth", size, 7) == 1
-    earth.child.call(regions.recv)
-    assert earth.child.call(regions.misaligned) == 0
+    for size in (1, 12, 13, 100, 1 << 20):
+        assert moon.child.call(regions.send_new, "earth", size, 7) == 1
+        earth.child.call(regions.recv)
+        assert earth.child.call(regions.misaligned) == 0
 
 
 # -- others
