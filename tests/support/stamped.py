@@ -22,9 +22,11 @@ if TYPE_CHECKING:
 
 MAIN = roles.MAIN
 
-#: Bytes of a region, and of a payload: both large enough to lie in memory of their own.
+#: Bytes of a region.
 REGION = 1 << 16
-PAYLOAD = 1 << 17
+
+#: Bytes of the payloads, in turn: all lie in memory of their own, and receivers keep the larger ones mapped for a while.
+PAYLOADS = (1 << 17, 1 << 18)
 
 #: Regions that one who fills has out at most.
 OUT = 48
@@ -41,7 +43,9 @@ def _fill(sender: ipmb.Sender, to: str, number: int) -> int:
     where = ipmb.Selector.multicast(ipmb.LabelOp.parse(to))
     with new_stamped(REGION, number) as region:
         try:
-            return sender.send(where, bytearray(stamp(number, PAYLOAD)), memory_regions=[region], timeout=0.5)
+            return sender.send(
+                where, bytearray(stamp(number, PAYLOADS[number % 2])), memory_regions=[region], timeout=0.5
+            )
         except ipmb.SendTimeout:
             return 0
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import os
+import resource
 import signal
 import socket
 import tempfile
@@ -82,6 +83,8 @@ def test_a_message_to_be_sent_holds_what_it_was_given(bus: str) -> None:
 def test_all_arrive_whole_and_in_order(spawn: Spawn, bus: str, payload: bytes) -> None:
     earth, moon = spawn.members(bus, "earth", "moon")
     for count in COUNTS:
+        if count > 253 and not _may_open(4 * count):
+            pytest.skip(f"messages of {count} objects need a higher limit of open files")
         receiving = earth.child.begin(objects.recv_numbered)
         assert moon.child.call(objects.send_numbered, "earth", count, payload, bound=30) == 1
         assert moon.send("earth", b"after") == 1
@@ -89,10 +92,17 @@ def test_all_arrive_whole_and_in_order(spawn: Spawn, bus: str, payload: bytes) -
         assert earth.recv().payload == b"after"
 
 
+def _may_open(count: int) -> bool:
+    """Whether the machine lets one process have that many descriptors."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[1] >= count
+
+
 def test_as_many_as_one_message_can_have(spawn: Spawn, bus: str) -> None:
     earth, moon = spawn.members(bus, "earth", "moon")
     most = bound("OBJECTS_PER_MESSAGE")
     assert most >= 600
+    if not _may_open(4 * most):
+        pytest.skip(f"a message of {most} objects needs a higher limit of open files")
     receiving = earth.child.begin(objects.recv_numbered)
     assert moon.child.call(objects.send_numbered, "earth", most, bound=30) == 1
     assert receiving.result()[1] == list(range(most))
