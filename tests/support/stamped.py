@@ -25,7 +25,7 @@ MAIN = roles.MAIN
 #: Bytes of a region.
 REGION = 1 << 16
 
-#: Bytes of the payloads, in turn: all lie in memory of their own, and receivers keep the larger ones mapped for a while.
+#: Bytes of the payloads, in turn: all lie in memory of their own, and receivers keep the larger mapped for a while.
 PAYLOADS = (1 << 17, 1 << 18)
 
 #: Regions that one who fills has out at most.
