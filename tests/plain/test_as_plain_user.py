@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 
-#: How many are killed in the storm this time: what it is about here are the kernel's limits, not the numbers.
-KILLS = "100"
+#: How many are killed in the storms this time: what it is about here are the kernel's limits, not the numbers.
+FEWER = {"IPMB_KILLS": "100", "IPMB_REGION_ROUNDS": "10", "IPMB_DESCRIPTOR_BOMBS": "20"}
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_as_plain_user(folder: str, own_folder: Path) -> None:
             f"--basetemp={own_folder}/pytest",
         ],
         cwd=ROOT,
-        env={**os.environ, "IPMB_KILLS": KILLS},
+        env={**os.environ, **FEWER},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
