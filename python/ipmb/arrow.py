@@ -8,6 +8,7 @@ values themselves, nearly all of the bytes, are viewed.
 
 from __future__ import annotations
 
+import struct
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -15,6 +16,7 @@ import pyarrow as pa  # type: ignore[import-untyped] # it has no stubs
 from pyarrow import types as kinds
 
 from ipmb.buffers import part
+from ipmb.registrations import a_type
 
 if TYPE_CHECKING:
     from ipmb.buffers import Packer
@@ -74,13 +76,13 @@ def unpack(data: bytes | memoryview, bulk: memoryview | None) -> object:
     head = _DECODE(data)
     try:
         if not isinstance(head.data, int):
-            return _read(pa.BufferReader(_copy(head.data)), head.is_batch, settle=False)
+            return _read_copy(head.data, head.is_batch)
         room = part(bulk, head.data, head.size)
         try:
             return _read(pa.PythonFile(_Parts(room), mode="r"), head.is_batch, settle=True)
         except _UnsettledError:
-            return _read(pa.BufferReader(_copy(room)), head.is_batch, settle=False)
-    except (pa.ArrowException, OSError, LookupError, SystemError) as error:
+            return _read_copy(room, head.is_batch)
+    except (pa.ArrowException, OSError, LookupError, SystemError, struct.error) as error:
         # Arrow's errors are of many kinds, according to what it stumbled over.
         msg = f"{head.size} bytes are no Arrow stream: {error}"
         raise ValueError(msg) from error
@@ -93,9 +95,16 @@ def convert(kind: Any, value: object) -> object:
         TypeError: It is none.
     """
     if not isinstance(value, kind):
-        msg = f"it is a {type(value).__name__}, not a {kind.__name__}"
+        msg = f"it is {a_type(type(value))}, not {a_type(kind)}"
         raise TypeError(msg)
     return value
+
+
+def _read_copy(data: Any, is_batch: bool) -> object:
+    memory = _copy(data)
+    for message in pa.ipc.MessageReader.open_stream(memory):
+        _refuse_compressed(memoryview(message.metadata))
+    return _read(pa.BufferReader(memory), is_batch, settle=False)
 
 
 def _read(stream: Any, is_batch: bool, *, settle: bool) -> object:
@@ -138,7 +147,11 @@ class _Parts:
     def read_buffer(self, size: int) -> Any:
         is_body, self._small = self._small == 0, 0
         taken = self._take(size)
-        return pa.py_buffer(taken) if is_body else _copy(taken)
+        if is_body:
+            return pa.py_buffer(taken)
+        metadata = _copy(taken)
+        _refuse_compressed(memoryview(metadata))
+        return metadata
 
     def tell(self) -> int:
         return self._place
@@ -162,6 +175,51 @@ def _copy(data: Any) -> Any:
     memory = pa.allocate_buffer(source.size)
     memoryview(memory).cast("B")[:] = memoryview(source).cast("B")
     return memory
+
+
+# Types of header in a message, and fields of its tables: format/Message.fbs of Apache Arrow, columnar format 1.5.
+_DICTIONARY: Final = 2
+_RECORD_BATCH: Final = 3
+_HEADER_TYPE, _HEADER = 1, 2
+_BATCH_OF_DICTIONARY: Final = 1
+_COMPRESSION: Final = 3
+
+
+def _refuse_compressed(metadata: memoryview) -> None:
+    """Raises ValueError when a message says that its body is compressed: a few bytes could become any number of them.
+
+    Nobody here sends it so. The metadata is a FlatBuffer, of which this reads three offsets; Arrow checks it all.
+    """
+    data = metadata.cast("B")
+    message = _follow(data, 0)
+    kind_at, header = _field(data, message, _HEADER_TYPE), _field(data, message, _HEADER)
+    if kind_at is None or header is None:
+        return
+    kind, batch = data[kind_at], _follow(data, header)
+    if kind == _DICTIONARY:
+        inner = _field(data, batch, _BATCH_OF_DICTIONARY)
+        if inner is None:
+            return
+        batch = _follow(data, inner)
+    elif kind != _RECORD_BATCH:
+        return
+    if _field(data, batch, _COMPRESSION) is not None:
+        msg = "an Arrow stream is compressed: its sender has to write it without"
+        raise ValueError(msg)
+
+
+def _follow(data: memoryview, place: int) -> int:
+    offset: int = struct.unpack_from("<I", data, place)[0]
+    return place + offset
+
+
+def _field(data: memoryview, table: int, number: int) -> int | None:
+    """Where the field of a FlatBuffer's table is, if it is there."""
+    offsets: int = table - struct.unpack_from("<i", data, table)[0]
+    if offsets < 0 or struct.unpack_from("<H", data, offsets)[0] <= 4 + 2 * number:
+        return None
+    offset: int = struct.unpack_from("<H", data, offsets + 4 + 2 * number)[0]
+    return table + offset if offset else None
 
 
 class _UnsettledError(Exception):

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.support import proc, roles, scarce
+from tests.support import attacks, proc, roles, scarce
 from tests.support.wait import until
 
 if TYPE_CHECKING:
@@ -52,6 +52,21 @@ def test_sending_to_more_than_fit(spawn: Spawn, bus: str) -> None:
         host.call(roles.leave, str(number))
     got, _ = child.call(scarce.recv_despite_errors, 1.0, bound=30)
     assert got == [b"back"], "it waited until there was room"
+
+
+def test_a_multicast_without_descriptors_reaches_nobody(spawn: Spawn, bus: str) -> None:
+    """Seen: the first receivers had a message whose `send` said that nothing was sent."""
+    receivers = spawn.members(bus, "all", "all", "all", "all")
+    child = spawn.limited_child(LIMIT)
+    child.call(roles.join, bus, ("limited",), affinity=False)
+    # Each round gets further, with the channels that the one before could open.
+    for free in (1, 2, 3):
+        child.call(attacks.take_all_but, free)
+        child.post(roles.send, "all", free, mode="multicast").fails("OSError")
+        child.call(attacks.give_back)
+    assert child.call(roles.send, "all", b"again", mode="multicast") == len(receivers)
+    for receiver in receivers:
+        assert receiver.recv().payload == b"again"
 
 
 def test_receiving_from_more_than_fit(spawn: Spawn, bus: str) -> None:

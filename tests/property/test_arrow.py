@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ipmb import _core, buffers
+from ipmb import _core, arrow, buffers
 from tests.property import absent, mirror
 from tests.support import memory, roles
 
@@ -183,3 +183,18 @@ def test_a_stream_may_change_while_it_is_read(hall: Hall, tmp_path: Path, name: 
     scribbling = scribbler.begin(mirror.scribble, str(path), 0.7)
     assert reader.call(mirror.read_often, str(path), 0.7) > 0
     scribbling.result()
+
+
+@pytest.mark.parametrize("codec", ["zstd", "lz4"])
+@pytest.mark.parametrize("beside", [False, True])
+def test_a_compressed_stream_is_refused(codec: str, beside: bool) -> None:
+    """Nobody here compresses; a few bytes of a peer must not become a gigabyte."""
+    table = pa.table({"zeros": pa.array([0.0] * 100_000)})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression=codec)) as writer:
+        writer.write(table)
+    stream = sink.getvalue().to_pybytes()
+    assert len(stream) * 100 < table.nbytes
+    head = msgspec.msgpack.encode([False, len(stream), 0 if beside else stream])
+    with pytest.raises(ValueError, match="compressed"):
+        arrow.unpack(head, memoryview(stream) if beside else None)

@@ -69,14 +69,21 @@ impl State {
         if first && let Err(reason) = self.reserve(out, &remaining)? {
             return Err(SendError::Full { reason });
         }
+        if first {
+            // What opening channels lacks shows before anybody has the message.
+            for &id in &remaining {
+                let _ = self.link_to(id)?;
+            }
+        }
         let mut full = Vec::new();
         self.prepaid = first && out.overflow == Overflow::Error;
         for id in remaining {
-            let offer = self.offer_to(out.route, id, &out.content());
-            if offer.is_err() {
-                self.prepaid = false;
-            }
-            match offer? {
+            let offer = match self.offer_to(out.route, id, &out.content()) {
+                // Some have it already: what this process lacks now is waited for like room, or the others go without.
+                Err(SendError::Io(_)) if out.reached > 0 => Offer::Full(FullReason::Descriptors),
+                offer => offer.inspect_err(|_| self.prepaid = false)?,
+            };
+            match offer {
                 Offer::Sent => {
                     out.reached += 1;
                     self.count_sent(1, out.content().payload_len());

@@ -13,8 +13,8 @@ use std::sync::{Mutex, PoisonError};
 use crate::fork;
 use crate::sys::{self, Fd};
 
-/// Where counting stops: somebody plays with locks, as a region has no more holders than a bus has members.
-const MOST: usize = 1 << 16;
+/// Where counting stops: somebody plays with locks, each of which makes finding the next one slower.
+const MOST: usize = 1 << 12;
 
 /// The byte that stands for a holder.
 pub(super) fn byte_of(holder: u64) -> i64 {

@@ -56,7 +56,8 @@ pub(super) fn mapping(fd: &Fd, identity: (u64, u64), size: usize) -> Option<(Arc
     let hold = Mapping::read_only(fd, sys::page_size(), Inherit::Yes).ok()?;
     let now = sys::now();
     let known = with(|kept, _| {
-        let place = kept.iter().position(|known| known.identity == identity)?;
+        // A number of a file can come again when it wraps around; one of another size would be read beyond its end.
+        let place = kept.iter().position(|known| known.identity == identity && known.size == size)?;
         let mut known = kept.remove(place);
         known.used = now;
         let mapped = known.mapped.clone();

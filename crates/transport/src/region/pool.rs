@@ -22,9 +22,9 @@ const LAST_USED: usize = 2;
 const FIRST_USED: usize = 64;
 const ASKED: usize = 16;
 
-/// How large a region may be that is handed out for `size` bytes.
-const fn largest_for(size: usize) -> usize {
-    size.saturating_mul(2)
+/// How large a region may be that is handed out for `size` bytes: for a few bytes as large as it is made for them.
+fn largest_for(size: usize) -> usize {
+    size.saturating_mul(2).max(rounded(size))
 }
 
 /// Bytes in a pool's regions.
@@ -201,7 +201,7 @@ impl<T> Pool<T> {
     }
 
     /// A region of at least `min_size` bytes for this process to hold: one of the same tag that is free, the smallest
-    /// that fits and no more than twice as large, or a new one. What is in it is left of its last use.
+    /// that fits and no more than twice as large (or a page), or a new one. What is in it is left of its last use.
     ///
     /// # Errors
     /// [`io::ErrorKind::InvalidInput`] for no bytes, [`io::ErrorKind::OutOfMemory`] for more than there is, when all
@@ -213,7 +213,8 @@ impl<T> Pool<T> {
         }
         let size = rounded(min_size);
         let body = match Body::create(self.name, size, self.access) {
-            Err(error) if error.kind() == io::ErrorKind::OutOfMemory => {
+            // What is kept for later costs memory and a descriptor each.
+            Err(error) if is_used_up(&error) => {
                 self.trim(u64::MAX);
                 Body::create(self.name, size, self.access)?
             }
@@ -246,6 +247,10 @@ impl<T> Pool<T> {
     pub fn usage(&self) -> Usage {
         self.trim(0)
     }
+}
+
+fn is_used_up(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::OutOfMemory || error.raw_os_error().is_some_and(sys::is_descriptor_limit)
 }
 
 /// A size that more requests than one can share: a whole number of pages, and an eighth above a power of two or more.

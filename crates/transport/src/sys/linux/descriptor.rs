@@ -7,6 +7,7 @@ use std::io;
 use std::mem;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
+use super::lingering;
 use crate::fork;
 
 /// The number a dead handle shows. No descriptor ever has it (the kernel's own ceiling is lower), so every
@@ -95,13 +96,15 @@ impl Drop for Fd {
     fn drop(&mut self) {
         let Some(fd) = self.inner.take() else { return };
         let _guard = fork::guard();
-        if self.is_alive() {
-            fork::unregister(fd.as_raw_fd());
-            drop(fd);
-        } else {
+        if !self.is_alive() {
             // The child's handler has closed it; the number may be somebody else's by now.
-            mem::forget(fd);
+            return mem::forget(fd);
         }
+        fork::unregister(fd.as_raw_fd());
+        if lingering::may_wait(&fd) {
+            return lingering::close(fd);
+        }
+        drop(fd);
     }
 }
 

@@ -3,6 +3,7 @@
 mod byte_lock;
 mod clock;
 mod descriptor;
+mod lingering;
 mod lock;
 mod machine;
 mod mapping;
