@@ -10,10 +10,15 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 import ipmb
-from tests.support import memory, roles
+from ipmb import _core
+from tests.support import forking, memory, roles
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from typing_extensions import Buffer
 
 MAIN = roles.MAIN
@@ -184,3 +189,43 @@ def read_after_fork(*, name: str = MAIN) -> tuple[int, int]:
     for end in (read_end, write_end, told, tell):
         os.close(end)
     return first, second
+
+
+#: What would give a child a new way to the memory of a region.
+USES: dict[str, Callable[[ipmb.MemoryRegion], object]] = {
+    "map": lambda region: region.map(),
+    "map a part": lambda region: region.map(8, 8),
+    "map a clone": lambda region: region.clone().map(),
+    "memoryview": memoryview,
+    "numpy": lambda region: np.frombuffer(memoryview(region), np.uint8),
+    "private": lambda region: region.private(),
+    "freeze": lambda region: region.freeze(),
+}
+
+
+def uses_after_fork(*, name: str = MAIN) -> Any:
+    """What each use of a region comes to in a forked child."""
+
+    def outcome(use: Callable[[ipmb.MemoryRegion], object]) -> str:
+        try:
+            use(held[name])
+        except Exception as error:  # noqa: BLE001 - which one it is, is the question
+            return type(error).__name__
+        return "nothing"
+
+    return forking.in_child(os.fork, lambda: {use: outcome(call) for use, call in USES.items()})
+
+
+def look_after_fork(*, name: str = MAIN) -> Any:
+    """The numbers that a child reads in a view, a part and an array of it; and where the view lies, to send it."""
+
+    def look() -> tuple[int, int, int, object]:
+        view = views[name]
+        return (
+            number_in(view),
+            number_in(view[64:128]),
+            number_in(np.frombuffer(view, np.uint8).data),
+            _core.find(view),
+        )
+
+    return forking.in_child(os.fork, look)

@@ -216,10 +216,11 @@ fn a_forked_child_keeps_a_view_and_so_the_right_to_write() {
             unsafe { libc::close(go.as_raw_fd()) };
             // SAFETY: five bytes are mapped, in the child too.
             let first = unsafe { view.as_ptr().read_volatile() };
-            let dead = region.ref_count().is_err() && region.share(1).is_err() && region.map_private(0, 5).is_err();
+            let dead = region.ref_count().is_err() && region.share(1).is_err();
+            let unmapped = region.clone().map(0, 5).is_err() && region.map_private(0, 5).is_err();
             let lost = containing(view.as_ptr().addr(), 5).is_none();
             let _ = wait.read(&mut [0]);
-            i32::from(!(first == b'h' && dead && lost))
+            i32::from(!(first == b'h' && dead && unmapped && lost))
         });
         drop(view);
         assert!(matches!(region.freeze(), Err(FreezeError::Busy)), "the child could write");

@@ -164,6 +164,13 @@ impl Body {
         self.born == fork::generation()
     }
 
+    fn check_alive(&self) -> io::Result<()> {
+        if self.alive() {
+            return Ok(());
+        }
+        Err(io::Error::new(io::ErrorKind::InvalidInput, "the region belongs to the parent process"))
+    }
+
     /// The hold on it, if there is one.
     pub(super) fn current(&self) -> Option<Arc<Hold>> {
         let _guard = fork::guard();
@@ -171,14 +178,19 @@ impl Body {
     }
 
     /// The mapping, made at the first call.
+    ///
+    /// A child inherits mappings that views of its parent keep: those views go on, but new ones would let it write to
+    /// memory that it does not hold, and that may be somebody else's by then.
     pub(super) fn mapped(self: &Arc<Body>) -> io::Result<Arc<Mapped>> {
         let _guard = fork::guard();
+        self.check_alive()?;
         let mut mapped = lock(&self.mapped);
         if let Some(mapped) = &*mapped {
             return Ok(mapped.clone());
         }
-        let foreign = self.access == Access::ReadOnly && self.alive();
-        if foreign && let Some((known, anchor)) = kept::mapping(&self.fd, self.identity, self.size) {
+        if self.access == Access::ReadOnly
+            && let Some((known, anchor)) = kept::mapping(&self.fd, self.identity, self.size)
+        {
             // Nothing is there yet: it is set here alone, under the lock above.
             let _ = self.anchor.set(anchor);
             return Ok(self.keep(&mut mapped, known));
@@ -200,6 +212,7 @@ impl Body {
 
     /// A mapping of one's own, which shows to nobody else what is written to it.
     pub(super) fn mapped_privately(&self) -> io::Result<Arc<Mapped>> {
+        self.check_alive()?;
         let mapping = Mapping::private(&self.fd, self.size)?;
         Ok(Arc::new(Mapped { mapping, writable: true, shared: false }))
     }

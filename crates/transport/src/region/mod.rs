@@ -81,7 +81,8 @@ impl Region {
     /// A view of a part of it, mapped at the first call and then kept mapped. It is writable while the region is.
     ///
     /// # Errors
-    /// [`io::ErrorKind::InvalidInput`] beyond the end; what the kernel says when there is no room for the mapping.
+    /// [`io::ErrorKind::InvalidInput`] beyond the end, and in a forked child, where only views made before work; what the
+    /// kernel says when there is no room for the mapping.
     pub fn map(&self, offset: usize, len: usize) -> io::Result<View> {
         self.check_range(offset, len)?;
         Ok(View::new(self.body().mapped()?, self.clone(), offset, len))
