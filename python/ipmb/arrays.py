@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 
 from ipmb.buffers import aligned, part
+from ipmb.registrations import a_type
 
 if TYPE_CHECKING:
     from ipmb.buffers import Packer
@@ -103,16 +104,9 @@ def _raw(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 
 def _pack_scalar(value: np.generic) -> bytes:
-    description: str | list[Any]
-    # These two end in zeros that an array would drop.
-    if isinstance(value, np.str_):
-        description, data = f"<U{len(value)}", value.encode("utf-32-le", "surrogatepass")
-    elif isinstance(value, np.bytes_):
-        data = bytes(value)
-        description = f"|S{len(data)}"
-    else:
-        array = np.asarray(value)
-        description, data = _describe(array.dtype), array.tobytes()
+    # numpy's text and bytes do not come here: they travel as Python's.
+    array = np.asarray(value)
+    description, data = _describe(array.dtype), array.tobytes()
     return _ENCODE(_Array(description, (), _SCALAR, memoryview(data)))
 
 
@@ -133,6 +127,9 @@ def unpack(data: bytes | memoryview, bulk: memoryview | None) -> object:
             msg = f"an array has the shape {head.shape}"
             raise ValueError(msg)
         size *= length
+    if head.flags & _SCALAR and dtype.char in "US":
+        msg = "it holds a scalar of text or bytes, which travel as Python's"
+        raise ValueError(msg)
     start = 0
     if isinstance(head.data, int):
         room = part(bulk, head.data, size)
@@ -140,19 +137,11 @@ def unpack(data: bytes | memoryview, bulk: memoryview | None) -> object:
         if head.data.nbytes != size:
             msg = f"an array of dtype {dtype} and shape {head.shape} has {head.data.nbytes} bytes instead of {size}"
             raise ValueError(msg)
-        if head.flags & _SCALAR and dtype.char in "US":
-            return _text(dtype, head.data)
         memory, start = aligned(head.data)
         room = memoryview(memory).toreadonly()
     array: np.ndarray[Any, Any]
     array = np.ndarray(head.shape, dtype, room, start, None, "F" if head.flags & _FORTRAN else "C")
     return array[()] if head.flags & _SCALAR and not head.shape else array
-
-
-def _text(dtype: np.dtype[Any], data: memoryview) -> np.generic:
-    if dtype.char == "S":
-        return np.bytes_(bytes(data))
-    return np.str_(bytes(data).decode("utf-32-be" if dtype.str[0] == ">" else "utf-32-le", "surrogatepass"))
 
 
 def convert(kind: Any, value: object) -> object:
@@ -167,7 +156,7 @@ def convert(kind: Any, value: object) -> object:
     if issubclass(wanted, np.ndarray):
         wanted = np.ndarray  # subclasses arrive as plain arrays
     if not isinstance(value, wanted):
-        msg = f"it is a {type(value).__name__}, not a {wanted.__name__}"
+        msg = f"it is {a_type(type(value))}, not {a_type(wanted)}"
         raise TypeError(msg)
     if isinstance(value, np.ndarray):
         # Of NDArray[numpy.float32], which is ndarray[shape, dtype[float32]]; there may be a variable or Any instead.

@@ -273,11 +273,35 @@ def unpack(code: int, data: bytes | memoryview, bulk: memoryview | None) -> obje
         raise ValueError(msg) from error
 
 
+def builtin(kind: object) -> str | None:
+    """The name of the built-in type as which values of a library's class travel; None for other classes."""
+    number = _library_of(kind) if isinstance(kind, type) else None
+    if number is None:
+        return None
+    name, classes, _ = _LIBRARIES[number]
+    return next(one for one in classes if issubclass(cast("type", kind), getattr(sys.modules[name], one, ())))
+
+
 def handles(kind: object) -> bool:
     """Whether a field of this type can hold an array, table or tensor: the class itself or one with parameters."""
     if not isinstance(kind, type):
         kind = get_origin(kind)
     return isinstance(kind, type) and _library_of(kind) is not None
+
+
+#: Classes of numpy that only group others. A number in a field travels as Python's, so which one it was is not known.
+_ABSTRACT: Final = frozenset(
+    (
+        *("generic", "number", "integer", "signedinteger", "unsignedinteger", "inexact", "floating"),
+        *("complexfloating", "flexible", "character"),
+    )
+)
+
+
+def is_abstract(kind: Any) -> bool:
+    """Whether no value of such a field could ever be received."""
+    wanted = get_origin(kind) or kind
+    return getattr(wanted, "__module__", "") == "numpy" and getattr(wanted, "__name__", "") in _ABSTRACT
 
 
 def convert(kind: Any, value: object) -> object:

@@ -21,10 +21,10 @@ from ipmb.extensions import (
     decoder,
     pack_bytes_message,
     pack_datetime,
-    refused,
     unpack_bytes_message,
 )
-from ipmb.registrations import BY_UUID, Registration, missing
+from ipmb.places import refused
+from ipmb.registrations import BY_CLASS, BY_UUID, Registration, a_type, missing
 from ipmb.values import BytesMessage
 
 if TYPE_CHECKING:
@@ -37,10 +37,6 @@ BUILTINS: Final[Mapping[str, UUID]] = {name: UUID(bytes=raw) for name, raw in _c
 """The UUID under which each built-in type travels, by the type's name."""
 
 _NAMES: Final[Mapping[bytes, str]] = {raw: name for name, raw in _core.BUILTIN_TYPES.items()}
-
-#: The extension codes of what travels under its own UUID when it is all of the payload.
-_EXTENSIONS: Final = {"ndarray": (4, 5), "Table": (6, 7), "Tensor": (8, 9)}
-_UUIDS: Final = {code: _core.BUILTIN_TYPES[name] for name, codes in _EXTENSIONS.items() for code in codes}
 
 _LIST: Final = decoder(list)
 _DICT: Final = decoder(dict)
@@ -63,9 +59,7 @@ def encode(payload: object) -> tuple[bytes, Parts]:
         return _library_value(payload)
     view = buffer(payload)
     if view is None:
-        name = type(payload).__name__
-        article = "an" if name[:1].lower() in "aeiou" else "a"
-        msg = f"payload is {article} {name}: {missing(type(payload))}"
+        msg = f"payload is {a_type(type(payload))}: {missing(type(payload))}"
         raise TypeError(msg)
     # Let go also when it cannot be sent: an error keeps the frames that it came through, and what they look at.
     with view:
@@ -77,7 +71,9 @@ def _library_value(payload: object) -> tuple[bytes, Parts]:
     packed = packer.pack(payload)
     assert packed is not None
     head = msgspec.msgpack.encode(msgspec.msgpack.Ext(*packed))
-    return _UUIDS[packed[0]], packer.finish(head)
+    name = buffers.builtin(type(payload))
+    assert name is not None
+    return _core.BUILTIN_TYPES[name], packer.finish(head)
 
 
 def _buffer(view: memoryview) -> tuple[bytes, Parts]:
@@ -102,9 +98,14 @@ def encode_again(payload: object, error: BaseException) -> Parts:
     if isinstance(error, NeedsPacking):
         packing = Packing()
         return packing.finish(packing.encode(payload))
-    if isinstance(error, Exception):
-        raise refused(payload, error) from error
-    raise error
+    if not isinstance(error, Exception):
+        raise error
+    if BY_CLASS[type(payload)].codec == "pickle":
+        # pickle has several errors for what it cannot do.
+        unfit = ValueError if isinstance(error, (ValueError, RecursionError)) else TypeError
+        msg = f"payload is {a_type(type(payload))} that cannot be sent: {error}"
+        raise unfit(msg) from error
+    raise refused(payload, error, Packing().encode_part) from error
 
 
 def decode(kind: bytes, head: bytes, bulk: memoryview | None) -> Any:
@@ -139,10 +140,10 @@ def decode(kind: bytes, head: bytes, bulk: memoryview | None) -> Any:
             value = _registered(BY_UUID[kind], head, bulk)
         case _:
             extension = _EXTENSION.decode(head)
-            if extension.code not in _EXTENSIONS[name]:
-                msg = f"extension {extension.code} is no {name}"
-                raise ValueError(msg)
             value = buffers.unpack(extension.code, memoryview(extension.data), bulk)
+            if buffers.builtin(type(value)) != name:
+                msg = f"it is {a_type(type(value))}"
+                raise ValueError(msg)
     return value
 
 

@@ -20,7 +20,8 @@ from uuid import UUID
 import msgspec
 
 from ipmb import _core, buffers
-from ipmb.registrations import BY_CLASS, BY_UUID, Registration, missing
+from ipmb.places import refused
+from ipmb.registrations import BY_CLASS, BY_UUID, Registration, a_type, missing
 from ipmb.values import BytesMessage
 
 _UUID: Final = 1
@@ -46,11 +47,11 @@ def needs_packing(value: object) -> Any:  # noqa: ARG001 # what msgspec calls
 class Packing:
     """Encodes what MessagePack has no type for; one for each payload, since it collects the large buffers in it."""
 
-    __slots__ = ("_encode", "_packer")
+    __slots__ = ("_packer", "encode_part")
 
     def __init__(self) -> None:
         self._packer = buffers.Packer()
-        self._encode = msgspec.msgpack.Encoder(enc_hook=self.field).encode
+        self.encode_part = msgspec.msgpack.Encoder(enc_hook=self.field).encode
 
     def pack(self, value: object) -> tuple[int, bytes] | bytes | str:
         """Encodes a value inside a list or dict.
@@ -90,18 +91,19 @@ class Packing:
             TypeError, ValueError: A field has something in it that cannot be sent.
         """
         try:
-            return self._encode(value)
+            return self.encode_part(value)
         except Exception as error:
-            raise refused(value, error) from error
+            raise refused(value, error, self.encode_part) from error
 
     def field(self, value: object) -> object:
         """Encodes a value in a field: what msgspec calls for what it does not know."""
-        number = _plain_number(value)
-        if number is not None:
-            return number
+        if type(value) not in BY_CLASS:
+            plain = _plain(value)
+            if plain is not None:
+                return plain
         packed = self.pack(value)
         if isinstance(packed, str):
-            msg = f"a field holds a {type(value).__name__}: {packed}"
+            msg = f"payload is {a_type(type(value))}: {packed}"
             raise TypeError(msg)
         return packed if isinstance(packed, bytes) else msgspec.msgpack.Ext(*packed)
 
@@ -110,28 +112,26 @@ class Packing:
         return self._packer.finish(head)
 
 
-def _plain_number(value: object) -> object:
-    """A number of numpy as Python's, so that it fits a field declared `int` or `float`; None for everything else.
+def _plain(value: object) -> object:
+    """A value of a subclass as the plain type, and a number of numpy as Python's; None for everything else.
 
-    A field that is declared a class of numpy makes one of it again, exactly: Python's numbers are at least as wide.
+    So it fits a field declared `int`, `float`, `str` or `bytes`. A field that is declared a class of numpy makes one of
+    it again, exactly: Python's numbers are at least as wide.
     """
+    # By the plain types' own methods: a subclass may have others.
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, bytes):
+        return bytes.__getitem__(value, slice(None))
+    if isinstance(value, float):
+        return float.__float__(value)
+    if isinstance(value, int):
+        return int.__int__(value)
     numpy = sys.modules.get("numpy")
     if numpy is None or not isinstance(value, numpy.generic):
         return None
     dtype = value.dtype
     return value.item() if dtype.kind in "biuf" and dtype.itemsize <= _DOUBLE else None
-
-
-def refused(value: object, error: Exception) -> Exception:
-    """What to raise when an object of a registered class could not be encoded."""
-    text = f"payload holds a {type(value).__qualname__} that cannot be sent: {error}"
-    # Integers that are too large, text that is no Unicode, a list that holds itself.
-    if isinstance(error, (ValueError, OverflowError, RecursionError)):
-        return ValueError(text)
-    # pickle has several errors for what it cannot do.
-    if isinstance(error, TypeError) or BY_CLASS[type(value)].codec == "pickle":
-        return TypeError(text)
-    return error
 
 
 def unpack(code: int, data: memoryview, bulk: memoryview | None = None) -> Any:
@@ -188,7 +188,7 @@ def pack_datetime(value: datetime) -> bytes:
     """
     text = datetime.isoformat(value)
     if type(value) is not datetime and datetime.fromisoformat(text) != value:
-        msg = f"payload is a {type(value).__name__} that no datetime equals: give a datetime"
+        msg = f"payload is {a_type(type(value))} that no datetime equals: give a datetime"
         raise TypeError(msg)
     return text.encode()
 
@@ -211,12 +211,16 @@ def buffer(value: object) -> memoryview | None:
 
     Raises:
         TypeError: Its buffer is not contiguous: which bytes are meant is for the caller to say.
+        ValueError: It is closed.
     """
     try:
         view = memoryview(value)  # type: ignore[arg-type] # asking is the way to find out
     except TypeError:
         return None
+    except ValueError as error:
+        msg = f"payload is {a_type(type(value))} that cannot be read: {error}"
+        raise ValueError(msg) from error
     if not view.contiguous:
-        msg = f"payload is a {type(value).__name__} that is not contiguous: give a contiguous copy"
+        msg = f"payload is {a_type(type(value))} that is not contiguous: give a contiguous copy"
         raise TypeError(msg)
     return view

@@ -7,7 +7,7 @@ from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, Union, get_args, get_origin, overload
 
 from ipmb import _core
-from ipmb.registrations import BY_CLASS, HINT, is_pythons_own
+from ipmb.registrations import BY_CLASS, HINT, is_of_others, is_pythons_own
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +31,8 @@ else:
 class MessageBox(Generic[_T_co]):
     """The payload types that a receiver takes; for `join(..., payloads=...)`.
 
-    The same as a union, for those who keep types in a list. Type checkers know the payload type of up to eight.
+    The same as a union, for those who keep types in a list: `MessageBox(*types)`. Boxes of the same types are equal.
+    Type checkers know the payload type of up to eight.
 
     Args:
         *types: Built-in payload types, classes registered with `message_type`, `None`, or unions of these; one or more.
@@ -116,10 +117,18 @@ class MessageBox(Generic[_T_co]):
             msg = "MessageBox is empty: give one type or more"
             raise TypeError(msg)
         self = super().__new__(cls)
-        self.types = tuple(dict.fromkeys(member for one in types for member in _members(one)))
-        for member in self.types:
-            _number(member)
+        members = [member for one in types for member in _members(one)]
+        for member in members:
+            _number(member)  # before they are compared: what is no type may have no hash
+        self.types = tuple(dict.fromkeys(members))
         return self
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the other takes the same types."""
+        return set(self.types) == set(other.types) if isinstance(other, MessageBox) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self.types))
 
     def __contains__(self, member: object) -> bool:
         return member in self.types
@@ -165,41 +174,69 @@ _BUILTINS: Final = {
     ("builtins", "memoryview"): "memoryview",
 }
 
-#: The library, its class, and the name of the built-in type.
+#: Classes of libraries that are payload types.
 _LIBRARIES: Final = (
-    ("numpy", "ndarray", "ndarray"),
-    ("numpy", "generic", "ndarray"),
-    ("pyarrow", "Table", "Table"),
-    ("pyarrow", "RecordBatch", "Table"),
-    ("torch", "Tensor", "Tensor"),
+    ("numpy", "ndarray"),
+    ("numpy", "generic"),
+    ("pyarrow", "Table"),
+    ("pyarrow", "RecordBatch"),
+    ("torch", "Tensor"),
 )
 
 
 def _number(member: Any) -> bytes:
     """The UUID under which payloads of this type travel."""
-    name = _BUILTINS.get((member.__module__, member.__qualname__)) if isinstance(member, type) else None
-    # Parameters of array classes are for type checkers: numpy.ndarray[Any, ...].
-    plain = get_origin(member) or member
-    if name is None and isinstance(plain, type):
-        registration = BY_CLASS.get(plain)
+    if isinstance(member, type) and get_origin(member) is None:
+        registration = BY_CLASS.get(member)
         if registration is not None:
             registration.check()
             return registration.uuid.bytes
-        for library, cls, one in _LIBRARIES:
-            if library in sys.modules and issubclass(plain, getattr(sys.modules[library], cls, ())):
-                name = one
-    if name is None:
-        raise TypeError(_wrong(member))
-    return _core.BUILTIN_TYPES[name]
+        name = _BUILTINS.get((member.__module__, member.__qualname__))
+        if name is not None:
+            return _core.BUILTIN_TYPES[name]
+    # Parameters of array classes are for type checkers: numpy.ndarray[Any, ...].
+    plain = get_origin(member) or member
+    for library, one in _LIBRARIES:
+        if library in sys.modules and plain is getattr(sys.modules[library], one, None):
+            return _core.BUILTIN_TYPES[one]
+    raise TypeError(_wrong(member))
 
 
 def _wrong(member: Any) -> str:
-    shown = member.__qualname__ if isinstance(member, type) else repr(member)
-    if get_origin(member) in (list, dict):
-        return f"payloads is or holds {shown}: give {get_origin(member).__name__}, its members may be of any type"
-    if isinstance(member, type) and member is not Any and not is_pythons_own(member):
-        return f"payloads is or holds {shown}, which is not registered: {HINT}"
-    return (
-        f"payloads is or holds {shown}: give one of {', '.join(_BUILTINS.values())}, an array class or a registered "
-        "class, or several joined by |, such as str | int"
-    )
+    shown = member.__qualname__ if isinstance(member, type) and get_origin(member) is None else repr(member)
+    start = f"payloads is or holds {shown}"
+    return f"{start}{_instead(member)}"
+
+
+def _instead(member: Any) -> str:
+    plain = get_origin(member) or member
+    text = f": {_GIVE}"
+    if isinstance(member, (list, tuple, set, frozenset)):
+        text = ": give MessageBox(*types), or types joined by |"
+    elif not isinstance(plain, type) or plain is Any:
+        pass
+    elif plain in (list, dict):
+        text = f": give {plain.__name__}, its members may be of any type"
+    elif plain in BY_CLASS:
+        text = f": give {plain.__qualname__}, its fields may be of any type"
+    elif (parent := _library_class(plain)) is not None:
+        text = f", which is no type of a payload by itself: give {parent}"
+    elif not is_pythons_own(plain) and not is_of_others(plain):
+        text = f", which is not registered: {HINT}"
+    return text
+
+
+def _library_class(cls: type) -> str | None:
+    """As what values of a subclass of a library's class arrive."""
+    for library, one in _LIBRARIES:
+        if library in sys.modules and issubclass(cls, getattr(sys.modules[library], one, ())):
+            # numpy's float64, str_ and bytes_ are Python's as well.
+            python = next((base for base in (float, str, bytes) if issubclass(cls, base)), None)
+            return f"{library}.{one}" if python is None else python.__name__
+    return None
+
+
+_GIVE: Final = (
+    f"give one of {', '.join(_BUILTINS.values())}, a class of arrays, tables or tensors, or a registered class, or "
+    "several joined by |, such as str | int"
+)

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import threading
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, get_origin
 
 from ipmb import _core
-from ipmb.registrations import BY_CLASS, BY_UUID, Registration, is_pythons_own, kind
+from ipmb.registrations import BY_CLASS, BY_UUID, Registration, a_type, is_pythons_own, kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -87,7 +87,7 @@ def _parse(uuid: object) -> UUID:
         msg = f"uuid is the class {uuid.__qualname__}: write @ipmb.message_type(uuid) over it, with a UUID of its own"
         raise TypeError(msg)
     if not isinstance(uuid, (str, UUID)):
-        msg = f"uuid is a {type(uuid).__name__}: give a str or a uuid.UUID"
+        msg = f"uuid is {a_type(type(uuid))}: give a str or a uuid.UUID"
         raise TypeError(msg)
     try:
         number = uuid if isinstance(uuid, UUID) else UUID(uuid)
@@ -102,7 +102,7 @@ def _parse(uuid: object) -> UUID:
 
 def _check_class(cls: object, codec: str) -> None:
     if not isinstance(cls, type):
-        msg = f"@ipmb.message_type is over a {type(cls).__name__}: put it over a class"
+        msg = f"@ipmb.message_type is over {a_type(type(cls))}: put it over a class"
         raise TypeError(msg)
     if is_pythons_own(cls):
         msg = f"@ipmb.message_type is over {cls.__qualname__}, which is Python's own: derive a class from it"
@@ -142,7 +142,7 @@ def _pickled(cls: type) -> _Codec:
     def decode(data: bytes) -> Any:
         value = pickle.loads(data)  # noqa: S301 # what was asked for by name
         if type(value) is not cls:
-            msg = f"it is a {type(value).__name__}"
+            msg = f"it is {a_type(type(value))}"
             raise TypeError(msg)
         return value
 
@@ -203,11 +203,14 @@ def _check_fields(cls: type) -> None:
         raise TypeError(msg) from error
     for place, unknown in _unknown(described, cls.__qualname__, set()):
         if unknown is not object and not buffers.handles(unknown):
-            name = getattr(unknown, "__name__", repr(unknown))
+            name = a_type(unknown) if isinstance(unknown, type) else repr(unknown)
             msg = (
-                f"{place} is a {name}, which cannot travel: give a type that msgspec knows, a class of such fields, "
+                f"{place} is {name}, which cannot travel: give a type that msgspec knows, a class of such fields, "
                 "or an array, table or tensor"
             )
+            raise TypeError(msg)
+        if buffers.is_abstract(unknown):
+            msg = f"{place} is {a_type(get_origin(unknown) or unknown)}, which no value is: give one such as float64"
             raise TypeError(msg)
 
 

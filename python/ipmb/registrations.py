@@ -6,6 +6,7 @@ The native module has the same in tables of its own, for the path of a message; 
 from __future__ import annotations
 
 import builtins
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -57,6 +58,32 @@ def is_pythons_own(cls: type) -> bool:
     return vars(builtins).get(cls.__name__) is cls
 
 
+def a_type(cls: type) -> str:
+    """Its name with the article, for the texts of errors."""
+    name = cls.__name__
+    return f"{'an' if name[:1].lower() in {*'aeio'} else 'a'} {name}"
+
+
+PLAIN: Final = (
+    "give None, bool, int, float, str, bytes or another buffer, datetime, UUID, BytesMessage, an array, table or "
+    "tensor, an object of a registered class, or lists and dicts of these"
+)
+
+#: What msgspec knows and a payload by itself is not: a field that says so keeps the type.
+_IN_FIELDS: Final = {
+    ("datetime", "date"): "its isoformat()",
+    ("datetime", "time"): "its isoformat()",
+    ("datetime", "timedelta"): "its total_seconds()",
+    ("decimal", "Decimal"): "a str of it",
+}
+
+_OF_IPMB: Final = {
+    "Object": "send it as objects=[it]",
+    "Message": "give its payload, or send the Message alone, as send(message)",
+    "MemoryRegistry": "send a region of it, as memory_regions=[region]",
+}
+
+
 def missing(cls: type) -> str:
     """Why an object of a class that is not registered cannot be sent, and what to do."""
     base = next((base for base in cls.__mro__[1:] if base in BY_CLASS), None)
@@ -65,7 +92,34 @@ def missing(cls: type) -> str:
             f"its base {base.__qualname__} is registered, {cls.__module__}.{cls.__qualname__} is not: "
             "put @ipmb.message_type(uuid) with a UUID of its own over it"
         )
-    plain = "give None, bool, int, float, str, bytes or a buffer, or lists and dicts of these"
+    instead = _instead(cls)
+    if instead is not None:
+        return instead
     if is_pythons_own(cls):
-        return plain
-    return f"{cls.__module__}.{cls.__qualname__} is not registered: {HINT}, or {plain}"
+        return PLAIN
+    if is_of_others(cls):
+        return f"convert it: {PLAIN}"
+    return f"{cls.__module__}.{cls.__qualname__} is not registered: {HINT}, or {PLAIN}"
+
+
+def _instead(cls: type) -> str | None:
+    """What to do with a value that has a form of its own to travel in."""
+    if cls.__module__ == "ipmb" and cls.__name__ in _OF_IPMB:
+        return _OF_IPMB[cls.__name__]
+    if issubclass(cls, (tuple, set, frozenset)):
+        return "give a list, or put it in a field of a registered class that is declared so"
+    for parent in cls.__mro__:
+        other = _IN_FIELDS.get((parent.__module__, parent.__name__))
+        if other is not None:
+            return f"give {other}, or put it in a field of a registered class that is declared so"
+    return None
+
+
+def is_of_others(cls: type) -> bool:
+    """Whether nobody could put a decorator over the class: it is of the standard library, ours, or an installed one."""
+    top = cls.__module__.partition(".")[0]
+    if top in sys.stdlib_module_names or top == "ipmb":
+        return True
+    # One that was installed may still be a program's own; over a dataclass it would make sense.
+    file = getattr(sys.modules.get(top), "__file__", None) or ""
+    return kind(cls) is None and ("site-packages" in file or "dist-packages" in file)

@@ -112,9 +112,12 @@ def test_a_generic_class_and_a_box_of_it(bus: str) -> None:
     class Wrapped(msgspec.Struct, Generic[value]):
         inside: Any
 
-    with ipmb.join(bus, "self", timeout=10, payloads=Wrapped[int]) as (sender, receiver):
+    with ipmb.join(bus, "self", timeout=10, payloads=Wrapped) as (sender, receiver):
         sender.send("self", Wrapped(3))
         assert receiver.recv(timeout=5).payload == Wrapped(3)
+    # The parameter does not travel, so nobody could check it.
+    with pytest.raises(TypeError, match=r"Wrapped\[int\]: give .*Wrapped, its fields may be of any type"):
+        ipmb.MessageBox(Wrapped[int])
 
 
 # What is refused where the class is defined.
@@ -132,7 +135,9 @@ def test_a_malformed_uuid_is_named(malformed: str) -> None:
 
 @pytest.mark.parametrize("wrong", [1, None, b"0" * 16])
 def test_a_uuid_of_another_type_is_refused(wrong: Any) -> None:
-    with pytest.raises(TypeError, match=r"^uuid is a \w+: give a str or a uuid.UUID"):
+    with pytest.raises(
+        TypeError, match=r"^uuid is (a bytes|an int|None|a NoneType): give a str or a uuid.UUID"
+    ):
         ipmb.message_type(wrong)
 
 
@@ -266,7 +271,7 @@ def test_fields_that_cannot_travel_are_named() -> None:
     class Lock:
         lock: threading.Event | None = None
 
-    refuses(r"Lock\.lock is a Event, which cannot travel", lambda: Lock)
+    refuses(r"Lock\.lock is an Event, which cannot travel", lambda: Lock)
 
     class Call(msgspec.Struct):
         held: Held
@@ -391,10 +396,10 @@ def test_a_subclass_needs_a_uuid_of_its_own(pair: ipmb.Endpoint) -> None:
 @pytest.mark.parametrize(
     ("value", "error", "text"),
     [
-        (Task("x", numbers=(2**64,)), ValueError, "Task that cannot be sent: can't serialize ints"),
-        (Task("\ud800"), ValueError, "Task that cannot be sent: .*surrogates"),
-        (Point(socket.socket), TypeError, "Point that cannot be sent: a field holds a type"),  # type: ignore[arg-type]
-        (Anything(lambda: 1), TypeError, "Anything that cannot be sent: "),
+        (Task("x", numbers=(2**64,)), ValueError, r"\.numbers\[0\] is an int out of range: give -2"),
+        (Task("\ud800"), ValueError, r"\.name is a str with half a surrogate pair: give valid Unicode"),
+        (Point(socket.socket), TypeError, r"\.x is a type: give None"),  # type: ignore[arg-type]
+        (Anything(lambda: 1), TypeError, " is an Anything that cannot be sent: "),
     ],
     ids=["int", "text", "class", "pickle"],
 )
@@ -402,7 +407,7 @@ def test_a_value_that_cannot_travel_is_named(
     pair: ipmb.Endpoint, value: Any, error: type[Exception], text: str
 ) -> None:
     before = pair.stats().sent
-    with pytest.raises(error, match=f"^payload holds a {text}"):
+    with pytest.raises(error, match=f"^payload{text}"):
         pair.sender.send("self", value)
     assert pair.stats().sent == before
 
@@ -410,7 +415,7 @@ def test_a_value_that_cannot_travel_is_named(
 def test_an_object_that_holds_itself_is_refused() -> None:
     node = Node(1, [])
     node.children.append(node)
-    with pytest.raises(ValueError, match="Node that cannot be sent: maximum recursion depth"):
+    with pytest.raises(ValueError, match=r"^payload is a Node that is nested too deep: flatten it"):
         _core.encode(node)
 
 

@@ -188,7 +188,13 @@ def test_a_buffer_that_changes_the_dict_around_it() -> None:
         assert "payload['c'] is a Meddling" in str(error)  # noqa: PT017 # depends on the version of Python
 
 
-LIBRARIES = {"ndarray": "numpy", "Table": "pyarrow", "Tensor": "torch"}
+LIBRARIES = {
+    "ndarray": "numpy",
+    "generic": "numpy",
+    "Table": "pyarrow",
+    "RecordBatch": "pyarrow",
+    "Tensor": "torch",
+}
 
 GARBAGE = [
     ("None", b""),

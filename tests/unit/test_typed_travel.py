@@ -285,7 +285,7 @@ def test_views_of_any_shape_arrive_in_logical_order(echo: ipmb.Endpoint) -> None
         (object, "holds object: give one of"),
         (Any, "Any: give one of"),
         ("Point", "holds 'Point': give one of"),
-        ((int, str), r"holds \(<class 'int'>, <class 'str'>\): give one of"),
+        ((int, str), r"holds \(<class 'int'>, <class 'str'>\): give MessageBox\(\*types\)"),
         (1, "holds 1: give one of"),
     ],
     ids=str,

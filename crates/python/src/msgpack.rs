@@ -82,11 +82,12 @@ impl Refusal {
 /// The same error, with the place instead of "payload".
 fn told(py: Python<'_>, error: PyErr, place: &str) -> PyErr {
     let text = error.value(py).to_string();
-    let Some(what) = text.strip_prefix("payload ") else { return error };
+    // "payload is ...", or "payload.field[3] is ..." of an object of a registered class.
+    let Some(what) = text.strip_prefix("payload") else { return error };
     let placed = if error.is_instance_of::<PyTypeError>(py) {
-        PyTypeError::new_err(format!("{place} {what}"))
+        PyTypeError::new_err(format!("{place}{what}"))
     } else if error.is_instance_of::<PyValueError>(py) {
-        PyValueError::new_err(format!("{place} {what}"))
+        PyValueError::new_err(format!("{place}{what}"))
     } else {
         return error;
     };
@@ -159,9 +160,7 @@ impl Walk<'_, '_> {
 
     /// Values of a subclass arrive as the plain type.
     fn subclass(&mut self, value: &Bound<'_, PyAny>, depth: usize) -> Result<(), Refusal> {
-        if payload::is_numpy(value) {
-            self.pack(value)
-        } else if let Ok(string) = value.cast::<PyString>() {
+        if let Ok(string) = value.cast::<PyString>() {
             self.text(string)
         } else if let Ok(number) = value.cast::<PyInt>() {
             self.integer(number)

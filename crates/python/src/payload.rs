@@ -31,10 +31,10 @@ pub(crate) const LIST: Type = builtin(7);
 pub(crate) const DICT: Type = builtin(8);
 /// A buffer of 64 KiB or more that was no `bytes`.
 pub(crate) const VIEW: Type = builtin(12);
-pub(crate) const LAST: Type = builtin(15);
+pub(crate) const LAST: Type = builtin(17);
 
 /// The names under which Python sees the table.
-pub(crate) const TABLE: [(&str, Type); 15] = [
+pub(crate) const TABLE: [(&str, Type); 17] = [
     ("None", NONE),
     ("bool", BOOL),
     ("int", INT),
@@ -49,7 +49,9 @@ pub(crate) const TABLE: [(&str, Type); 15] = [
     ("memoryview", VIEW),
     ("ndarray", builtin(13)),
     ("Table", builtin(14)),
-    ("Tensor", LAST),
+    ("Tensor", builtin(15)),
+    ("generic", builtin(16)),
+    ("RecordBatch", LAST),
 ];
 
 /// From this length on a buffer that is no `bytes` arrives as a view of shared memory.
@@ -171,11 +173,8 @@ fn encode_nested<'a>(type_id: Type, payload: &'a Bound<'a, PyAny>) -> PyResult<E
     }
 }
 
-/// Values of a subclass arrive as the plain type.
+/// Values of a subclass arrive as the plain type; those of numpy (`float64`, `str_`, `bytes_`) too.
 fn encode_subclass<'a>(payload: &'a Bound<'a, PyAny>) -> PyResult<Encoded<'a>> {
-    if is_numpy(payload) {
-        return encode_with_codec(payload);
-    }
     if let Ok(number) = payload.cast::<PyFloat>() {
         return Ok(encode_float(number));
     }
@@ -206,11 +205,6 @@ fn encode_with_codec<'a>(payload: &'a Bound<'a, PyAny>) -> PyResult<Encoded<'a>>
     // Python code may run under our frames: a thread that the interpreter ends there would take the process along.
     let _inside = Inside::enter();
     typed(codec(payload.py(), &ENCODE, "encode")?.call1((payload,))?)
-}
-
-/// Whether it is a number or text of numpy: some are subclasses of Python's, and arrive as what they are nevertheless.
-pub(crate) fn is_numpy(value: &Bound<'_, PyAny>) -> bool {
-    value.get_type().module().is_ok_and(|module| module == "numpy")
 }
 
 /// Calls the encoder of a registered class. What it cannot do (a field with an array, a value out of range) the codec
