@@ -91,7 +91,7 @@ def test_a_peer_that_scribbles_on_its_sockets_harms_only_itself(spawn: Spawn, bu
     scribbling = hostile.child.begin(streams.scribble, 2.0, 7)
     times = moon.child.call(streams.ping, "earth", 0, seconds=1.5)
     assert max(times) < 1.0
-    assert scribbling.result() > 100
+    assert scribbling.result() > 10
     earth.child.call(roles.peers)  # ends the echo
     hostile.kill()
     assert moon.send("controller", b"after") == 1
