@@ -61,7 +61,7 @@ def is_pythons_own(cls: type) -> bool:
 def a_type(cls: type) -> str:
     """Its name with the article, for the texts of errors."""
     name = cls.__name__
-    return f"{'an' if name[:1].lower() in {*'aeio'} else 'a'} {name}"
+    return f"{'an' if name[:1].lower() in {*'aeiou'} else 'a'} {name}"
 
 
 PLAIN: Final = (
@@ -115,9 +115,16 @@ def _instead(cls: type) -> str | None:
     return None
 
 
+#: Py_TPFLAGS_HEAPTYPE: a class that was made while running, as every `class` statement does.
+_HEAP_TYPE: Final = 1 << 9
+
+
 def is_of_others(cls: type) -> bool:
     """Whether nobody could put a decorator over the class: it is of the standard library, ours, or an installed one."""
     top = cls.__module__.partition(".")[0]
+    if top == "builtins":
+        # Also what was defined where there is no `__name__`, as `exec` does it.
+        return not cls.__flags__ & _HEAP_TYPE
     if top in sys.stdlib_module_names or top == "ipmb":
         return True
     # One that was installed may still be a program's own; over a dataclass it would make sense.

@@ -73,6 +73,15 @@ def test_what_to_do_instead_is_said(value: Any, text: str) -> None:
         assert "@ipmb.message_type" not in str(caught.value)
 
 
+def test_a_class_defined_where_nothing_has_a_name_can_be_decorated() -> None:
+    space: dict[str, Any] = {}
+    exec("class Unknown: pass", space)
+    with pytest.raises(
+        TypeError, match=r"^payload is an Unknown: .* is not registered: put @ipmb.message_type"
+    ):
+        _core.encode(space["Unknown"]())
+
+
 def test_descriptors_and_closed_regions() -> None:
     reader, writer = os.pipe()
     os.close(writer)
