@@ -6,6 +6,8 @@ import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from ipmb.registrations import a_type
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -124,7 +126,7 @@ class BytesMessage:
     def __post_init__(self) -> None:
         """Checks; as a field of a registered class it is decoded without `__init__`."""
         if type(self.format) is not int:
-            msg = f"format is a {type(self.format).__name__}: give an int, 0 to 65535"
+            msg = f"format is {a_type(type(self.format))}: give an int, 0 to 65535"
             raise TypeError(msg)
         if not 0 <= self.format <= 0xFFFF:
             msg = f"format is {self.format}: give 0 to 65535"
@@ -135,5 +137,5 @@ class BytesMessage:
             with memoryview(self.data) as view:
                 object.__setattr__(self, "data", view.tobytes())
         except TypeError as error:
-            msg = f"data is a {type(self.data).__name__}: give bytes, or anything with a buffer"
+            msg = f"data is {a_type(type(self.data))}: give bytes, or anything with a buffer"
             raise TypeError(msg) from error
