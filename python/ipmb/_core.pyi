@@ -551,7 +551,9 @@ class MemoryRegistry:
     all processes, and never before: closed or collected it, released all views of it, or died. An exception in one goes
     to `sys.unraisablehook` and does not concern the others. When the registry itself goes away, callbacks that are due
     are called; those of regions that are still held never are, so keep the registry as long as they matter. Regions
-    outlive it.
+    outlive it. Callbacks are not called either when the registry is collected as part of a reference cycle (a callback
+    that refers to what holds the registry makes one), nor for regions that were sent where `/proc` is not mounted: who
+    holds those cannot be counted.
 
     Example:
         >>> import ipmb
@@ -568,12 +570,14 @@ class MemoryRegistry:
         """A region of at least `min_size` bytes. It first calls the callbacks that are due.
 
         Args:
-            min_size: Bytes, 1 or more. The region may have more, up to twice as many if it was used before.
+            min_size: Bytes, 1 or more. The region may have more: a new one is rounded up (to whole pages, large ones by
+                an eighth at most), one that was used before has up to twice as many. `alloc(10).size` is 4096.
             tag: Memory is used again only under the tag it was allocated with; None is a tag of its own.
             free: Called without arguments once nobody holds the region any more.
 
         Returns:
-            A `MemoryRegion` that nobody else holds. What stood in it before may still stand there.
+            A `MemoryRegion` that nobody else holds. What stood in it before may still stand there. Tell numpy how many
+            items you mean: `numpy.frombuffer(region, dtype, count=items)` on both sides.
 
         Raises:
             TypeError, ValueError: An argument is of the wrong type or out of its bounds.
@@ -588,6 +592,9 @@ class MemoryRegistry:
         """
     def maintain(self) -> None:
         """Calls the callbacks of regions that everybody has let go of, so that they need not wait for the next `alloc`.
+
+        What was sent counts as held until its sender's own share of it is gone too, at its next `send` or some
+        milliseconds after the receiver has let go.
 
         Memory that nobody has held for ten seconds goes back to the system.
 
@@ -744,7 +751,7 @@ class Sender:
                 stay the caller's, who may close them as soon as this has returned; each receiver gets duplicates.
             memory_regions: `MemoryRegion`s to send along, at most 253; each receiver holds them too from now on.
             ttl: Seconds that the message waits while nobody matches, 0 or more; None and infinity are for ever. In the
-                place of the selector's own.
+                place of the selector's own. At most 4 MiB of a sender wait, `memory_regions` not counted.
             timeout: Seconds to wait for room, 0 or more; None waits for ever.
             overflow: What to do when a receiver has no room: "block" waits, "error" raises `Full` with nothing sent,
                 "drop" drops the message for that receiver and counts it. A multicast waits for its slowest receiver.
@@ -758,7 +765,7 @@ class Sender:
             OSError: This process has too many open files; nothing was sent.
             SendTimeout: No room in time; its `delivered` says how many have the message.
             Full: No room and `overflow="error"`, or waiting could never help.
-            TooLarge: The payload is over the maximum.
+            TooLarge: The payload is over the maximum, or nobody matches and it alone is over the 4 MiB that can wait.
             Closed: This sender is closed.
             Forked: The endpoint belongs to the parent process.
 
@@ -787,6 +794,17 @@ class Receiver(Generic[_T_co]):
     """The receiving half of an endpoint. Many threads may share one.
 
     Iterating over it gives messages until it is closed. It is a context manager that closes it.
+
+    A message that cannot be decoded is a `DecodeError` of that one step. It ends the `for`, not the receiver: another
+    `for` goes on with the next message. A loop that survives what others send:
+
+        while True:
+            try:
+                for message in receiver:
+                    work(message.payload)
+                break  # closed
+            except ipmb.DecodeError as error:
+                log(error, error.sender)
     """
     @classmethod
     def __class_getitem__(cls, key: Any) -> GenericAlias: ...
@@ -801,7 +819,8 @@ class Receiver(Generic[_T_co]):
 
         Raises:
             RecvTimeout: Nothing came in time.
-            DecodeError: A message's bytes are not what its type says; it is gone, the next call goes on.
+            DecodeError: A message's bytes are not what its type says; it is gone, the next call goes on. The error's
+                `sender` says who sent it.
             TooManyOpenFiles: A message waits whose descriptors do not fit in this process.
             Closed: This receiver is closed, also when that happens in another thread meanwhile.
             Forked: The endpoint belongs to the parent process.

@@ -11,7 +11,7 @@ Bad arguments are plain ValueError and TypeError: they are a mistake in the prog
      ├── SendError                 the message was not sent, or not to all
      │    ├── NoRoute              nobody matches
      │    ├── Full                 no room, and waiting was not asked for or cannot help
-     │    ├── TooLarge             the payload is over the maximum
+     │    ├── TooLarge             the payload is over the maximum, or over what can wait (ttl)
      │    └── SendTimeout          no room in time; `.delivered` have it   (also TimeoutError)
      ├── RecvError                 no message came
      │    ├── DecodeError          one did, but its bytes are not what its type says
@@ -21,6 +21,13 @@ Bad arguments are plain ValueError and TypeError: they are a mistake in the prog
      ├── Closed                    we closed it: this half, or its endpoint
      └── Forked                    this handle belongs to the parent process
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ipmb._core import EndpointInfo
 
 __all__ = [
     "Closed",
@@ -88,7 +95,7 @@ class Full(SendError):
 
 
 class TooLarge(SendError, ValueError):
-    """The payload is over the maximum; the message names both sizes."""
+    """The payload is over the maximum, or over what can wait while nobody matches (ttl); the text names both sizes."""
 
 
 class SendTimeout(SendError, TimeoutError):
@@ -110,7 +117,17 @@ class RecvError(IpmbError):
 
 
 class DecodeError(RecvError):
-    """A message came whose bytes are not what its type says. It costs only that message; the next `recv` goes on."""
+    """A message came whose bytes are not what its type says. It costs only that message; the next `recv` goes on.
+
+    Attributes:
+        sender: The `EndpointInfo` of who sent it. None for bytes that no receiver got.
+    """
+
+    sender: EndpointInfo | None
+
+    def __init__(self, *args: object, sender: EndpointInfo | None = None) -> None:
+        super().__init__(*args)
+        self.sender = sender
 
 
 class RecvTimeout(RecvError, TimeoutError):

@@ -63,7 +63,10 @@ def pack(value: Any, packer: Packer) -> bytes:
     if value.device.type != "cpu":
         msg = f"payload is a tensor on {value.device}: give tensor.cpu()"
         raise TypeError(msg)
-    if value.is_nested or value.layout is not torch.strided:
+    if value.is_nested:
+        msg = "payload is a nested tensor, which cannot be sent: send its parts, list(tensor.unbind())"
+        raise TypeError(msg)
+    if value.layout is not torch.strided:
         msg = f"payload is a tensor of layout {value.layout}: give tensor.to_dense(), or a dict of its parts"
         raise TypeError(msg)
     name = _NAMES.get(value.dtype)

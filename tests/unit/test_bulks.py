@@ -64,6 +64,7 @@ def test_gaps_are_refused() -> None:
 
 def test_writing_keeps_within_the_bulk() -> None:
     bulk = _core.alloc(10)
+    bulk.write(0, bytes(7))
     bulk.write(7, b"abc")
     bulk.write(10, b"")
     assert bytes(bulk) == bytes(7) + b"abc"

@@ -69,3 +69,10 @@ def test_send_timeout_says_how_many_have_it() -> None:
     assert error.delivered == 3
     assert pickle.loads(pickle.dumps(error)).delivered == 3
     assert errors.SendTimeout("no room").delivered == 0
+
+
+def test_a_decode_error_says_who_sent_it() -> None:
+    sender = ipmb.EndpointInfo(7, ipmb.label("moon"), 4242)
+    error = errors.DecodeError("what came", sender=sender)
+    assert pickle.loads(pickle.dumps(error)).sender == sender
+    assert errors.DecodeError("what came").sender is None

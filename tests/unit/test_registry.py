@@ -280,3 +280,31 @@ def test_more_memory_than_there_is(registry: ipmb.MemoryRegistry) -> None:
     registry.alloc(SIZE).close()
     registry.maintain()
     assert calls == []
+
+
+@pytest.mark.parametrize("size", [1, 10, 2000, 4096, 5000])
+def test_small_memory_is_used_again(size: int) -> None:
+    registry = ipmb.MemoryRegistry()
+    inodes = set()
+    for _ in range(5):
+        with registry.alloc(size) as region:
+            inodes.add(memory.inode(region))
+    assert len(inodes) == 1
+
+
+def test_ctrl_c_in_a_callback_is_not_swallowed() -> None:
+    """An interruption goes to the program, after the other callbacks; other exceptions go to the hook."""
+    registry = ipmb.MemoryRegistry()
+    called: list[int] = []
+
+    def interrupted() -> None:
+        called.append(1)
+        raise KeyboardInterrupt
+
+    held = [registry.alloc(10, free=interrupted), registry.alloc(10, free=lambda: called.append(2))]
+    for region in held:
+        region.close()
+    with pytest.raises(KeyboardInterrupt):
+        registry.maintain()
+    registry.maintain()
+    assert sorted(called) == [1, 2]

@@ -168,6 +168,16 @@ pub enum SendError {
         /// Bytes accepted.
         max: u64,
     },
+    /// Nobody matches, and the message is longer than one that waits may be.
+    #[error(
+        "the message has {len} bytes, and at most {max} can wait while nobody matches: send it when somebody does, or attach the bytes as memory_regions, which wait in the sender's process"
+    )]
+    TooLargeToWait {
+        /// Bytes in all.
+        len: u64,
+        /// Bytes accepted.
+        max: u64,
+    },
     /// The time for sending is over.
     #[error(
         "no room for the message in time: {delivered} endpoint(s) have it, the others read too slowly; give a longer timeout"

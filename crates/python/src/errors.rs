@@ -9,6 +9,8 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyType};
 
+use crate::peer::EndpointInfo;
+
 macro_rules! exceptions {
     ($($function:ident $name:literal)*) => {$(
         pub(crate) fn $function(py: Python<'_>, text: impl ToString) -> PyErr {
@@ -35,6 +37,27 @@ exceptions! {
     too_large "TooLarge"
     too_many_open_files "TooManyOpenFiles"
     version_mismatch "VersionMismatch"
+}
+
+/// Completes a `DecodeError` with who sent the message. Any other error is left alone: it is not the sender's.
+#[cold]
+pub(crate) fn sent_by(py: Python<'_>, error: PyErr, sender: &Bound<'_, EndpointInfo>) -> PyErr {
+    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    let value = error.value(py);
+    let complete = || {
+        if value.is_instance(CLASS.import(py, "ipmb.errors", "DecodeError")?)? {
+            let label = sender.getattr("label")?.repr()?;
+            value.setattr(
+                "args",
+                (format!("{}; it came from {label}, process {}", value.str()?, sender.get().pid()),),
+            )?;
+            value.setattr("sender", sender)?;
+        }
+        Ok::<_, PyErr>(())
+    };
+    // What it says without that is true, too.
+    let _ = complete();
+    error
 }
 
 /// The one exception that carries a number beside its text.
@@ -108,7 +131,7 @@ pub(crate) fn from_send(py: Python<'_>, error: &SendError) -> PyErr {
     match error {
         SendError::NoRoute => no_route(py, error),
         SendError::Full { .. } => full(py, error),
-        SendError::TooLarge { .. } => too_large(py, error),
+        SendError::TooLarge { .. } | SendError::TooLargeToWait { .. } => too_large(py, error),
         SendError::Timeout { delivered } => send_timeout(py, error.to_string(), *delivered),
         SendError::Closed => closed(py, error),
         SendError::Forked => forked(py, error),

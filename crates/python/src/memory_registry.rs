@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ipmb_transport::region::{Access, Pool};
+use pyo3::exceptions::PyException;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
@@ -29,7 +30,9 @@ const KEPT: u64 = 10_000_000_000;
 /// all processes, and never before: closed or collected it, released all views of it, or died. An exception in one goes
 /// to `sys.unraisablehook` and does not concern the others. When the registry itself goes away, callbacks that are due
 /// are called; those of regions that are still held never are, so keep the registry as long as they matter. Regions
-/// outlive it.
+/// outlive it. Callbacks are not called either when the registry is collected as part of a reference cycle (a callback
+/// that refers to what holds the registry makes one), nor for regions that were sent where `/proc` is not mounted: who
+/// holds those cannot be counted.
 ///
 /// Example:
 ///     >>> import ipmb
@@ -51,17 +54,23 @@ impl MemoryRegistry {
         self.callbacks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Calls the callbacks that are due.
-    fn release(&self, py: Python<'_>) {
+    /// Calls the callbacks that are due, all of them. What is no `Exception`, such as Ctrl-C, is raised after that.
+    fn release(&self, py: Python<'_>) -> PyResult<()> {
+        let mut interrupted = Ok(());
         let freed = detached(py, || self.pool.collect());
         for number in freed.into_iter().flatten() {
             let callback = self.lock().remove(&number);
             if let Some(callback) = callback
                 && let Err(error) = callback.call0(py)
             {
-                error.write_unraisable(py, Some(callback.bind(py)));
+                if error.is_instance_of::<PyException>(py) {
+                    error.write_unraisable(py, Some(callback.bind(py)));
+                } else {
+                    interrupted = Err(error);
+                }
             }
         }
+        interrupted
     }
 }
 
@@ -73,7 +82,9 @@ impl Drop for MemoryRegistry {
         // It may go while an exception is on its way, which the callbacks must not meet.
         let _ = Python::try_attach(|py| {
             let raised = PyErr::take(py);
-            self.release(py);
+            if let Err(error) = self.release(py) {
+                error.write_unraisable(py, None);
+            }
             if let Some(raised) = raised {
                 raised.restore(py);
             }
@@ -91,12 +102,14 @@ impl MemoryRegistry {
     /// A region of at least `min_size` bytes. It first calls the callbacks that are due.
     ///
     /// Args:
-    ///     min_size: Bytes, 1 or more. The region may have more, up to twice as many if it was used before.
+    ///     min_size: Bytes, 1 or more. The region may have more: a new one is rounded up (to whole pages, large ones by
+    ///         an eighth at most), one that was used before has up to twice as many. `alloc(10).size` is 4096.
     ///     tag: Memory is used again only under the tag it was allocated with; None is a tag of its own.
     ///     free: Called without arguments once nobody holds the region any more.
     ///
     /// Returns:
-    ///     A `MemoryRegion` that nobody else holds. What stood in it before may still stand there.
+    ///     A `MemoryRegion` that nobody else holds. What stood in it before may still stand there. Tell numpy how many
+    ///     items you mean: `numpy.frombuffer(region, dtype, count=items)` on both sides.
     ///
     /// Raises:
     ///     TypeError, ValueError: An argument is of the wrong type or out of its bounds.
@@ -126,7 +139,7 @@ impl MemoryRegistry {
         if let Some(free) = free.as_ref().filter(|free| !free.is_callable()) {
             return Err(wrong_type("free", free, "give something to call without arguments, or None"));
         }
-        self.release(py);
+        self.release(py)?;
         let number = free.map(|free| {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
             self.lock().insert(number, free.unbind());
@@ -145,6 +158,9 @@ impl MemoryRegistry {
 
     /// Calls the callbacks of regions that everybody has let go of, so that they need not wait for the next `alloc`.
     ///
+    /// What was sent counts as held until its sender's own share of it is gone too, at its next `send` or some
+    /// milliseconds after the receiver has let go.
+    ///
     /// Memory that nobody has held for ten seconds goes back to the system.
     ///
     /// Example:
@@ -160,9 +176,9 @@ impl MemoryRegistry {
     ///     >>> registry.maintain()
     ///     >>> done
     ///     ['freed']
-    fn maintain(&self, py: Python<'_>) {
+    fn maintain(&self, py: Python<'_>) -> PyResult<()> {
         detached(py, || self.pool.trim(ipmb_transport::sys::now().saturating_sub(KEPT)));
-        self.release(py);
+        self.release(py)
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {

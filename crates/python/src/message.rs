@@ -58,7 +58,7 @@ pub(crate) struct Message {
 pub(crate) struct Origin {
     selector: Py<Selector>,
     /// `None` for a message that a program made.
-    sender: Option<Py<EndpointInfo>>,
+    pub(crate) sender: Option<Py<EndpointInfo>>,
 }
 
 impl Origin {

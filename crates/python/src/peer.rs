@@ -60,7 +60,7 @@ impl EndpointInfo {
     }
 
     #[getter]
-    fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.core.pid
     }
 

@@ -26,6 +26,17 @@ use crate::waiting::{detached, interruptible};
 /// The receiving half of an endpoint. Many threads may share one.
 ///
 /// Iterating over it gives messages until it is closed. It is a context manager that closes it.
+///
+/// A message that cannot be decoded is a `DecodeError` of that one step. It ends the `for`, not the receiver: another
+/// `for` goes on with the next message. A loop that survives what others send:
+///
+///     while True:
+///         try:
+///             for message in receiver:
+///                 work(message.payload)
+///             break  # closed
+///         except ipmb.DecodeError as error:
+///             log(error, error.sender)
 #[pyclass(frozen, generic, module = "ipmb")]
 pub(crate) struct Receiver {
     core: ipmb_bus::Receiver,
@@ -108,8 +119,12 @@ impl Receiver {
         }
         let Some(Taken { body, from, redelivered, attached }) = taken else { return Ok(None) };
         let payload = match body {
-            Body::Built(built) => built.value(py, &this.takes)?,
-            Body::Large(large) => read_large(py, *large, &this.takes)?,
+            Body::Built(built) => built.value(py, &this.takes),
+            Body::Large(large) => read_large(py, *large, &this.takes),
+        };
+        let payload = match payload {
+            Ok(payload) => payload,
+            Err(error) => return Err(undecoded(py, error, from)),
         };
         let held = attached.map(|attached| Held::received(py, *attached)).transpose()?;
         Py::new(py, Message::received(payload, from.origin(py)?, this.back.clone_ref(py), redelivered, held)).map(Some)
@@ -194,6 +209,18 @@ fn unpack(type_id: Type, incoming: &mut Incoming<'_>) -> (Option<Box<Large>>, Op
     (large, Attachments::arrived(incoming.take_descriptors(), incoming.take_regions()))
 }
 
+/// The error of a message that cannot be decoded says whose it was.
+#[cold]
+fn undecoded(py: Python<'_>, error: PyErr, from: From) -> PyErr {
+    match from.origin(py) {
+        Ok(origin) => match &origin.get().sender {
+            Some(sender) => errors::sent_by(py, error, sender.bind(py)),
+            None => error,
+        },
+        Err(_) => error,
+    }
+}
+
 /// A payload in a region: viewed there, or copied out with the interpreter lock released.
 #[cold]
 fn read_large(py: Python<'_>, large: Large, takes: &Takes) -> PyResult<Py<PyAny>> {
@@ -229,7 +256,8 @@ impl Receiver {
     ///
     /// Raises:
     ///     RecvTimeout: Nothing came in time.
-    ///     DecodeError: A message's bytes are not what its type says; it is gone, the next call goes on.
+    ///     DecodeError: A message's bytes are not what its type says; it is gone, the next call goes on. The error's
+    ///         `sender` says who sent it.
     ///     TooManyOpenFiles: A message waits whose descriptors do not fit in this process.
     ///     Closed: This receiver is closed, also when that happens in another thread meanwhile.
     ///     Forked: The endpoint belongs to the parent process.

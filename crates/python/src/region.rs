@@ -182,7 +182,8 @@ impl MemoryRegion {
     #[getter]
     fn ref_count(&self, py: Python<'_>) -> PyResult<usize> {
         let region = self.hold.region()?;
-        region.ref_count().map_err(|error| unusable(py, &region, &error))
+        // Somebody may have set more locks than it takes to hold it, each of which takes its time.
+        detached(py, || region.ref_count()).map_err(|error| unusable(py, &region, &error))
     }
 
     #[getter]

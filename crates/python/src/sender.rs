@@ -216,7 +216,7 @@ impl Sender {
     ///         stay the caller's, who may close them as soon as this has returned; each receiver gets duplicates.
     ///     memory_regions: `MemoryRegion`s to send along, at most 253; each receiver holds them too from now on.
     ///     ttl: Seconds that the message waits while nobody matches, 0 or more; None and infinity are for ever. In the
-    ///         place of the selector's own.
+    ///         place of the selector's own. At most 4 MiB of a sender wait, `memory_regions` not counted.
     ///     timeout: Seconds to wait for room, 0 or more; None waits for ever.
     ///     overflow: What to do when a receiver has no room: "block" waits, "error" raises `Full` with nothing sent,
     ///         "drop" drops the message for that receiver and counts it. A multicast waits for its slowest receiver.
@@ -230,7 +230,7 @@ impl Sender {
     ///     OSError: This process has too many open files; nothing was sent.
     ///     SendTimeout: No room in time; its `delivered` says how many have the message.
     ///     Full: No room and `overflow="error"`, or waiting could never help.
-    ///     TooLarge: The payload is over the maximum.
+    ///     TooLarge: The payload is over the maximum, or nobody matches and it alone is over the 4 MiB that can wait.
     ///     Closed: This sender is closed.
     ///     Forked: The endpoint belongs to the parent process.
     ///

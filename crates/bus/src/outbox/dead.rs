@@ -92,7 +92,7 @@ impl State {
         if full {
             return Some(message);
         }
-        if selector.ttl.is_zero() || !self.park_message(&selector, message) {
+        if selector.ttl.is_zero() || self.park_message(&selector, message).is_err() {
             self.counters.drop(DropReason::ReceiverGone, 1);
         }
         None

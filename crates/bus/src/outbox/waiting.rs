@@ -16,7 +16,7 @@ use crate::channel::Content;
 use crate::error::{FullReason, SendError};
 use crate::identity::EndpointId;
 use crate::limits;
-use crate::parking::{Parcel, Remains};
+use crate::parking::{Parcel, Remains, Unparked};
 use crate::record::{Bulk, EXTENDED, LARGE, Origin, OwnedMessage, REQUEST};
 use crate::roster::{EndpointInfo, Roster};
 use crate::route::RouteId;
@@ -66,10 +66,11 @@ impl State {
             bulk: out.bulk.clone(),
             attachments: out.attachments.as_deref().cloned().unwrap_or_default(),
         };
-        if !self.park_message(&selector, message) {
-            return Err(SendError::Full { reason: FullReason::Parking });
+        match self.park_message(&selector, message) {
+            Ok(()) => Ok(Progress::Done(0)),
+            Err(Unparked::NoRoom) => Err(SendError::Full { reason: FullReason::Parking }),
+            Err(Unparked::TooLong(len)) => Err(SendError::TooLargeToWait { len, max: limits::PARKED_BYTES as u64 }),
         }
-        Ok(Progress::Done(0))
     }
 
     /// A multicast that reached nobody because all its targets are gone waits like one that had none.
@@ -79,13 +80,14 @@ impl State {
     }
 
     /// Puts a message into the area, with the bytes of its region: they have to outlive us.
-    pub(super) fn park_message(&mut self, selector: &Arc<Selector>, message: OwnedMessage) -> bool {
-        let bulk =
-            match message.bulk.map(|bulk| if bulk.len <= limits::PARKED_BYTES { bulk.to_vec().ok() } else { None }) {
-                Some(None) => return false,
-                Some(bulk) => bulk,
-                None => None,
-            };
+    pub(super) fn park_message(&mut self, selector: &Arc<Selector>, message: OwnedMessage) -> Result<(), Unparked> {
+        let bulk = match &message.bulk {
+            Some(bulk) if bulk.len > limits::PARKED_BYTES => {
+                return Err(Unparked::TooLong((message.payload.len() + bulk.len) as u64));
+            }
+            Some(bulk) => Some(bulk.to_vec().map_err(|_| Unparked::NoRoom)?),
+            None => None,
+        };
         self.park(Parcel {
             expiry: selector.ttl.deadline(sys::now()),
             selector: selector.clone(),
@@ -99,16 +101,14 @@ impl State {
         })
     }
 
-    fn park(&mut self, parcel: Parcel) -> bool {
+    fn park(&mut self, parcel: Parcel) -> Result<(), Unparked> {
         let expiry = parcel.expiry;
-        if self.parking.park(self.me.id, parcel).is_err() {
-            return false;
-        }
+        self.parking.park(self.me.id, parcel)?;
         if expiry != crate::parking::NEVER {
             self.schedule(expiry);
         }
         self.update_interest();
-        true
+        Ok(())
     }
 
     /// Gives what waits to those who match now, in the order in which it was sent.

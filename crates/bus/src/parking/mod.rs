@@ -77,6 +77,15 @@ pub(crate) struct Parcel {
     pub(crate) claim: Option<EndpointId>,
 }
 
+/// Why a message was not put into the area.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unparked {
+    /// Too much waits there now.
+    NoRoom,
+    /// It has so many bytes, with what travels along, and would not fit if it were alone.
+    TooLong(u64),
+}
+
 /// What the sender itself keeps of a waiting message.
 pub(crate) struct Waiting {
     pub(crate) selector: Arc<Selector>,
@@ -135,8 +144,8 @@ impl Parking {
         self.waiting.values().map(|waiting| waiting.expiry).min().filter(|&expiry| expiry != NEVER)
     }
 
-    /// Puts a message into the area; gives it back when there is no room.
-    pub(crate) fn park(&mut self, owner: EndpointId, mut parcel: Parcel) -> Result<u64, Box<Parcel>> {
+    /// Puts a message into the area.
+    pub(crate) fn park(&mut self, owner: EndpointId, mut parcel: Parcel) -> Result<u64, Unparked> {
         let sequence = self.next;
         if parcel.extension.parked.is_none() {
             parcel.extension.parked = Some((owner, sequence));
@@ -149,13 +158,16 @@ impl Parking {
             head: parcel.bulk.as_ref().map(|_| parcel.payload.len() as u32),
             attachments: parcel.attachments.len() as u16,
         };
-        let Ok(prefix) = postcard::to_allocvec(&prefix) else { return Err(Box::new(parcel)) };
+        let Ok(prefix) = postcard::to_allocvec(&prefix) else { return Err(Unparked::NoRoom) };
         let bulk = parcel.bulk.as_deref().unwrap_or_default();
         let length = 4 + prefix.len() + parcel.payload.len() + bulk.len();
-        let Some(slot) = self.take_slot() else { return Err(Box::new(parcel)) };
+        if length > limits::PARKED_BYTES {
+            return Err(Unparked::TooLong(length as u64));
+        }
+        let Some(slot) = self.take_slot() else { return Err(Unparked::NoRoom) };
         let Some(offset) = self.take_bytes(length) else {
             self.free_slots.push(slot);
-            return Err(Box::new(parcel));
+            return Err(Unparked::NoRoom);
         };
         self.memory.copy_in(offset, &(prefix.len() as u32).to_le_bytes());
         self.memory.copy_in(offset + 4, &prefix);
@@ -353,6 +365,12 @@ mod tests {
             numbers.into_iter().rev().for_each(|number| parking.done(number));
             assert_eq!(parking.free_bytes, BTreeMap::from([(BYTES_AT, limits::PARKED_BYTES)]));
         }
+        // What does not fit now and what never will are different things.
+        let most = vec![7; limits::PARKED_BYTES - 1000];
+        parking.park(9, parcel(&most)).unwrap();
+        assert_eq!(parking.park(9, parcel(&most)), Err(Unparked::NoRoom));
+        let Err(Unparked::TooLong(length)) = parking.park(9, parcel(&vec![7; limits::PARKED_BYTES])) else { panic!() };
+        assert!((limits::PARKED_BYTES + 1..limits::PARKED_BYTES + 200).contains(&(length as usize)), "{length}");
     }
 
     #[test]

@@ -188,9 +188,9 @@ impl Body {
         if let Some(mapped) = &*mapped {
             return Ok(mapped.clone());
         }
-        if self.access == Access::ReadOnly
-            && let Some((known, anchor)) = kept::mapping(&self.fd, self.identity, self.size)
-        {
+        // A frozen one is a program's own and comes once; what a payload lay in comes again.
+        let comes_again = self.access == Access::ReadOnly && !sys::seals(&self.fd)?.contains(sys::FROZEN);
+        if comes_again && let Some((known, anchor)) = kept::mapping(&self.fd, self.identity, self.size) {
             // Nothing is there yet: it is set here alone, under the lock above.
             let _ = self.anchor.set(anchor);
             return Ok(self.keep(&mut mapped, known));
