@@ -1,4 +1,6 @@
 //! Who holds a region, whoever dies and however; who may write to it; and what is no region.
+//!
+//! Each test has a process of its own, for the reason that `pool.rs` gives.
 
 #![cfg(not(loom))]
 

@@ -72,7 +72,9 @@ impl State {
         if first {
             // What opening channels lacks shows before anybody has the message.
             for &id in &remaining {
-                let _ = self.link_to(id)?;
+                if !self.gone.contains(&id) {
+                    let _ = self.link_to(id)?;
+                }
             }
         }
         let mut full = Vec::new();
