@@ -113,6 +113,12 @@ def test_links_between_documents_lead_somewhere(page: str) -> None:
         assert (path.parent / (target[0] or target[1])).exists(), target
 
 
+def named_for_development() -> list[str]:
+    """What requirements/dev.in names, without the extras in brackets."""
+    lines = (ROOT / "requirements" / "dev.in").read_text().splitlines()
+    return [line.partition("[")[0].strip() for line in lines if line and not line.startswith("#")]
+
+
 def test_every_dependency_is_explained() -> None:
     text = (ROOT / "docs" / "dependencies.md").read_text()
     explained = set(re.findall(r"^\| `([\w-]+)` \|", text, re.MULTILINE))
@@ -121,11 +127,7 @@ def test_every_dependency_is_explained() -> None:
         re.split(r"[<>=~ ]", line)[0]
         for line in [*project["project"]["dependencies"], *project["build-system"]["requires"]]
     }
-    needed |= {
-        line.strip()
-        for line in (ROOT / "requirements" / "dev.in").read_text().splitlines()
-        if line and not line.startswith("#")
-    }
+    needed |= set(named_for_development())
     workspace = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]
     needed |= {
         name
@@ -141,8 +143,7 @@ def test_every_development_tool_is_pinned() -> None:
         for line in (ROOT / "requirements" / "dev.txt").read_text().splitlines()
         if line and not line.startswith("#")
     )
-    named = (ROOT / "requirements" / "dev.in").read_text().splitlines()
-    assert {line for line in named if line and not line.startswith("#")} <= set(pinned)
+    assert set(named_for_development()) <= set(pinned)
 
 
 def test_what_is_missing_on_a_machine_is_said_clearly(tmp_path: Path) -> None:
