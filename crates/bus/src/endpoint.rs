@@ -3,7 +3,7 @@
 //! Nothing here waits with a lock held, and waiting is apart from trying, so that a binding can try with its
 //! interpreter's lock held and wait without it. The blocking calls below are made of the same pieces.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::identity::EndpointId;
 use crate::inbox::{Build, Incoming, Polled};
 use crate::label::Label;
 use crate::node::Node;
-use crate::outbox::{Outgoing, Overflow, Progress, prepare};
+use crate::outbox::{Kept, Outgoing, Overflow, Progress, prepare};
 use crate::reactor::lock;
 use crate::record::TypeId;
 use crate::roster::Peer;
@@ -95,6 +95,11 @@ impl Joining {
     /// [`Interrupted`] when a signal came.
     pub fn park(&self, deadline: Option<u64>) -> Result<(), Interrupted> {
         wait::on(&[self.done.as_fd()], wait::left([deadline])).map(|_| ())
+    }
+
+    /// A descriptor that is readable when the outcome is there.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.done.as_fd()
     }
 
     /// The outcome, if it is there. Past `deadline` it is an error that says what was in the way.
@@ -244,6 +249,21 @@ impl Sender {
     pub fn abandon(&self, out: &mut Outgoing<'_>) {
         if let Ok(node) = self.check() {
             node.outbox.abandon(out);
+        }
+    }
+
+    /// The same for a message that is kept while it waits.
+    ///
+    /// # Errors
+    /// See [`SendError`].
+    pub fn try_send_kept(&self, kept: &mut Kept) -> Result<Progress, SendError> {
+        kept.try_send(&self.check()?.outbox)
+    }
+
+    /// Gives up a message that is kept. Every such message ends in this, or is sent.
+    pub fn abandon_kept(&self, kept: &mut Kept) {
+        if let Ok(node) = self.check() {
+            kept.abandon(&node.outbox);
         }
     }
 

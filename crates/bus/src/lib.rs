@@ -67,7 +67,7 @@ pub mod wire;
 
 pub use endpoint::{Endpoint, Joining, Options, Receiver, Sender, begin_join, join};
 pub use inbox::{Build, Incoming, Polled};
-pub use outbox::{INLINE_BYTES, Outgoing, Overflow, Payload, Progress, prepare};
+pub use outbox::{INLINE_BYTES, Kept, Outgoing, Overflow, Payload, Progress, prepare};
 pub use record::{Bulk, TypeId};
 pub use roster::{EndpointInfo, Face, Peer};
 pub use route::RouteId;

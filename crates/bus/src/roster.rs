@@ -6,7 +6,7 @@
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use crate::directory::{Departed, Departure, DirectoryReader, Entry, Living, Tombstone};
+use crate::directory::{Departed, DirectoryReader, Entry, Living, Tombstone};
 use crate::identity::EndpointId;
 use crate::label::Label;
 use crate::label_op::LabelOp;
@@ -45,6 +45,12 @@ impl fmt::Debug for Peer {
 impl Peer {
     pub(crate) fn new(info: EndpointInfo, uid: u32, nonce: [u8; 16], receiving: bool) -> Arc<Peer> {
         Arc::new(Peer { info, face: Face::new(), uid, nonce, receiving })
+    }
+
+    /// One who is not here any more.
+    pub(crate) fn remembered(tombstone: Tombstone) -> Arc<Peer> {
+        let Tombstone { id, label, pid, uid, .. } = tombstone;
+        Peer::new(EndpointInfo { id, label, pid }, uid, [0; 16], false)
     }
 }
 
@@ -96,15 +102,12 @@ impl Roster {
 
     /// A member, or one whose tombstone still stands.
     pub(crate) fn known(&self, id: EndpointId) -> Option<Arc<Peer>> {
-        self.member(id).cloned().or_else(|| {
-            let Tombstone { id, label, pid, uid, .. } = Departed::find(&self.departed, id)?;
-            Some(Peer::new(EndpointInfo { id, label, pid }, uid, [0; 16], false))
-        })
+        self.member(id).cloned().or_else(|| Departed::find(&self.departed, id).map(Peer::remembered))
     }
 
-    /// Why an endpoint is not here any more, while its tombstone stands.
-    pub(crate) fn departure(&self, id: EndpointId) -> Option<Departure> {
-        Departed::find(&self.departed, id).map(|tombstone| tombstone.reason)
+    /// The tombstones of those who are not here any more, the longest departed first.
+    pub(crate) fn departed(&self) -> Vec<Tombstone> {
+        Departed::all(&self.departed)
     }
 
     /// Whether an endpoint plays controller or did, and so may deliver what others left.

@@ -179,8 +179,8 @@ fn a_watch_tells_who_comes_and_goes() {
     use ipmb_bus::PeerEvent;
     let bus = bus();
     let a = endpoint(&bus, "a");
-    let mut watch = a.watch().unwrap();
-    let mut next = || loop {
+    let watch = a.watch().unwrap();
+    let next = || loop {
         if let Some(event) = watch.poll() {
             return event;
         }
@@ -191,6 +191,23 @@ fn a_watch_tells_who_comes_and_goes() {
     let id = b.id();
     b.close();
     assert!(matches!(next(), PeerEvent::Left(peer, Some(_)) if peer.info.id == id));
+    // Those who came and went while nobody looked are told too, each once.
+    let passers: Vec<_> =
+        (0..5).map(|_| endpoint(&bus, "passer")).map(|passer| (passer.id(), passer.close()).0).collect();
+    let last = endpoint(&bus, "last");
+    let mut told = Vec::new();
+    loop {
+        match next() {
+            PeerEvent::Joined(peer) if peer.info.id == last.id() => break,
+            PeerEvent::Joined(peer) => told.push((peer.info.id, true)),
+            PeerEvent::Left(peer, _) => told.push((peer.info.id, false)),
+        }
+    }
+    for id in passers {
+        let of: Vec<_> = told.iter().filter(|(told, _)| *told == id).map(|(_, joined)| *joined).collect();
+        // The last one's leaving may still be on its way.
+        assert!(of == [true, false] || of == [true], "{of:?}");
+    }
 }
 
 #[test]

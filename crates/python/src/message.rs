@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
-use ipmb_bus::Peer;
 use ipmb_bus::selector::Selector as CoreSelector;
+use ipmb_bus::{Overflow, Peer};
 use pyo3::exceptions::{PyAttributeError, PyTypeError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
+use crate::arguments::Timeout;
 use crate::attachments::{Attachments, Held};
 use crate::peer::EndpointInfo;
 use crate::selector::{Selector, parse_selector};
-use crate::sender::Sender;
+use crate::sender::{Sender, Target};
 
 /// What is sent and what `recv` returns: where it goes, and what it carries.
 ///
@@ -184,7 +185,9 @@ impl Message {
         match (&self.back, &self.origin.get().sender) {
             (Some(back), Some(sender)) => {
                 let attachments = Attachments::parse(objects, memory_regions)?;
-                back.get().send_to(sender.get().id(), payload, attachments, timeout)
+                let timeout = timeout.map_or(Ok(Timeout::Never), Timeout::parse)?;
+                let target = Target::Endpoint(payload.py(), sender.get().id());
+                back.get().push(payload, attachments, timeout, Overflow::Block, &target)
             }
             _ => Err(PyTypeError::new_err("only a received message can be replied to")),
         }

@@ -21,7 +21,7 @@ use crate::bulk;
 use crate::endpoint::Anchor;
 use crate::errors::{from_send, wrong_type, wrong_value};
 use crate::message::Message;
-use crate::payload;
+use crate::payload::{self, Encoded};
 use crate::selector::{parse_selector, parse_ttl};
 use crate::waiting::{detached, interruptible};
 
@@ -33,7 +33,7 @@ const RECENT: usize = 4;
 /// It is a context manager that closes it.
 #[pyclass(frozen, module = "ipmb")]
 pub(crate) struct Sender {
-    core: ipmb_bus::Sender,
+    pub(crate) core: ipmb_bus::Sender,
     routes: Mutex<Routes>,
     _anchor: Arc<Anchor>,
 }
@@ -44,6 +44,41 @@ struct Routes {
     recent: [Option<(Py<PyAny>, RouteId)>; RECENT],
     oldest: usize,
     texts: HashMap<Box<str>, RouteId>,
+}
+
+/// Where a message goes, as it was given.
+pub(crate) enum Target<'a, 'py> {
+    /// A `Selector`, or a `LabelOp` or string that alone mean unicast.
+    Named(&'a Bound<'py, PyAny>),
+    /// A selector that was made for this message.
+    Made(Python<'py>, Arc<CoreSelector>),
+    /// One endpoint, whatever its label.
+    Endpoint(Python<'py>, EndpointId),
+}
+
+impl Target<'_, '_> {
+    #[inline]
+    fn route(&self, sender: &Sender) -> PyResult<RouteId> {
+        match self {
+            Target::Named(target) => sender.route(target),
+            Target::Made(py, selector) => sender.intern(*py, selector),
+            Target::Endpoint(py, id) => sender.core.intern_endpoint(*id).map_err(|error| from_send(*py, &error)),
+        }
+    }
+
+    /// The route, when the table of routes was collected and nothing known of it holds any more.
+    #[cold]
+    pub(crate) fn find_again(&self, sender: &Sender) -> PyResult<RouteId> {
+        sender.forget_routes();
+        self.route(sender)
+    }
+}
+
+/// What is sent and where, after the arguments of a call were understood.
+pub(crate) struct Order<'a, 'py> {
+    pub(crate) payload: &'a Bound<'py, PyAny>,
+    pub(crate) attachments: Option<Box<Attachments>>,
+    pub(crate) target: Target<'a, 'py>,
 }
 
 impl Sender {
@@ -93,19 +128,6 @@ impl Sender {
         self.core.intern(selector).map_err(|error| from_send(py, &error))
     }
 
-    /// Sends to one endpoint, whatever its label.
-    pub(crate) fn send_to(
-        &self,
-        id: EndpointId,
-        payload: &Bound<'_, PyAny>,
-        attachments: Option<Box<Attachments>>,
-        timeout: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<usize> {
-        let timeout = timeout.map_or(Ok(Timeout::Never), Timeout::parse)?;
-        let route = || self.core.intern_endpoint(id).map_err(|error| from_send(payload.py(), &error));
-        self.push(payload, attachments, timeout, Overflow::Block, route)
-    }
-
     /// The table of routes was collected: nothing known of it holds any more.
     #[cold]
     fn forget_routes(&self) {
@@ -115,17 +137,36 @@ impl Sender {
 
     /// Encodes, routes, pushes, and waits for room where that is wanted.
     #[inline]
-    fn push<'py>(
+    pub(crate) fn push<'py>(
         &self,
         payload: &Bound<'py, PyAny>,
         attachments: Option<Box<Attachments>>,
         timeout: Timeout,
         overflow: Overflow,
-        route: impl Fn() -> PyResult<RouteId>,
+        target: &Target<'_, 'py>,
     ) -> PyResult<usize> {
-        let py = payload.py();
         let encoded = payload::encode(payload)?;
-        let number = route()?;
+        self.begin(payload.py(), &encoded, attachments, overflow, target, None, |out, first| match first {
+            Ok(Progress::Done(reached)) => Ok(reached),
+            first => self.push_on(payload.py(), out, timeout, target, first),
+        })
+    }
+
+    /// Routes a message and tries to push it; `then` does with it what is to be done. `correlation` makes it a request
+    /// (true) or a reply under that number.
+    #[inline]
+    #[allow(clippy::too_many_arguments)]
+    pub(crate) fn begin<R>(
+        &self,
+        py: Python<'_>,
+        encoded: &Encoded<'_>,
+        attachments: Option<Box<Attachments>>,
+        overflow: Overflow,
+        target: &Target<'_, '_>,
+        correlation: Option<(u64, bool)>,
+        then: impl FnOnce(Outgoing<'_>, Result<Progress, SendError>) -> PyResult<R>,
+    ) -> PyResult<R> {
+        let number = target.route(self)?;
         let bytes = encoded.bytes();
         let body = match &encoded.bulk {
             None if bytes.len() <= INLINE_BYTES => Payload::Inline(bytes),
@@ -140,10 +181,11 @@ impl Sender {
         if let Some(attached) = attachments {
             out.attach(attached.regions, attached.objects).map_err(|error| from_send(py, &error))?;
         }
-        match self.core.try_send(&mut out) {
-            Ok(Progress::Done(reached)) => Ok(reached),
-            first => self.push_on(py, out, timeout, route, first),
+        if let Some((number, request)) = correlation {
+            out.correlate(number, request);
         }
+        let first = self.core.try_send(&mut out);
+        then(out, first)
     }
 
     /// The rest of the way for a message that did not go through at once.
@@ -153,7 +195,7 @@ impl Sender {
         py: Python<'_>,
         mut out: Outgoing<'_>,
         timeout: Timeout,
-        route: impl Fn() -> PyResult<RouteId>,
+        target: &Target<'_, '_>,
         first: Result<Progress, SendError>,
     ) -> PyResult<usize> {
         let deadline = timeout.deadline();
@@ -174,8 +216,7 @@ impl Sender {
                     }
                 }
                 Err(SendError::StaleRoute) => {
-                    self.forget_routes();
-                    out.reroute(route()?);
+                    out.reroute(target.find_again(self)?);
                 }
                 Err(error) => return Err(from_send(py, &error)),
             }
@@ -184,7 +225,57 @@ impl Sender {
     }
 }
 
-fn parse_overflow(value: &Argument<'_>) -> PyResult<Overflow> {
+impl<'a, 'py> Order<'a, 'py> {
+    /// Understands the arguments of `send`, and hands them to `then`.
+    #[inline]
+    pub(crate) fn understand<R>(
+        selector: &Bound<'py, PyAny>,
+        payload: &Argument<'py>,
+        objects: Option<&Bound<'py, PyAny>>,
+        memory_regions: Option<&Bound<'py, PyAny>>,
+        ttl: &Argument<'py>,
+        then: impl FnOnce(Order<'_, 'py>) -> PyResult<R>,
+    ) -> PyResult<R> {
+        let py = selector.py();
+        if let Ok(message) = selector.cast_exact::<Message>() {
+            for (argument, given) in [
+                ("payload", payload.given()),
+                ("ttl", ttl.given()),
+                ("objects", objects),
+                ("memory_regions", memory_regions),
+            ] {
+                if given.is_some() {
+                    return Err(not_with_a_message(argument));
+                }
+            }
+            let message = message.get();
+            let target = Target::Named(message.selector_object().bind(py).as_any());
+            let attachments = message.attachments(py)?;
+            return then(Order { payload: message.payload.bind(py), attachments, target });
+        }
+        let Some(payload) = payload.given() else {
+            return Err(match parse_selector(selector) {
+                Ok(_) => {
+                    PyTypeError::new_err("payload is missing: give a payload after the selector, or a Message alone")
+                }
+                Err(error) => error,
+            });
+        };
+        let attachments = Attachments::parse(objects, memory_regions)?;
+        let target = target(selector, ttl)?;
+        then(Order { payload, attachments, target })
+    }
+}
+
+/// A selector as it was given, or with another ttl.
+fn target<'a, 'py>(selector: &'a Bound<'py, PyAny>, ttl: &Argument<'py>) -> PyResult<Target<'a, 'py>> {
+    let Some(ttl) = ttl.given() else { return Ok(Target::Named(selector)) };
+    let mut waiting = (*parse_selector(selector)?).clone();
+    waiting.ttl = parse_ttl(ttl)?;
+    Ok(Target::Made(selector.py(), Arc::new(waiting)))
+}
+
+pub(crate) fn parse_overflow(value: &Argument<'_>) -> PyResult<Overflow> {
     const BOUND: &str = "give \"block\", \"error\" or \"drop\"";
     let Some(value) = value.given() else { return Ok(Overflow::Block) };
     let Ok(text) = value.cast::<PyString>() else { return Err(wrong_type("overflow", value, BOUND)) };
@@ -258,43 +349,11 @@ impl Sender {
         timeout: Option<&Bound<'py, PyAny>>,
         overflow: Argument<'py>,
     ) -> PyResult<usize> {
-        let py = selector.py();
         let timeout = timeout.map_or(Ok(Timeout::Never), Timeout::parse)?;
         let overflow = parse_overflow(&overflow)?;
-        if let Ok(message) = selector.cast_exact::<Message>() {
-            for (argument, given) in [
-                ("payload", payload.given()),
-                ("ttl", ttl.given()),
-                ("objects", objects),
-                ("memory_regions", memory_regions),
-            ] {
-                if given.is_some() {
-                    return Err(not_with_a_message(argument));
-                }
-            }
-            let message = message.get();
-            let target = message.selector_object().bind(py).as_any();
-            let attachments = message.attachments(py)?;
-            return self.push(message.payload.bind(py), attachments, timeout, overflow, || self.route(target));
-        }
-        let Some(payload) = payload.given() else {
-            return Err(match parse_selector(selector) {
-                Ok(_) => {
-                    PyTypeError::new_err("payload is missing: give a payload after the selector, or a Message alone")
-                }
-                Err(error) => error,
-            });
-        };
-        let attachments = Attachments::parse(objects, memory_regions)?;
-        match ttl.given() {
-            None => self.push(payload, attachments, timeout, overflow, || self.route(selector)),
-            Some(ttl) => {
-                let mut waiting = (*parse_selector(selector)?).clone();
-                waiting.ttl = parse_ttl(ttl)?;
-                let waiting = Arc::new(waiting);
-                self.push(payload, attachments, timeout, overflow, || self.intern(py, &waiting))
-            }
-        }
+        Order::understand(selector, &payload, objects, memory_regions, &ttl, |order| {
+            self.push(order.payload, order.attachments, timeout, overflow, &order.target)
+        })
     }
 
     /// Closes this half. What was sent stays sent, what waits for a match goes on waiting.

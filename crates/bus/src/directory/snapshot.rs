@@ -131,10 +131,14 @@ impl Living {
 pub(crate) struct Departed(#[serde(deserialize_with = "at_most::<_, _, { limits::TOMBSTONES }>")] Vec<Tombstone>);
 
 impl Departed {
-    /// The tombstone of an endpoint; none where the bytes make no sense.
+    /// The tombstones, those of the longest departed first; none where the bytes make no sense.
+    pub(crate) fn all(bytes: &[u8]) -> Vec<Tombstone> {
+        postcard::take_from_bytes(bytes).map_or_else(|_| Vec::new(), |(Self(tombstones), _)| tombstones)
+    }
+
+    /// The tombstone of an endpoint.
     pub(crate) fn find(bytes: &[u8], id: EndpointId) -> Option<Tombstone> {
-        let (Self(tombstones), _) = postcard::take_from_bytes(bytes).ok()?;
-        tombstones.into_iter().find(|tombstone| tombstone.id == id)
+        Self::all(bytes).into_iter().find(|tombstone| tombstone.id == id)
     }
 }
 

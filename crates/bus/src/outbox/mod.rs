@@ -7,6 +7,7 @@
 
 mod dead;
 mod flights;
+mod kept;
 mod link;
 mod outgoing;
 mod room;
@@ -33,6 +34,7 @@ use crate::route::{RouteId, RouteTable};
 use crate::selector::Selector;
 use crate::stats::{DropReason, SendCounters};
 
+pub use kept::Kept;
 pub use outgoing::{INLINE_BYTES, Outgoing, Overflow, Payload, prepare};
 
 /// What became of an attempt to send.

@@ -1,6 +1,6 @@
 //! One message on its way out, and how far it has come.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
 use ipmb_transport::region::Region;
@@ -222,15 +222,63 @@ impl<'a> Outgoing<'a> {
         usize::from(self.bulk.is_some()) + self.attachments.as_ref().map_or(0, |attachments| attachments.len())
     }
 
+    /// Everything but the payload, which comes back with [`Outgoing::lend`].
+    pub(super) fn without_payload(self) -> Outgoing<'static> {
+        let Outgoing {
+            route,
+            overflow,
+            type_id,
+            flags,
+            inline: _,
+            bulk,
+            extension,
+            encoded_extension,
+            attachments,
+            ..
+        } = self;
+        let Outgoing { reached, remaining, signal, sockets, until, patient, tries, .. } = self;
+        Outgoing {
+            route,
+            overflow,
+            type_id,
+            flags,
+            inline: &[],
+            bulk,
+            extension,
+            encoded_extension,
+            attachments,
+            reached,
+            remaining,
+            signal,
+            sockets,
+            until,
+            patient,
+            tries,
+        }
+    }
+
+    /// The payload it was made with, or the head of a large one.
+    pub(super) fn inline(&self) -> &'a [u8] {
+        self.inline
+    }
+
+    /// The opposite of [`Outgoing::without_payload`].
+    pub(super) fn lend(self, inline: &'a [u8]) -> Outgoing<'a> {
+        Outgoing { inline, ..self }
+    }
+
+    /// What tells of room.
+    pub(super) fn waits_on(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let sockets = self.sockets.iter().map(|socket| socket.fd().as_fd());
+        sockets.chain(self.signal.iter().map(|signal| signal.as_fd()))
+    }
+
     /// Sleeps until there may be room, or `deadline` (monotonic nanoseconds). Call after `try_send` said `Blocked`.
     ///
     /// # Errors
     /// [`Interrupted`] when a signal came.
     pub fn wait(&mut self, deadline: Option<u64>) -> Result<(), Interrupted> {
-        let mut descriptors: Vec<_> = self.sockets.iter().map(|socket| socket.fd().as_fd()).collect();
-        if let Some(signal) = &self.signal {
-            descriptors.push(signal.as_fd());
-        }
+        let descriptors: Vec<_> = self.waits_on().collect();
         let woken = wait::on(&descriptors, wait::left([deadline, self.until]))?;
         self.tries += u32::from(!woken);
         Ok(())
