@@ -96,23 +96,6 @@ def test_every_name_of_the_native_module_is_in_the_stub() -> None:
     assert {one or other for one, other in names} == set(_core.__all__)
 
 
-@pytest.mark.parametrize("page", sorted(path.name for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]))
-def test_examples_in_documents_run(page: str) -> None:
-    path = next(path for path in (ROOT / page, ROOT / "docs" / page) if path.exists())
-    test = doctest.DocTestParser().get_doctest(path.read_text(), {}, page, str(path), 0)
-    output: list[str] = []
-    assert not doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test, out=output.append).failed, (
-        "".join(output)
-    )
-
-
-@pytest.mark.parametrize("page", sorted(path.name for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]))
-def test_links_between_documents_lead_somewhere(page: str) -> None:
-    path = next(path for path in (ROOT / page, ROOT / "docs" / page) if path.exists())
-    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)|src=\"([^\":]+)\"", path.read_text()):
-        assert (path.parent / (target[0] or target[1])).exists(), target
-
-
 def named_for_development() -> list[str]:
     """What requirements/dev.in names, without the extras in brackets."""
     lines = (ROOT / "requirements" / "dev.in").read_text().splitlines()

@@ -1,0 +1,75 @@
+"""Every page can be followed: what it says to type works, and what it says is seen is seen."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.docs import terminals
+from tests.docs.page import Page
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/*.md")])
+NAMES = [str(path.relative_to(ROOT)) for path in PAGES]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.timeout(180)
+def test_a_page_can_be_followed(name: str, tmp_path: Path) -> None:
+    terminals.run(Page.read(ROOT / name), tmp_path)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_examples_of_a_page_run(name: str, tmp_path: Path) -> None:
+    path = ROOT / name
+    examples = Page.read(path).doctest()
+    if not examples:
+        return
+    (tmp_path / path.name).write_text(path.read_text())  # an example reads the page that it stands on
+    (tmp_path / "examples.txt").write_text(examples)
+    done = subprocess.run(
+        [sys.executable, "-m", "doctest", "-o", "ELLIPSIS", "examples.txt"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_buses_on_a_page_do_not_meet_others(name: str) -> None:
+    """All are named `com.example.*`, which every run renames."""
+    for block in Page.read(ROOT / name).blocks:
+        for identifier in re.findall(r"""join\(\s*["']([^"']*)["']""", block.text):
+            assert identifier.startswith("com.example."), f"{name}:{block.line}: {identifier}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_links_lead_somewhere(name: str) -> None:
+    path = ROOT / name
+    text = re.sub(r"^```.*?^```$", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
+    for one, other in re.findall(r"\]\(([^)\s]+)\)|(?:src|href)=\"([^\"]+)\"", text):
+        target = one or other
+        url = urlsplit(target)
+        if url.scheme:
+            assert url.scheme == "https", target
+            assert re.fullmatch(r"[\w.-]+\.\w+", url.netloc), target
+        elif url.path:
+            assert (path.parent / url.path).exists(), f"{name}: {target}"
+
+
+def test_tests_that_pages_name_exist() -> None:
+    for path in PAGES:
+        for file, function in re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", path.read_text()):
+            assert (ROOT / file).exists(), f"{path.name}: {file}"
+            assert not function or f"def {function}(" in (ROOT / file).read_text(), (
+                f"{path.name}: {file}::{function}"
+            )
