@@ -4,6 +4,8 @@
 PYTHON ?=
 export PATH := $(PATH):$(HOME)/.cargo/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
+# pyright asks a registry about newer versions of itself otherwise.
+export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -40,8 +42,9 @@ format: $(STAMPS)/venv ## format and fix what can be fixed
 	$(BIN)/ruff check --fix
 	cargo fmt --all
 
-types: $(STAMPS)/native ## mypy --strict, and the stubs against the native module
+types: $(STAMPS)/native ## mypy --strict, pyright, and the stubs against the native module
 	$(BIN)/mypy
+	$(BIN)/pyright
 	$(BIN)/python -m mypy.stubtest ipmb._core --mypy-config-file pyproject.toml --ignore-disjoint-bases
 
 loom: $(STAMPS)/tools ## the model checker over the ring

@@ -152,7 +152,8 @@ def convert(kind: Any, value: object) -> object:
     """
     wanted = get_origin(kind) or kind
     if any(issubclass(wanted, scalar) and isinstance(value, plain) for scalar, plain in _FROM_PLAIN):
-        value = wanted(value)  # the sender's field is one of Python's own numbers or text
+        scalar_of: Any = wanted
+        value = scalar_of(value)  # the sender's field is one of Python's own numbers or text
     if issubclass(wanted, np.ndarray):
         wanted = np.ndarray  # subclasses arrive as plain arrays
     if not isinstance(value, wanted):

@@ -40,6 +40,7 @@ class _Library(Protocol):
 
     def pack(self, value: Any, packer: Packer) -> bytes:
         """Describes the value and leaves its buffers with the packer."""
+        ...
 
     def unpack(self, data: bytes | memoryview, bulk: memoryview | None) -> object:
         """The value; ValueError when `data` describes none."""

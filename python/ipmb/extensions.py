@@ -130,8 +130,9 @@ def _plain(value: object) -> object:
     numpy = sys.modules.get("numpy")
     if numpy is None or not isinstance(value, numpy.generic):
         return None
-    dtype = value.dtype
-    return value.item() if dtype.kind in "biuf" and dtype.itemsize <= _DOUBLE else None
+    scalar: Any = value
+    dtype = scalar.dtype
+    return scalar.item() if dtype.kind in "biuf" and dtype.itemsize <= _DOUBLE else None
 
 
 def unpack(code: int, data: memoryview, bulk: memoryview | None = None) -> Any:
