@@ -1,4 +1,4 @@
-"""What type checkers make of the interface: mypy reads this file, and the values are what it says."""
+"""What type checkers know of payloads: mypy and pyright read this file, and the values are what it says."""
 
 from __future__ import annotations
 
