@@ -53,6 +53,7 @@ class Program:
                 "HOME": str(directory),
                 "LANG": "C.UTF-8",
                 "PYTHONUNBUFFERED": "1",  # as at a terminal: what is printed is seen
+                "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
             },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
