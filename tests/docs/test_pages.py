@@ -73,3 +73,11 @@ def test_tests_that_pages_name_exist() -> None:
             assert not function or f"def {function}(" in (ROOT / file).read_text(), (
                 f"{path.name}: {file}::{function}"
             )
+
+
+def test_every_row_about_failures_names_a_test() -> None:
+    rows = [
+        line for line in (ROOT / "docs" / "failures.md").read_text().splitlines() if line.startswith("| ")
+    ]
+    assert len(rows) > 30
+    assert [row for row in rows[1:] if "`tests/" not in row.rsplit("|", 2)[1]] == []
