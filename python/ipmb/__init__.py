@@ -50,6 +50,7 @@ from ipmb.errors import (
 )
 from ipmb.message_box import MessageBox
 from ipmb.message_types import message_type
+from ipmb.presence import PeerEvent, Watch
 from ipmb.values import BytesMessage, Options, SelectorMode, Stats, Version
 
 __all__ = [
@@ -72,6 +73,7 @@ __all__ = [
     "NoRoute",
     "Object",
     "Options",
+    "PeerEvent",
     "PeerLost",
     "PermissionDenied",
     "Receiver",
@@ -88,6 +90,7 @@ __all__ = [
     "TooManyOpenFiles",
     "Version",
     "VersionMismatch",
+    "Watch",
     "errors",
     "join",
     "label",

@@ -34,6 +34,7 @@ __all__ = [
     "Bulk",
     "Endpoint",
     "EndpointInfo",
+    "Joining",
     "Label",
     "LabelOp",
     "MemoryRegion",
@@ -43,13 +44,19 @@ __all__ = [
     "Receiver",
     "Selector",
     "Sender",
+    "Sending",
+    "Watch",
     "alloc",
+    "begin_join",
     "close_all",
     "decode",
     "encode",
     "find",
     "join",
     "register",
+    "start_reply",
+    "start_send",
+    "start_send_many",
 ]
 
 BUILTIN_TYPES: Final[dict[str, bytes]]
@@ -779,6 +786,42 @@ class Sender:
             1
             0
         """
+    def send_many(
+        self,
+        selector: Selector | LabelOp | str,
+        payloads: Iterable[object],
+        /,
+        *,
+        ttl: float | None = ...,
+        timeout: float | None = None,
+        overflow: Literal["block", "error", "drop"] = "block",
+    ) -> int:
+        """Sends several messages to the same selector, in their order: `send` in a loop, and quicker.
+
+        All payloads are looked at before the first is sent: when one cannot be, none is.
+
+        Args:
+            selector: As for `send`.
+            payloads: An iterable of payloads, each as for `send`.
+            ttl: As for `send`.
+            timeout: Seconds to wait for room in all, 0 or more; None waits for ever.
+            overflow: As for `send`, for each message.
+
+        Returns:
+            In how many rings messages are now, all together: with one receiver, how many were sent.
+
+        Raises:
+            The same as `send`. The error's `delivered` says in how many rings messages are all the same: those before
+            the one it is about.
+
+        Example:
+            >>> import ipmb
+            >>> with ipmb.join("com.example.send_many", "earth") as (sender, receiver):
+            ...     sender.send_many("earth", ["one", "two"])
+            ...     [message.payload for message in receiver.recv_many(10, timeout=5)]
+            2
+            ['one', 'two']
+        """
     def close(self) -> None:
         """Closes this half. What was sent stays sent, what waits for a match goes on waiting.
 
@@ -788,6 +831,23 @@ class Sender:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
+
+@final
+class Sending:
+    """One message, or several in their order, on the way to where there is no room yet."""
+    def poll(self, last: bool = False) -> int | None:
+        """Tries again. How many endpoints have it, or None when there is still no room; `last` makes that a `SendTimeout`."""
+    def fileno(self) -> int:
+        """A descriptor that is readable when `poll` may get further. Good until then."""
+    @property
+    def delay(self) -> float | None:
+        """Seconds after which to `poll` although the descriptor is not readable; None: no need."""
+    @property
+    def delivered(self) -> int:
+        """How many copies are in receivers' rings so far."""
+    def close(self) -> None:
+        """Gives up what still waits: it is not sent. Closing twice is fine."""
 
 @final
 class Receiver(Generic[_T_co]):
@@ -885,6 +945,7 @@ class Receiver(Generic[_T_co]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
 
 @final
 class Endpoint(Generic[_T_co]):
@@ -902,8 +963,42 @@ class Endpoint(Generic[_T_co]):
     @property
     def receiver(self) -> Receiver[_T_co]: ...
     def peers(self) -> list[EndpointInfo]: ...
+    def watch(self) -> Watch:
+        """See `Watch`."""
     def stats(self) -> Stats: ...
     def close(self) -> None: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
+
+@final
+class Joining:
+    """A joining that nobody waits for in native code: what an event loop does."""
+    def fileno(self) -> int:
+        """A descriptor that is readable when `poll` has the outcome."""
+    def poll(self, last: bool = False) -> Endpoint[Any] | None:
+        """The endpoint, or None while it is not on the bus; `last` makes that a `JoinTimeout`."""
+    def close(self) -> None:
+        """Gives up. Closing twice is fine."""
+
+@final
+class Watch:
+    """The native part of a watch."""
+    def poll(self) -> tuple[Literal["joined", "left"], EndpointInfo, str | None] | None:
+        """The next event, if there is one: "joined" or "left", who, and for those who left the reason."""
+    def wait(self, timeout: float | None = None) -> None:
+        """Sleeps until there may be an event, or the end; at most `timeout` seconds."""
+    def fileno(self) -> int:
+        """A descriptor that is readable when `poll` would give an event, or there will be no more."""
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+    @property
+    def ended(self) -> bool:
+        """It is closed, or the endpoint has left the bus: nothing new will happen."""
+    @property
+    def peers(self) -> list[EndpointInfo]:
+        """Who was there when the watch was made, with every event told so far applied."""
+    def close(self) -> None:
+        """Ends it, also for those who wait. Closing twice is fine."""
 
 def join(
     identifier: str,
@@ -912,9 +1007,50 @@ def join(
     controller_affinity: bool,
     timeout: float | None,
     takes: list[bytes] | None,
-) -> Endpoint:
-    """Joins a bus; the arguments are those of `ipmb.join`, with the UUIDs of the payload types it takes."""
+    address: object,
+    receiving: bool = True,
+) -> Endpoint[Any]:
+    """Joins a bus; the arguments are those of `ipmb.join`, with the UUIDs of the payload types it takes, and its address."""
 
+def begin_join(
+    identifier: str,
+    label: Label | str | Iterable[str],
+    token: str | bytes,
+    controller_affinity: bool,
+    takes: list[bytes] | None,
+    address: object,
+) -> Joining:
+    """Starts to join; the arguments are those of `join`."""
+def start_send(
+    sender: Sender,
+    selector: Message[Any] | Selector | LabelOp | str,
+    /,
+    payload: object = ...,
+    *,
+    objects: Iterable[Object | int | HasFileno] | None = None,
+    memory_regions: Iterable[MemoryRegion] | None = None,
+    ttl: float | None = ...,
+    overflow: Literal["block", "error", "drop"] = ...,
+) -> int | Sending:
+    """`Sender.send` without its wait: how many endpoints have the message, or a `Sending`."""
+def start_send_many(
+    sender: Sender,
+    selector: Selector | LabelOp | str,
+    payloads: Iterable[object],
+    /,
+    *,
+    ttl: float | None = ...,
+    overflow: Literal["block", "error", "drop"] = ...,
+) -> int | Sending:
+    """`Sender.send_many` without its wait."""
+def start_reply(
+    message: Message[Any],
+    payload: object,
+    *,
+    objects: Iterable[Object | int | HasFileno] | None = None,
+    memory_regions: Iterable[MemoryRegion] | None = None,
+) -> int | Sending:
+    """`Message.reply` without its wait."""
 def close_all() -> None:
     """Closes every endpoint of this process and lets the threads that wait on them come back."""
 

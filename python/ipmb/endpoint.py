@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import atexit
+import dataclasses
 import logging
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar, overload
 
 from ipmb import _core
 from ipmb._core import Label, Receiver, Sender
 from ipmb.message_box import accepted
+from ipmb.presence import Watch
 from ipmb.values import Options, Stats
 
 if TYPE_CHECKING:
@@ -30,6 +32,12 @@ _T = TypeVar("_T")
 
 logger = logging.getLogger("ipmb")
 
+#: How to join again: everything but the label, and the payload types.
+Address = tuple[Options, Any]
+
+#: An address may lead nowhere, and unpickling takes no timeout.
+REJOIN_SECONDS: Final = 10.0
+
 # A thread that waits in native code when the interpreter goes away could not come back into it.
 atexit.register(_core.close_all)
 
@@ -41,6 +49,9 @@ class Endpoint(tuple[Sender, Receiver[_T_co]], Generic[_T_co]):
 
     Made by `join`. It unpacks to `(sender, receiver)` and is a context manager that leaves the bus at its end. When
     nobody holds the endpoint or one of its halves any more, it leaves as well.
+
+    Pickled it becomes an address, the bus's token included: whoever unpickles it joins the same bus with the same
+    label, as an endpoint of its own. A pickled `Receiver` does the same; a pickled `Sender` only sends.
 
     Example:
         >>> import ipmb
@@ -103,6 +114,24 @@ class Endpoint(tuple[Sender, Receiver[_T_co]], Generic[_T_co]):
         """
         return self._native.peers()
 
+    def watch(self) -> Watch:
+        """Who joins and who leaves from now on; see `Watch`.
+
+        Raises:
+            Closed: The endpoint has left the bus.
+            OSError: This process has too many open files.
+
+        Example:
+            >>> import ipmb
+            >>> with ipmb.join("com.example.watch", "earth") as earth, earth.watch() as watch:
+            ...     with ipmb.join("com.example.watch", "moon"):
+            ...         watch.get(timeout=5).kind
+            ...     watch.get(timeout=5).reason
+            'joined'
+            'closed'
+        """
+        return Watch(self._native.watch())
+
     def stats(self) -> Stats:
         """What this endpoint has counted since it joined.
 
@@ -131,9 +160,9 @@ class Endpoint(tuple[Sender, Receiver[_T_co]], Generic[_T_co]):
     def __repr__(self) -> str:
         return f"<Endpoint {self.id:#x} {self.label!r} on {self.identifier!r}>"
 
-    def __reduce__(self) -> NoReturn:
-        msg = "an Endpoint belongs to its process: send the identifier and join there"
-        raise TypeError(msg)
+    def __reduce__(self) -> tuple[Any, ...]:
+        """An address under which the other side joins anew: an endpoint of its own, never this one."""
+        return self._native.__reduce__()
 
 
 @overload
@@ -227,6 +256,44 @@ def join(
         ...     sender.send("mars", "anybody there?")
         0
     """
+    options, takes = resolved(identifier, label, token, controller_affinity, payloads)
+    return _joined(options, timeout, takes, payloads)
+
+
+def _joined(
+    options: Options,
+    timeout: float | None,
+    takes: list[bytes] | None,
+    payloads: Any,
+    *,
+    receiving: bool = True,
+) -> Endpoint[Any]:
+    core = _core.join(
+        options.identifier,
+        options.label,
+        options.token,
+        options.controller_affinity,
+        timeout,
+        takes,
+        (dataclasses.replace(options, label=()), payloads),
+        receiving,
+    )
+    logger.debug("joined %r as %#x with %r", core.identifier, core.id, core.label)
+    return Endpoint(core)
+
+
+def resolved(
+    identifier: str | Options,
+    label: Label | str | Iterable[str],
+    token: str | bytes,
+    controller_affinity: bool,
+    payloads: Any,
+) -> tuple[Options, list[bytes] | None]:
+    """The arguments of `join`, here and in `ipmb.aio`: what to join, and the UUIDs of the types that are taken.
+
+    Raises:
+        TypeError: One is given twice, or is no type of a payload.
+    """
     if isinstance(identifier, Options):
         if label != () or token != "" or controller_affinity is not True:
             msg = "label, token and controller_affinity belong into the Options that were given"
@@ -234,11 +301,27 @@ def join(
         options = identifier
     else:
         options = Options(identifier, label, token, controller_affinity)
-    takes = None
-    if payloads is not None:
-        takes = accepted(payloads)
-    core: _core.Endpoint[Any] = _core.join(
-        options.identifier, options.label, options.token, options.controller_affinity, timeout, takes
-    )
-    logger.debug("joined %r as %#x with %r", core.identifier, core.id, core.label)
-    return Endpoint(core)
+    return options, None if payloads is None else accepted(payloads)
+
+
+def rejoined(address: Address, label: Label, *, receiving: bool = True) -> Endpoint[Any]:
+    """What a pickled `Endpoint` becomes: another endpoint, with the same label, on the same bus.
+
+    Raises:
+        JoinTimeout: Nobody admitted us within 10 seconds.
+        JoinError: As for `join`.
+    """
+    options, payloads = address
+    options = dataclasses.replace(options, label=label)
+    takes = None if payloads is None else accepted(payloads)
+    return _joined(options, REJOIN_SECONDS, takes, payloads, receiving=receiving)
+
+
+def rejoined_sender(address: Address, label: Label) -> Sender:
+    """What a pickled `Sender` becomes. Its endpoint takes no messages: nobody would read them."""
+    return rejoined(address, label, receiving=False).sender
+
+
+def rejoined_receiver(address: Address, label: Label) -> Receiver[Any]:
+    """What a pickled `Receiver` becomes."""
+    return rejoined(address, label).receiver

@@ -127,6 +127,10 @@ class MessageBox(Generic[_T_co]):
         """Whether the other takes the same types."""
         return set(self.types) == set(other.types) if isinstance(other, MessageBox) else NotImplemented
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """The types, by their names: they are imported where it is unpickled."""
+        return MessageBox, self.types
+
     def __hash__(self) -> int:
         return hash(frozenset(self.types))
 

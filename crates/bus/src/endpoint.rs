@@ -35,12 +35,14 @@ pub struct Options {
     pub token: Vec<u8>,
     /// Whether the endpoint may play controller.
     pub controller_affinity: bool,
+    /// Whether others' messages may come here; without, the receiving half is closed from the start.
+    pub receiving: bool,
 }
 
 impl Options {
-    /// Without a token, and ready to play controller.
+    /// Without a token, ready to receive and to play controller.
     pub fn new(identifier: impl Into<String>, label: Label) -> Options {
-        Options { identifier: identifier.into(), label, token: Vec::new(), controller_affinity: true }
+        Options { identifier: identifier.into(), label, token: Vec::new(), controller_affinity: true, receiving: true }
     }
 }
 
@@ -66,8 +68,8 @@ pub struct Joining {
 /// # Errors
 /// For a bad argument, or when the system gives no descriptors or memory.
 pub fn begin_join(options: Options) -> Result<Joining, JoinError> {
-    let Options { identifier, label, token, controller_affinity } = options;
-    let node = Node::start(identifier, label, &token, controller_affinity)?;
+    let Options { identifier, label, token, controller_affinity, receiving } = options;
+    let node = Node::start(identifier, label, &token, controller_affinity, receiving)?;
     let done = lock(&node.member).done.clone();
     Ok(Joining { handle: Arc::new(Handle { node }), done })
 }

@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use ipmb_transport::sys::{self, Signal};
@@ -30,6 +31,7 @@ pub enum PeerEvent {
 pub struct Watch {
     node: Arc<Node>,
     signal: Arc<Signal>,
+    closed: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -56,7 +58,7 @@ impl Watch {
             word: roster.word,
             events: VecDeque::new(),
         });
-        Ok(Watch { node, signal, state })
+        Ok(Watch { node, signal, closed: AtomicBool::new(false), state })
     }
 
     /// Who was there when the watch was made, with every event told so far applied, by rising id.
@@ -98,9 +100,21 @@ impl Watch {
         wait::on(&[self.fd()], wait::left([deadline])).map(|_| ())
     }
 
-    /// Whether the endpoint has left the bus: nothing new will come any more.
+    /// Whether it is closed or the endpoint has left the bus: nothing new will come any more.
     pub fn ended(&self) -> bool {
-        self.node.has_left() || self.forked()
+        self.is_closed() || self.node.has_left() || self.forked()
+    }
+
+    /// Ends it, also for whoever waits.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.node.unwatch(&self.signal);
+        self.signal.set();
+    }
+
+    /// Whether [`Watch::close`] was called.
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
     }
 
     /// Whether the process forked since it was made: it stayed with the parent.

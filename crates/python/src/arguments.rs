@@ -43,6 +43,8 @@ pub(crate) enum Timeout {
     Now,
     /// So many nanoseconds.
     After(u64),
+    /// Up to a point of the core's clock.
+    Until(u64),
 }
 
 impl Timeout {
@@ -65,6 +67,15 @@ impl Timeout {
             Timeout::Never => None,
             Timeout::Now => Some(0),
             Timeout::After(nanos) => ipmb_transport::sys::now().checked_add(nanos),
+            Timeout::Until(at) => Some(at),
+        }
+    }
+
+    /// The same, counted from now on, for a call that waits several times.
+    pub(crate) fn started(self) -> Timeout {
+        match self {
+            Timeout::After(_) => self.deadline().map_or(Timeout::Never, Timeout::Until),
+            other => other,
         }
     }
 }

@@ -2,26 +2,30 @@
 //!
 //! The Python class `ipmb.Endpoint` stands on the native one here: what is not on the path of a message is Python.
 
+use std::os::fd::AsRawFd;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use ipmb_bus::Options;
 use ipmb_bus::stats::DropReason;
-use ipmb_bus::{Options, begin_join};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyList, PyMappingProxy, PyString, PyType};
 
 use crate::arguments::{self, Timeout};
-use crate::errors::{from_join, from_send, wrong_type};
+use crate::errors::{closed, from_join, from_send, wrong_type};
 use crate::label::Label;
 use crate::peer::EndpointInfo;
 use crate::received::Takes;
 use crate::receiver::Receiver;
 use crate::sender::Sender;
 use crate::waiting::let_everybody_out;
+use crate::watch::Watch;
 
 /// Shared by an endpoint and its halves, so that the exit of the interpreter finds whatever still lives.
 pub(crate) struct Anchor {
     pub(crate) endpoint: ipmb_bus::Endpoint,
+    /// How to join again, as `ipmb.join` gave it, all but the label: what pickling gives away in the place of a handle.
+    pub(crate) address: Py<PyAny>,
 }
 
 static ANCHORS: Mutex<Vec<Weak<Anchor>>> = Mutex::new(Vec::new());
@@ -101,14 +105,24 @@ impl Endpoint {
         CLASS.import(py, "ipmb.values", "Stats")?.call((), Some(&fields))
     }
 
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        reduce(py, &self.anchor, "rejoined")
+    }
+
+    /// See `Watch`.
+    fn watch(&self, py: Python<'_>) -> PyResult<Watch> {
+        Watch::new(py, self.anchor.clone())
+    }
+
     fn close(&self, py: Python<'_>) {
         py.detach(|| self.anchor.endpoint.close());
     }
 }
 
-/// Joins a bus; the arguments are those of `ipmb.join`, with the UUIDs of the payload types it takes.
+/// Joins a bus; the arguments are those of `ipmb.join`, with the UUIDs of the payload types it takes, and its address.
 #[pyfunction]
-#[pyo3(signature = (identifier, label, token, controller_affinity, timeout, takes))]
+#[pyo3(signature = (identifier, label, token, controller_affinity, timeout, takes, address, receiving = true))]
+#[allow(clippy::too_many_arguments)]
 pub(crate) fn join(
     identifier: &Bound<'_, PyAny>,
     label: &Bound<'_, PyAny>,
@@ -116,30 +130,114 @@ pub(crate) fn join(
     controller_affinity: &Bound<'_, PyAny>,
     timeout: &Bound<'_, PyAny>,
     takes: Option<Vec<[u8; 16]>>,
+    address: Py<PyAny>,
+    receiving: bool,
 ) -> PyResult<Endpoint> {
     let py = identifier.py();
+    let options = Options { receiving, ..options(identifier, label, token, controller_affinity)? };
+    let timeout = Timeout::parse(timeout)?;
+    let endpoint = wait_for_join(py, options, timeout)?;
+    Endpoint::new(py, endpoint, takes, address)
+}
+
+/// Starts to join; the arguments are those of `join`.
+#[pyfunction]
+#[pyo3(signature = (identifier, label, token, controller_affinity, takes, address))]
+pub(crate) fn begin_join(
+    identifier: &Bound<'_, PyAny>,
+    label: &Bound<'_, PyAny>,
+    token: &Bound<'_, PyAny>,
+    controller_affinity: &Bound<'_, PyAny>,
+    takes: Option<Vec<[u8; 16]>>,
+    address: Py<PyAny>,
+) -> PyResult<Joining> {
+    let py = identifier.py();
+    let options = options(identifier, label, token, controller_affinity)?;
+    let core = py.detach(|| ipmb_bus::begin_join(options)).map_err(|error| from_join(py, &error))?;
+    Ok(Joining { core: Some(core), takes, address })
+}
+
+/// A joining that nobody waits for in native code: what an event loop does.
+#[pyclass(module = "ipmb._core")]
+pub(crate) struct Joining {
+    /// `None`: it is over.
+    core: Option<ipmb_bus::Joining>,
+    takes: Option<Vec<[u8; 16]>>,
+    address: Py<PyAny>,
+}
+
+#[pymethods]
+impl Joining {
+    /// A descriptor that is readable when `poll` has the outcome.
+    fn fileno(&self, py: Python<'_>) -> PyResult<i32> {
+        match &self.core {
+            Some(core) => Ok(core.fd().as_raw_fd()),
+            None => Err(closed(py, "this joining is over: join again")),
+        }
+    }
+
+    /// The endpoint, or None while it is not on the bus; `last` makes that a `JoinTimeout`.
+    #[pyo3(signature = (last = false))]
+    fn poll(&mut self, py: Python<'_>, last: bool) -> PyResult<Option<Endpoint>> {
+        let Some(core) = &mut self.core else { return Err(closed(py, "this joining is over: join again")) };
+        let outcome = py.detach(|| core.poll(last.then_some(0)));
+        let Some(outcome) = outcome else { return Ok(None) };
+        self.close(py);
+        let endpoint = outcome.map_err(|error| from_join(py, &error))?;
+        Endpoint::new(py, endpoint, self.takes.take(), self.address.clone_ref(py)).map(Some)
+    }
+
+    /// Gives up. Closing twice is fine.
+    fn close(&mut self, py: Python<'_>) {
+        let core = self.core.take();
+        py.detach(|| drop(core));
+    }
+}
+
+impl Endpoint {
+    fn new(
+        py: Python<'_>,
+        endpoint: ipmb_bus::Endpoint,
+        takes: Option<Vec<[u8; 16]>>,
+        address: Py<PyAny>,
+    ) -> PyResult<Endpoint> {
+        let anchor = Arc::new(Anchor { endpoint, address });
+        let mut anchors = anchors();
+        anchors.retain(|anchor| anchor.strong_count() > 0);
+        anchors.push(Arc::downgrade(&anchor));
+        drop(anchors);
+        let sender = Py::new(py, Sender::new(anchor.clone()))?;
+        let receiver = Py::new(py, Receiver::new(anchor.clone(), sender.clone_ref(py), Takes::new(takes)))?;
+        Ok(Endpoint { sender, receiver, anchor })
+    }
+}
+
+/// What pickles in the place of a handle: an address under which the other side joins anew.
+pub(crate) fn reduce<'py>(py: Python<'py>, anchor: &Anchor, how: &str) -> PyResult<Bound<'py, PyAny>> {
+    let again = py.import("ipmb.endpoint")?.getattr(how)?;
+    let label = Label { core: anchor.endpoint.label().clone() };
+    Ok((again, (anchor.address.clone_ref(py), label)).into_pyobject(py)?.into_any())
+}
+
+fn options(
+    identifier: &Bound<'_, PyAny>,
+    label: &Bound<'_, PyAny>,
+    token: &Bound<'_, PyAny>,
+    controller_affinity: &Bound<'_, PyAny>,
+) -> PyResult<Options> {
     let Ok(name) = identifier.cast::<PyString>() else {
         return Err(wrong_type("identifier", identifier, "give a str"));
     };
     let controller_affinity = controller_affinity
         .extract::<bool>()
         .map_err(|_| wrong_type("controller_affinity", controller_affinity, "give True or False"))?;
-    let options = Options {
+    Ok(Options {
         identifier: arguments::text("identifier", name)?.to_owned(),
         label: arguments::label(label)?,
         token: secret(token)?,
         controller_affinity,
-    };
-    let timeout = Timeout::parse(timeout)?;
-    let endpoint = wait_for_join(py, options, timeout)?;
-    let anchor = Arc::new(Anchor { endpoint });
-    let mut anchors = anchors();
-    anchors.retain(|anchor| anchor.strong_count() > 0);
-    anchors.push(Arc::downgrade(&anchor));
-    drop(anchors);
-    let sender = Py::new(py, Sender::new(anchor.clone()))?;
-    let receiver = Py::new(py, Receiver::new(anchor.clone(), sender.clone_ref(py), Takes::new(takes)))?;
-    Ok(Endpoint { sender, receiver, anchor })
+        receiving: true,
+    })
 }
 
 fn secret(token: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
@@ -154,7 +252,7 @@ fn secret(token: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
 
 fn wait_for_join(py: Python<'_>, options: Options, timeout: Timeout) -> PyResult<ipmb_bus::Endpoint> {
     let deadline = timeout.deadline();
-    let mut joining = py.detach(|| begin_join(options)).map_err(|error| from_join(py, &error))?;
+    let mut joining = py.detach(|| ipmb_bus::begin_join(options)).map_err(|error| from_join(py, &error))?;
     loop {
         if let Some(outcome) = py.detach(|| joining.poll(deadline)) {
             return outcome.map_err(|error| from_join(py, &error));

@@ -3,7 +3,8 @@
 //! From the bottom up: `errors`, exceptions; `arguments`, checks that several functions share; `waiting`, with the
 //! interpreter lock released; `label` and `selector`, where a message goes; `peer`, who sent it; `registry`, `msgpack`,
 //! `payload` and `received`, what it carries; `object`, `region` and `memory_registry`, what travels beside that, and
-//! `attachments`, how; `bulk`, memory of large payloads; `message`; `sender`, `receiver`, `endpoint`.
+//! `attachments`, how; `bulk`, memory of large payloads; `message`; `sender`, `sending` for event loops, `receiver`; `watch`;
+//! `endpoint`.
 //!
 //! The interpreter lock is held while a ring is read or written and released in every wait. The core never calls back.
 #![forbid(unsafe_code)]
@@ -26,7 +27,9 @@ mod region;
 mod registry;
 mod selector;
 mod sender;
+mod sending;
 mod waiting;
+mod watch;
 
 use pyo3::prelude::*;
 
@@ -42,7 +45,7 @@ mod _core {
     #[pymodule_export]
     use crate::bulk::{Bulk, alloc, find};
     #[pymodule_export]
-    use crate::endpoint::{Endpoint, close_all, join};
+    use crate::endpoint::{Endpoint, Joining, begin_join, close_all, join};
     #[pymodule_export]
     use crate::label::{Label, LabelOp};
     #[pymodule_export]
@@ -61,6 +64,10 @@ mod _core {
     use crate::selector::Selector;
     #[pymodule_export]
     use crate::sender::Sender;
+    #[pymodule_export]
+    use crate::sending::{Sending, start_reply, start_send, start_send_many};
+    #[pymodule_export]
+    use crate::watch::Watch;
     #[pymodule_export]
     use ipmb_transport::export::Exporter;
 

@@ -13,7 +13,7 @@ use crate::arguments::Timeout;
 use crate::attachments::{Attachments, Held};
 use crate::peer::EndpointInfo;
 use crate::selector::{Selector, parse_selector};
-use crate::sender::{Sender, Target};
+use crate::sender::{Correlation, Sender, Target};
 
 /// What is sent and what `recv` returns: where it goes, and what it carries.
 ///
@@ -85,6 +85,17 @@ impl Message {
     #[inline]
     pub(crate) fn attachments(&self, py: Python<'_>) -> PyResult<Option<Box<Attachments>>> {
         self.held.as_ref().map(|held| held.attachments(py)).transpose()
+    }
+
+    /// What a reply goes through, where to, and under which number of the asker's.
+    pub(crate) fn way_back<'a, 'py>(
+        &'a self,
+        py: Python<'py>,
+    ) -> PyResult<(&'a Py<Sender>, Target<'a, 'py>, Option<Correlation>)> {
+        match (&self.back, &self.origin.get().sender) {
+            (Some(back), Some(sender)) => Ok((back, Target::Endpoint(py, sender.get().id()), None)),
+            _ => Err(PyTypeError::new_err("only a received message can be replied to")),
+        }
     }
 
     /// The selector, as an object that is always the same: it is a key of the route cache.
@@ -182,15 +193,10 @@ impl Message {
         memory_regions: Option<&Bound<'_, PyAny>>,
         timeout: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<usize> {
-        match (&self.back, &self.origin.get().sender) {
-            (Some(back), Some(sender)) => {
-                let attachments = Attachments::parse(objects, memory_regions)?;
-                let timeout = timeout.map_or(Ok(Timeout::Never), Timeout::parse)?;
-                let target = Target::Endpoint(payload.py(), sender.get().id());
-                back.get().push(payload, attachments, timeout, Overflow::Block, &target)
-            }
-            _ => Err(PyTypeError::new_err("only a received message can be replied to")),
-        }
+        let attachments = Attachments::parse(objects, memory_regions)?;
+        let timeout = timeout.map_or(Ok(Timeout::Never), Timeout::parse)?;
+        let (back, target, _) = self.way_back(payload.py())?;
+        back.get().push(payload, attachments, timeout, Overflow::Block, &target)
     }
 
     /// Releases what is attached. The payload stays readable. Closing twice is fine.

@@ -15,7 +15,7 @@ use pyo3::types::{PyBytes, PyInt, PyList};
 use crate::arguments::Timeout;
 use crate::attachments::{Attachments, Held};
 use crate::bulk;
-use crate::endpoint::Anchor;
+use crate::endpoint::{Anchor, reduce};
 use crate::errors::{self, from_recv, wrong_type, wrong_value};
 use crate::message::{Message, Origin};
 use crate::payload::Type;
@@ -374,6 +374,10 @@ impl Receiver {
     fn __exit__(&self, py: Python<'_>, kind: &Bound<'_, PyAny>, error: &Bound<'_, PyAny>, trace: &Bound<'_, PyAny>) {
         let _ = (kind, error, trace);
         self.close(py);
+    }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        reduce(py, &self.anchor, "rejoined_receiver")
     }
 
     fn __repr__(&self) -> String {

@@ -13,12 +13,12 @@ use ipmb_bus::selector::Selector as CoreSelector;
 use ipmb_bus::{Bulk as Span, INLINE_BYTES, Outgoing, Overflow, Payload, Progress, RouteId, limits, prepare};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyBytes, PyString};
 
 use crate::arguments::{Argument, Timeout};
 use crate::attachments::Attachments;
 use crate::bulk;
-use crate::endpoint::Anchor;
+use crate::endpoint::{Anchor, reduce};
 use crate::errors::{from_send, wrong_type, wrong_value};
 use crate::message::Message;
 use crate::payload::{self, Encoded};
@@ -35,7 +35,7 @@ const RECENT: usize = 4;
 pub(crate) struct Sender {
     pub(crate) core: ipmb_bus::Sender,
     routes: Mutex<Routes>,
-    _anchor: Arc<Anchor>,
+    anchor: Arc<Anchor>,
 }
 
 #[derive(Default)]
@@ -74,6 +74,9 @@ impl Target<'_, '_> {
     }
 }
 
+/// The asker's number of a request, and whether it is the request (true) or the reply.
+pub(crate) type Correlation = (u64, bool);
+
 /// What is sent and where, after the arguments of a call were understood.
 pub(crate) struct Order<'a, 'py> {
     pub(crate) payload: &'a Bound<'py, PyAny>,
@@ -83,7 +86,7 @@ pub(crate) struct Order<'a, 'py> {
 
 impl Sender {
     pub(crate) fn new(anchor: Arc<Anchor>) -> Sender {
-        Sender { core: anchor.endpoint.sender(), routes: Mutex::default(), _anchor: anchor }
+        Sender { core: anchor.endpoint.sender(), routes: Mutex::default(), anchor }
     }
 
     /// The route to a target: a `Selector`, or a `LabelOp` or string that alone mean unicast.
@@ -146,14 +149,26 @@ impl Sender {
         target: &Target<'_, 'py>,
     ) -> PyResult<usize> {
         let encoded = payload::encode(payload)?;
-        self.begin(payload.py(), &encoded, attachments, overflow, target, None, |out, first| match first {
+        self.push_encoded(payload.py(), &encoded, attachments, timeout, overflow, target)
+    }
+
+    #[inline]
+    fn push_encoded(
+        &self,
+        py: Python<'_>,
+        encoded: &Encoded<'_>,
+        attachments: Option<Box<Attachments>>,
+        timeout: Timeout,
+        overflow: Overflow,
+        target: &Target<'_, '_>,
+    ) -> PyResult<usize> {
+        self.begin(py, encoded, attachments, overflow, target, None, |out, first| match first {
             Ok(Progress::Done(reached)) => Ok(reached),
-            first => self.push_on(payload.py(), out, timeout, target, first),
+            first => self.push_on(py, out, timeout, target, first),
         })
     }
 
-    /// Routes a message and tries to push it; `then` does with it what is to be done. `correlation` makes it a request
-    /// (true) or a reply under that number.
+    /// Routes a message and tries to push it; `then` does with it what is to be done.
     #[inline]
     #[allow(clippy::too_many_arguments)]
     pub(crate) fn begin<R>(
@@ -163,7 +178,7 @@ impl Sender {
         attachments: Option<Box<Attachments>>,
         overflow: Overflow,
         target: &Target<'_, '_>,
-        correlation: Option<(u64, bool)>,
+        correlation: Option<Correlation>,
         then: impl FnOnce(Outgoing<'_>, Result<Progress, SendError>) -> PyResult<R>,
     ) -> PyResult<R> {
         let number = target.route(self)?;
@@ -268,11 +283,43 @@ impl<'a, 'py> Order<'a, 'py> {
 }
 
 /// A selector as it was given, or with another ttl.
-fn target<'a, 'py>(selector: &'a Bound<'py, PyAny>, ttl: &Argument<'py>) -> PyResult<Target<'a, 'py>> {
+pub(crate) fn target<'a, 'py>(selector: &'a Bound<'py, PyAny>, ttl: &Argument<'py>) -> PyResult<Target<'a, 'py>> {
     let Some(ttl) = ttl.given() else { return Ok(Target::Named(selector)) };
     let mut waiting = (*parse_selector(selector)?).clone();
     waiting.ttl = parse_ttl(ttl)?;
     Ok(Target::Made(selector.py(), Arc::new(waiting)))
+}
+
+/// The payloads of `send_many`.
+pub(crate) fn gather<'py>(payloads: &Bound<'py, PyAny>) -> PyResult<Vec<Bound<'py, PyAny>>> {
+    const BOUND: &str = "give a list or another iterable of payloads";
+    if payloads.is_instance_of::<PyString>() || payloads.is_instance_of::<PyBytes>() {
+        return Err(wrong_type("payloads", payloads, BOUND));
+    }
+    payloads.try_iter().map_err(|_| wrong_type("payloads", payloads, BOUND))?.collect()
+}
+
+/// What cannot be sent shows before anything is.
+pub(crate) fn encode_all<'a>(payloads: &'a [Bound<'a, PyAny>]) -> PyResult<Vec<Encoded<'a>>> {
+    let which = |place: usize, payload: &Bound<'_, PyAny>, error: PyErr| {
+        let _ =
+            error.value(payload.py()).call_method1("add_note", (format!("it is payloads[{place}]; none was sent"),));
+        error
+    };
+    let each = payloads.iter().enumerate();
+    each.map(|(place, payload)| payload::encode(payload).map_err(|error| which(place, payload, error))).collect()
+}
+
+/// Tells with an error how many copies of the messages before it went out.
+#[cold]
+pub(crate) fn also_delivered(py: Python<'_>, error: PyErr, before: usize) -> PyErr {
+    let value = error.value(py);
+    let own = value.getattr("delivered").and_then(|own| own.extract::<usize>()).unwrap_or(0);
+    // Only errors of the bus have it; any other one is no less true without.
+    if value.hasattr("delivered").unwrap_or(false) {
+        let _ = value.setattr("delivered", before + own);
+    }
+    error
 }
 
 pub(crate) fn parse_overflow(value: &Argument<'_>) -> PyResult<Overflow> {
@@ -356,6 +403,64 @@ impl Sender {
         })
     }
 
+    /// Sends several messages to the same selector, in their order: `send` in a loop, and quicker.
+    ///
+    /// All payloads are looked at before the first is sent: when one cannot be, none is.
+    ///
+    /// Args:
+    ///     selector: As for `send`.
+    ///     payloads: An iterable of payloads, each as for `send`.
+    ///     ttl: As for `send`.
+    ///     timeout: Seconds to wait for room in all, 0 or more; None waits for ever.
+    ///     overflow: As for `send`, for each message.
+    ///
+    /// Returns:
+    ///     In how many rings messages are now, all together: with one receiver, how many were sent.
+    ///
+    /// Raises:
+    ///     The same as `send`. The error's `delivered` says in how many rings messages are all the same: those before
+    ///     the one it is about.
+    ///
+    /// Example:
+    ///     >>> import ipmb
+    ///     >>> with ipmb.join("com.example.send_many", "earth") as (sender, receiver):
+    ///     ...     sender.send_many("earth", ["one", "two"])
+    ///     ...     [message.payload for message in receiver.recv_many(10, timeout=5)]
+    ///     2
+    ///     ['one', 'two']
+    #[pyo3(
+        signature = (selector, payloads, /, *, ttl = Argument::Missing, timeout = None, overflow = Argument::Missing),
+        text_signature = "($self, selector, payloads, /, *, ttl=..., timeout=None, overflow='block')"
+    )]
+    fn send_many<'py>(
+        &self,
+        selector: &Bound<'py, PyAny>,
+        payloads: &Bound<'py, PyAny>,
+        ttl: Argument<'py>,
+        timeout: Option<&Bound<'py, PyAny>>,
+        overflow: Argument<'py>,
+    ) -> PyResult<usize> {
+        /// Messages between two looks for Ctrl-C.
+        const SIGNALS_EVERY: usize = 1024;
+        let py = selector.py();
+        let timeout = timeout.map_or(Ok(Timeout::Never), Timeout::parse)?.started();
+        let overflow = parse_overflow(&overflow)?;
+        let target = target(selector, &ttl)?;
+        let payloads = gather(payloads)?;
+        let encoded = encode_all(&payloads)?;
+        let mut sent = 0;
+        for (number, encoded) in encoded.iter().enumerate() {
+            if number % SIGNALS_EVERY == SIGNALS_EVERY - 1 {
+                py.check_signals()?;
+            }
+            match self.push_encoded(py, encoded, None, timeout, overflow, &target) {
+                Ok(reached) => sent += reached,
+                Err(error) => return Err(also_delivered(py, error, sent)),
+            }
+        }
+        Ok(sent)
+    }
+
     /// Closes this half. What was sent stays sent, what waits for a match goes on waiting.
     ///
     /// Closing the receiver too leaves the bus. Closing twice is fine.
@@ -371,6 +476,10 @@ impl Sender {
     fn __exit__(&self, py: Python<'_>, kind: &Bound<'_, PyAny>, error: &Bound<'_, PyAny>, trace: &Bound<'_, PyAny>) {
         let _ = (kind, error, trace);
         self.close(py);
+    }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        reduce(py, &self.anchor, "rejoined_sender")
     }
 
     fn __repr__(&self) -> String {

@@ -60,6 +60,7 @@ impl Node {
         label: Label,
         token: &[u8],
         affinity: bool,
+        receiving: bool,
     ) -> Result<Arc<Node>, JoinError> {
         check_identifier(&identifier)?;
         check_token(token)?;
@@ -84,6 +85,9 @@ impl Node {
             watchers: Mutex::default(),
             left: AtomicBool::new(false),
         });
+        if !receiving {
+            node.close_receiver();
+        }
         let seeker = node.clone();
         node.reactor.run_soon(move || seeker.seek());
         Ok(node)
