@@ -14,7 +14,7 @@ NATIVE := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-rust test-python lint format types loom bench lock clean
+.PHONY: help demo test test-rust test-python lint format types loom bench docs lock clean
 
 help: ## what can be made
 	@echo "ipmb: an inter-process message bus. make ..."
@@ -23,7 +23,7 @@ help: ## what can be made
 demo: $(STAMPS)/native ## two processes talk; a third, the controller, is killed; the talk goes on
 	@$(BIN)/python -m ipmb demo
 
-test: lint types test-rust loom test-python ## everything: lint, types, Rust tests, loom, Python tests
+test: lint types docs test-rust loom test-python ## everything: lint, types, Rust tests, loom, Python tests
 
 test-rust: $(STAMPS)/tools ## the tests of the crates
 	cargo test --locked --quiet --workspace
@@ -52,6 +52,10 @@ loom: $(STAMPS)/tools ## the model checker over the ring
 
 bench: $(STAMPS)/native ## bytes, typed payloads, arrays, descriptors, beside pyzmq, iceoryx2 and what multiprocessing offers
 	$(BIN)/python -m benches
+
+docs: $(STAMPS)/venv ## the documentation site, into .build/site; a link that leads nowhere is an error
+	NO_MKDOCS_2_WARNING=1 DISABLE_MKDOCS_2_WARNING=true $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "$(STAMPS)/site/index.html"
 
 lock: $(STAMPS)/tools ## resolve requirements/dev.in into requirements/dev.txt
 	rm -rf $(STAMPS)/lock
