@@ -286,7 +286,9 @@ impl Receiver {
     ///     A list of 1 to `limit` messages.
     ///
     /// Raises:
-    ///     The same as `recv`. An error after the first message is raised by the next call.
+    ///     RecvTimeout, DecodeError, TooManyOpenFiles, Closed, Forked: As for `recv`. An error after the first message is
+    ///         raised by the next call.
+    ///     TypeError, ValueError: `limit` or `timeout` is of the wrong type or out of its bounds.
     ///
     /// Example:
     ///     >>> import ipmb

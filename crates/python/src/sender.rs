@@ -418,8 +418,8 @@ impl Sender {
     ///     In how many rings messages are now, all together: with one receiver, how many were sent.
     ///
     /// Raises:
-    ///     The same as `send`. The error's `delivered` says in how many rings messages are all the same: those before
-    ///     the one it is about.
+    ///     TypeError, ValueError, OSError, SendTimeout, Full, TooLarge, Closed, Forked: As for `send`. The error's
+    ///         `delivered` says in how many rings messages are all the same: those before the one it is about.
     ///
     /// Example:
     ///     >>> import ipmb
