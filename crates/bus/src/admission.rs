@@ -161,6 +161,12 @@ impl Pending {
         proved
     }
 
+    /// Whether somebody who says it is this peer waits.
+    pub(crate) fn waits_for(&self, peer: &Peer) -> bool {
+        let opened = |candidate: &Candidate| candidate.opening.as_ref().is_some_and(|(o, _)| o.opener == peer.info.id);
+        self.candidates.values().any(|c| c.pid == peer.info.pid && (c.starved || opened(c)))
+    }
+
     /// Whether it has said who it is, and waits for us.
     pub(crate) fn has_opened(&self, key: u64) -> bool {
         self.candidates.get(&key).is_some_and(|candidate| candidate.opening.is_some())

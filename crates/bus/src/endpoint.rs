@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use ipmb_transport::sys::{Fd, Signal};
 
-use crate::error::{Interrupted, JoinError, RecvError, SendError};
+use crate::asking::Asking;
+use crate::error::{Interrupted, InvalidArgument, JoinError, RecvError, SendError};
 use crate::identity::EndpointId;
 use crate::inbox::{Build, Incoming, Polled};
 use crate::label::Label;
@@ -19,7 +20,7 @@ use crate::reactor::lock;
 use crate::record::TypeId;
 use crate::roster::Peer;
 use crate::route::RouteId;
-use crate::selector::Selector;
+use crate::selector::{Mode, Selector};
 use crate::stats::Stats;
 use crate::wait::{self, deadline};
 use crate::watch::Watch;
@@ -236,6 +237,34 @@ impl Sender {
     /// When more routes are in flight than [`ROUTES`](crate::limits::ROUTES).
     pub fn intern_endpoint(&self, id: EndpointId) -> Result<RouteId, SendError> {
         self.check()?.outbox.intern_endpoint(id)
+    }
+
+    /// The same for requests, each of which has a number from [`Asking::begin`].
+    ///
+    /// # Errors
+    /// For a multicast; and as [`Sender::intern`].
+    pub fn intern_request(&self, selector: &Arc<Selector>) -> Result<RouteId, SendError> {
+        if selector.mode == Mode::Multicast {
+            let bound = "give a unicast selector: one endpoint replies to a request";
+            return Err(InvalidArgument::new("selector", "a multicast", bound).into());
+        }
+        self.check()?.outbox.intern_request(selector)
+    }
+
+    /// The number of the route for replies to one who asked.
+    ///
+    /// # Errors
+    /// As [`Sender::intern`].
+    pub fn intern_reply(&self, asker: EndpointId) -> Result<RouteId, SendError> {
+        self.check()?.outbox.intern_replies(asker)
+    }
+
+    /// What becomes of the requests that go out here. Whoever calls it shares it: an outcome is told once.
+    ///
+    /// # Errors
+    /// When this half is closed, the process forked or has no descriptors left.
+    pub fn asking(&self) -> Result<Asking, SendError> {
+        Asking::new(self.check()?.clone())
     }
 
     /// Sends, or says that somebody has to make room first. Never waits.

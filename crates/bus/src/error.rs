@@ -203,6 +203,20 @@ pub enum SendError {
     Invalid(#[from] InvalidArgument),
 }
 
+/// Why a request gets no reply.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{who} died or left before it had {}", if *.read {
+    "replied: it may have done what it was asked for; ask again where that does no harm"
+} else {
+    "read the request: ask again, another match will have it"
+})]
+pub struct PeerLost {
+    /// Who was asked, in the user's words.
+    pub who: String,
+    /// Whether it had read the request.
+    pub read: bool,
+}
+
 /// Why nothing was received. No message is lost by it.
 #[derive(Debug, thiserror::Error)]
 pub enum RecvError {

@@ -32,10 +32,12 @@
 //! | `outbox` | the sending half |
 //! | `node` | an endpoint from the inside: membership, and the controller's office |
 //! | `watch` | who comes and goes |
+//! | `asking` | requests, and what becomes of them |
 //! | [`endpoint`] | what programs hold |
 #![forbid(unsafe_code)]
 
 mod admission;
+mod asking;
 pub mod bulk;
 mod channel;
 pub mod controller;
@@ -65,9 +67,10 @@ pub mod wait;
 mod watch;
 pub mod wire;
 
+pub use asking::Asking;
 pub use endpoint::{Endpoint, Joining, Options, Receiver, Sender, begin_join, join};
 pub use inbox::{Build, Incoming, Polled};
-pub use outbox::{INLINE_BYTES, Kept, Outgoing, Overflow, Payload, Progress, prepare};
+pub use outbox::{INLINE_BYTES, Kept, Outcome, Outgoing, Overflow, Payload, Progress, prepare};
 pub use record::{Bulk, TypeId};
 pub use roster::{EndpointInfo, Face, Peer};
 pub use route::RouteId;

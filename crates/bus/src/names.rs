@@ -4,6 +4,9 @@
 //! never meet in one name. They are no secret and prove nothing; see [`proof`](crate::proof) for that.
 
 use crate::identity::EndpointId;
+use crate::proof::Nonce;
+
+const REPLIES_CONTEXT: &str = "ipmb bus 2026 name of the door for replies";
 
 /// Name of the socket at which endpoints meet the controller of a bus.
 pub fn rendezvous(identifier: &str) -> Vec<u8> {
@@ -14,6 +17,16 @@ pub fn rendezvous(identifier: &str) -> Vec<u8> {
 pub fn endpoint(identifier: &str, id: EndpointId) -> Vec<u8> {
     let bus = blake3::hash(identifier.as_bytes()).to_hex();
     format!("ipmb/{}/{id:016x}", &bus[..32]).into_bytes()
+}
+
+/// Name of the socket at which those an endpoint has asked open channels for their replies. It is bound at the first
+/// request, long after the endpoint's id could be seen, so its nonce is in it: a stranger cannot take the name before.
+pub fn replies(identifier: &str, id: EndpointId, nonce: &Nonce) -> Vec<u8> {
+    let secret = blake3::Hasher::new_derive_key(REPLIES_CONTEXT).update(nonce).finalize().to_hex();
+    let mut name = endpoint(identifier, id);
+    name.push(b'/');
+    name.extend(&secret.as_bytes()[..32]);
+    name
 }
 
 #[cfg(test)]
@@ -29,6 +42,8 @@ mod tests {
         assert!(name.starts_with(b"ipmb/") && name.len() == 69 && name.len() <= NAME_BYTES);
         let name = endpoint("com.solar", 0xab);
         assert!(name.ends_with(b"/00000000000000ab") && name.len() == 54 && name.len() <= NAME_BYTES);
+        let name = replies("com.solar", 0xab, &[1; 16]);
+        assert!(name.len() == 87 && name.len() <= NAME_BYTES);
     }
 
     #[test]
@@ -36,5 +51,7 @@ mod tests {
         assert_ne!(rendezvous("a"), rendezvous("b"));
         assert_ne!(endpoint("a", 1), endpoint("b", 1));
         assert_ne!(endpoint("a", 1), endpoint("a", 2));
+        assert_ne!(replies("a", 1, &[1; 16]), replies("a", 1, &[2; 16]));
+        assert_ne!(replies("a", 1, &[1; 16]), replies("a", 2, &[1; 16]));
     }
 }

@@ -97,7 +97,7 @@ impl Reactor {
     /// Watches a descriptor until [`Reactor::deregister`]; `source` is kept alive so long.
     pub(crate) fn register(
         &self,
-        fd: &sys::Fd,
+        fd: &impl AsFd,
         interest: Interest,
         source: Arc<dyn Source>,
         tag: u64,
@@ -117,12 +117,12 @@ impl Reactor {
     }
 
     /// Changes what is watched for.
-    pub(crate) fn modify(&self, key: Key, fd: &sys::Fd, interest: Interest) {
+    pub(crate) fn modify(&self, key: Key, fd: &impl AsFd, interest: Interest) {
         let _ = self.poller.modify(fd.as_fd(), key.0, interest);
     }
 
     /// Stops watching; an event that is already on its way is not delivered any more.
-    pub(crate) fn deregister(&self, key: Key, fd: &sys::Fd) {
+    pub(crate) fn deregister(&self, key: Key, fd: &impl AsFd) {
         let _ = self.poller.remove(fd.as_fd());
         // The source is dropped after the lock is released: it may own what deregisters in turn.
         let _source = lock(&self.inner).sources.remove(&key.0);

@@ -10,7 +10,7 @@ use crate::identity::EndpointId;
 use crate::label_op::LabelOp;
 use crate::limits;
 use crate::roster::Roster;
-use crate::selector::Selector;
+use crate::selector::{Mode, Selector};
 
 /// A caller's handle on an interned selector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -31,8 +31,25 @@ pub(crate) struct Target {
 enum Name {
     /// An encoded selector.
     Selector(Arc<[u8]>),
+    /// The same for requests.
+    Request(Arc<[u8]>),
     /// One endpoint, whatever its label.
     Endpoint(EndpointId),
+    /// Its door for replies.
+    Replies(EndpointId),
+}
+
+/// What becomes of the messages of a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// One of the matches gets each.
+    One,
+    /// All of them get each.
+    All,
+    /// One of them gets each, and is expected to reply.
+    Ask,
+    /// They are replies for this endpoint.
+    Reply(EndpointId),
 }
 
 /// An interned selector with the matches of one epoch.
@@ -41,6 +58,7 @@ pub(crate) struct Route {
     pub(crate) selector: Arc<Selector>,
     pub(crate) encoded: Arc<[u8]>,
     pub(crate) generation: u32,
+    pub(crate) way: Way,
     pub(crate) targets: Vec<Target>,
     /// Where the next unicast starts to look, so that it spreads over the matches.
     pub(crate) next: usize,
@@ -64,14 +82,21 @@ impl RouteTable {
         self.find_or_add(Name::Selector(encoded.clone()), || (selector.clone(), encoded))
     }
 
+    /// The same for requests.
+    pub(crate) fn intern_request(&mut self, selector: &Arc<Selector>) -> Option<RouteId> {
+        let encoded: Arc<[u8]> = selector.encode().into();
+        self.find_or_add(Name::Request(encoded.clone()), || (selector.clone(), encoded))
+    }
+
+    /// The number of the route to the door at which an endpoint takes replies.
+    pub(crate) fn intern_replies(&mut self, id: EndpointId) -> Option<RouteId> {
+        self.find_or_add(Name::Replies(id), to_nobody)
+    }
+
     /// The number of the route to one endpoint. Its selector matches nobody by label, and so is never taken for the
     /// way to somebody else.
     pub(crate) fn intern_endpoint(&mut self, id: EndpointId) -> Option<RouteId> {
-        self.find_or_add(Name::Endpoint(id), || {
-            let selector = Selector::unicast(LabelOp::constant(false));
-            let encoded = selector.encode().into();
-            (Arc::new(selector), encoded)
-        })
+        self.find_or_add(Name::Endpoint(id), to_nobody)
     }
 
     fn find_or_add(&mut self, name: Name, make: impl FnOnce() -> (Arc<Selector>, Arc<[u8]>)) -> Option<RouteId> {
@@ -84,11 +109,18 @@ impl RouteTable {
             None => return None,
         };
         let (selector, encoded) = make();
+        let way = match (&name, selector.mode) {
+            (Name::Request(_), _) => Way::Ask,
+            (Name::Replies(id), _) => Way::Reply(*id),
+            (_, Mode::Unicast) => Way::One,
+            (_, Mode::Multicast) => Way::All,
+        };
         let generation = self.routes.get(index as usize).map_or(1, |route| route.generation);
         let route = Route {
             selector,
             encoded,
             generation,
+            way,
             targets: Vec::new(),
             next: 0,
             name: name.clone(),
@@ -135,6 +167,13 @@ impl RouteTable {
     }
 }
 
+/// A selector that matches nobody by label.
+fn to_nobody() -> (Arc<Selector>, Arc<[u8]>) {
+    let selector = Selector::unicast(LabelOp::constant(false));
+    let encoded = selector.encode().into();
+    (Arc::new(selector), encoded)
+}
+
 impl Route {
     /// Brings the targets up to the directory that `roster` shows. Channels already known are looked up by `channel`.
     #[inline]
@@ -144,10 +183,11 @@ impl Route {
         }
         let target = |id| Target { id, channel: channel(id) };
         self.targets = match self.name {
-            Name::Selector(_) => roster.matching(&self.selector.op).map(target).collect(),
+            Name::Selector(_) | Name::Request(_) => roster.matching(&self.selector.op).map(target).collect(),
             Name::Endpoint(id) => {
                 roster.member(id).filter(|peer| peer.receiving).map(|_| target(id)).into_iter().collect()
             }
+            Name::Replies(_) => Vec::new(),
         };
         self.word = roster.word;
     }

@@ -13,12 +13,20 @@ pub enum DropReason {
     Closed,
     /// It waited for a match when its sender died, and its attachments died with the sender.
     SenderGone,
+    /// A reply that nobody waited for any more, or that nobody had asked for.
+    LateReply,
 }
 
 impl DropReason {
     /// Every reason, in the order of the counters.
-    pub const ALL: [DropReason; 5] =
-        [DropReason::NoRoute, DropReason::Full, DropReason::ReceiverGone, DropReason::Closed, DropReason::SenderGone];
+    pub const ALL: [DropReason; 6] = [
+        DropReason::NoRoute,
+        DropReason::Full,
+        DropReason::ReceiverGone,
+        DropReason::Closed,
+        DropReason::SenderGone,
+        DropReason::LateReply,
+    ];
 
     /// The reason's name as users see it.
     pub fn name(self) -> &'static str {
@@ -28,6 +36,7 @@ impl DropReason {
             DropReason::ReceiverGone => "receiver_gone",
             DropReason::Closed => "closed",
             DropReason::SenderGone => "sender_gone",
+            DropReason::LateReply => "late_reply",
         }
     }
 }
@@ -61,7 +70,7 @@ pub(crate) struct RecvCounters {
 pub struct Stats {
     /// Copies put into receivers' rings; a multicast to three counts three.
     pub sent: u64,
-    /// Messages that `recv` returned.
+    /// Messages that `recv` returned, and replies.
     pub received: u64,
     /// Messages this receiver does not take, consumed and passed over.
     pub skipped: u64,

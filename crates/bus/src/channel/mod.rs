@@ -11,6 +11,7 @@ mod tests;
 
 pub(crate) use inbound::{Front, Inbound, Lie, Luggage, Popped};
 pub(crate) use outbound::{Content, OpenError, Opener, Outbound, PushError, Serviced};
+pub(crate) use salvage::Unread;
 
 /// Longest packet of a channel's opening.
 pub(crate) const PACKET_BYTES: usize = 256;

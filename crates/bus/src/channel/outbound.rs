@@ -12,7 +12,6 @@ use ipmb_transport::sys::{Fd, MAX_FDS, Received, Socket};
 use super::flight::{Descriptors, Flights};
 use super::{DESCRIPTORS, PACKET_BYTES, ROOM};
 use crate::limits;
-use crate::names;
 use crate::proof::{self, Key};
 use crate::record::{Bulk, HEADER_BYTES, Header, PLACE_BYTES, REQUEST, Tag, TypeId};
 use crate::roster::Peer;
@@ -22,7 +21,6 @@ use crate::wire::{self, EndpointId, Open, PeerFrame};
 
 /// Who opens the channel.
 pub(crate) struct Opener<'a> {
-    pub(crate) identifier: &'a str,
     pub(crate) id: EndpointId,
     pub(crate) nonce: [u8; 16],
     pub(crate) key: &'a Key,
@@ -116,10 +114,10 @@ pub(crate) struct Outbound {
 }
 
 impl Outbound {
-    /// Connects to the receiver's own name and sends it the ring. Nobody need be awake at the other side.
-    pub(crate) fn open(opener: &Opener<'_>, peer: &Arc<Peer>) -> Result<Outbound, OpenError> {
+    /// Connects to one of the receiver's own names and sends it the ring. Nobody need be awake at the other side.
+    pub(crate) fn open(opener: &Opener<'_>, peer: &Arc<Peer>, name: &[u8]) -> Result<Outbound, OpenError> {
         let target = peer.info.id;
-        let socket = match Socket::connect(&names::endpoint(opener.identifier, target)) {
+        let socket = match Socket::connect(name) {
             Ok(socket) => socket,
             Err(ConnectError::Refused) => return Err(OpenError::Gone),
             Err(ConnectError::Busy) => return Err(OpenError::Busy),

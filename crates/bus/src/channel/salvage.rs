@@ -5,13 +5,23 @@ use ipmb_transport::region::Region;
 use super::Outbound;
 use super::flight::Descriptors;
 use crate::record::{
-    Attachments, Bulk, EXTENDED, Extension, HEADER_BYTES, Header, Kind, LARGE, OwnedMessage, PLACE_BYTES, Tag,
+    Attachments, Bulk, EXTENDED, Extension, HEADER_BYTES, Header, Kind, LARGE, OwnedMessage, PLACE_BYTES, REQUEST, Tag,
 };
 
+/// A message that a receiver has left unread.
+pub(crate) struct Unread {
+    /// The number of its route.
+    pub(crate) route: u32,
+    /// The asker's number, of a request.
+    pub(crate) asked: Option<u64>,
+    /// `None` where what came with it was not kept.
+    pub(crate) message: Option<OwnedMessage>,
+}
+
 impl Outbound {
-    /// The unread messages with the numbers of their routes, once the receiver's end is closed. Its tail is in its own
+    /// The unread messages, once the receiver's end is closed. Its tail is in its own
     /// page, which outlives it. Of those that nobody else is to have, what came with them was not kept.
-    pub(crate) fn unread(&mut self) -> Vec<(u32, Option<OwnedMessage>)> {
+    pub(crate) fn unread(&mut self) -> Vec<Unread> {
         let records: Vec<_> = self.ring.unread().collect();
         let mut owned = Vec::with_capacity(records.len());
         // Descriptors belong to the last records that have some.
@@ -44,7 +54,8 @@ impl Outbound {
                 Some(kept) => self.reclaim(&mut message, kept),
                 None => tag.descriptors == 0,
             };
-            owned.push((header.route, whole.then_some(message)));
+            let asked = if flags & REQUEST != 0 { message.extension.correlation } else { None };
+            owned.push(Unread { route: header.route, asked, message: whole.then_some(message) });
         }
         owned
     }

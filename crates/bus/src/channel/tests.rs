@@ -9,7 +9,7 @@ use ipmb_transport::region::Region;
 use ipmb_transport::ring::Consumer;
 use ipmb_transport::sys::{self, Fd, Listener, MAX_FDS, Received, Socket};
 
-use super::{Content, DESCRIPTORS, DOORBELL, Front, Inbound, Lie, Opener, Outbound, PushError};
+use super::{Content, DESCRIPTORS, DOORBELL, Front, Inbound, Lie, Opener, Outbound, PushError, Unread};
 use crate::limits;
 use crate::names;
 use crate::proof::{self, Key};
@@ -36,9 +36,8 @@ fn channel() -> Channel {
     let bus = format!("channel.{}.{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
     let listener = Listener::bind(&names::endpoint(&bus, TO), 8).unwrap();
     let key = Key::derive("bus", b"");
-    let opener =
-        Opener { identifier: &bus, id: FROM, nonce: NONCE, key: &key, term: 1, allowed_uids: &[sys::effective_uid()] };
-    let out = Outbound::open(&opener, &peer(TO)).unwrap();
+    let opener = Opener { id: FROM, nonce: NONCE, key: &key, term: 1, allowed_uids: &[sys::effective_uid()] };
+    let out = Outbound::open(&opener, &peer(TO), &names::endpoint(&bus, TO)).unwrap();
     let socket = listener.accept().unwrap().unwrap();
     let Received::Packet { mut fds, .. } = socket.receive(&mut [0; 256]).unwrap() else { panic!("the opening") };
     let mut routes = RouteTable::default();
@@ -127,7 +126,7 @@ fn strays_are_no_message_when_their_receiver_dies() {
     assert!(matches!(channel.push(&[], &objects(MAX_FDS + 1)), Err(PushError::Full)));
     channel.push(&[], &[]).unwrap();
     let unread = channel.out.unread();
-    assert!(matches!(&unread[..], [(_, Some(message))] if message.attachments.len() == 0));
+    assert!(matches!(&unread[..], [Unread { message: Some(message), .. }] if message.attachments.len() == 0));
     assert_eq!(channel.out.descriptors_in_flight(), 0);
 }
 
@@ -139,7 +138,7 @@ fn the_unread_keep_what_was_sent_with_them() {
     channel.push(&[], &[]).unwrap();
     channel.push(&[], &objects(1)).unwrap();
     let counts: Vec<_> =
-        channel.out.unread().into_iter().map(|(_, message)| message.unwrap().attachments.len()).collect();
+        channel.out.unread().into_iter().map(|unread| unread.message.unwrap().attachments.len()).collect();
     assert_eq!(counts, [2, 0, 1]);
 }
 

@@ -99,6 +99,17 @@ impl Incoming<'_> {
         self.popped.extension.correlation
     }
 
+    /// The number of the request that this replies to. A reply comes from the one who was asked, in nobody's name.
+    pub(crate) fn answers(&self) -> Option<u64> {
+        if self.is_request() || self.origin.is_some() { None } else { self.correlation() }
+    }
+
+    /// Bytes of the payload, wherever they are.
+    pub(crate) fn payload_bytes(&self) -> u64 {
+        let bulk = self.luggage.as_ref().and_then(|luggage| luggage.bulk.as_ref()).map_or(0, |bulk| bulk.len);
+        (self.popped.payload_len + bulk) as u64
+    }
+
     /// The attached regions, which are the caller's from now on.
     pub fn take_regions(&mut self) -> Vec<Region> {
         self.luggage.as_mut().map(|luggage| std::mem::take(&mut luggage.regions)).unwrap_or_default()

@@ -8,6 +8,7 @@
 //! and somebody else may wait (another thread, or an event loop on `fileno`).
 
 mod channels;
+mod door;
 mod incoming;
 
 use std::io;

@@ -1,7 +1,7 @@
 //! One endpoint from the inside: its two halves, its membership, its office if it has one, and how events of the core
 //! thread find them.
 //!
-//! Locks are taken in this order: member, host, outbox or inbox, view. None is held while anybody waits.
+//! Locks are taken in this order: member, host, outbox, inbox, view. None is held while anybody waits.
 
 mod election;
 mod host;
@@ -22,7 +22,7 @@ use crate::label::Label;
 use crate::limits;
 use crate::local::Local;
 use crate::names;
-use crate::outbox::{CHANNEL_TAG, Outbox, Owner, TIMER_TAG};
+use crate::outbox::{CHANNEL_TAG, DOOR_TAG, Outbox, Owner, TIMER_TAG};
 use crate::parking::Parking;
 use crate::reactor::{self, Key, Reactor, Source, lock};
 use crate::roster::View;
@@ -219,16 +219,17 @@ impl Node {
     pub(crate) fn stats(&self) -> Stats {
         let (sent, waiting) = self.outbox.counters();
         let received = self.inbox.counters();
+        let (replies, reply_bytes) = self.outbox.replies();
         Stats {
             sent: sent.sent,
-            received: received.received,
+            received: received.received + replies,
             skipped: received.skipped,
             dropped: sent.dropped,
             expired: sent.expired,
             redelivered: sent.redelivered,
             waiting,
             bytes_sent: sent.bytes,
-            bytes_received: received.bytes,
+            bytes_received: received.bytes + reply_bytes,
         }
     }
 }
@@ -249,6 +250,7 @@ impl Source for Node {
                     }
                 }
             }
+            DOOR_TAG => self.outbox.read_late(),
             tag if tag & CHANNEL_TAG != 0 => self.outbox.hangup(tag),
             tag => {
                 if let Some(host) = &mut *lock(&self.host) {

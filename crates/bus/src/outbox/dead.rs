@@ -2,7 +2,7 @@
 
 use super::State;
 use super::link::Offer;
-use crate::channel::Content;
+use crate::channel::{Content, Unread};
 use crate::error::FullReason;
 use crate::record::{EXTENDED, OwnedMessage, REDELIVERED, REQUEST};
 use crate::route::RouteId;
@@ -16,16 +16,22 @@ impl State {
         let Some(mut link) = self.links.get_mut(place).and_then(Option::take) else { return };
         let id = link.channel.peer.info.id;
         self.reactor.deregister(link.watch, link.channel.socket.fd());
-        self.by_id.remove(&id);
-        self.routes.forget(id);
-        // The directory may list it for a while; one that only closed this channel answers the next one.
-        self.gone.insert(id);
+        if link.door {
+            self.doors.remove(&id);
+        } else {
+            self.by_id.remove(&id);
+            self.routes.forget(id);
+            // The directory may list it for a while; one that only closed this channel answers the next one.
+            self.gone.insert(id);
+        }
         link.channel.service();
-        for (route, message) in link.channel.unread() {
+        let mut asked = Vec::new();
+        for Unread { route, asked: number, message } in link.channel.unread() {
+            asked.extend(number);
             let route = self.routes.by_index(route);
             let unicast = route.and_then(|id| self.routes.get(id)).is_some_and(|r| r.selector.mode == Mode::Unicast);
             match (route, message) {
-                (Some(route), Some(mut message)) if unicast && message.flags & REQUEST == 0 => {
+                (Some(route), Some(mut message)) if unicast && !link.door && message.flags & REQUEST == 0 => {
                     message.flags |= REDELIVERED;
                     self.backlog.push_back((route, message));
                 }
@@ -33,6 +39,9 @@ impl State {
             }
         }
         self.unsettled = !self.backlog.is_empty();
+        if !link.door {
+            self.ended(&link.channel.peer, asked);
+        }
         self.tell_waiters();
     }
 

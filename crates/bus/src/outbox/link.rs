@@ -1,15 +1,20 @@
 //! The channels of an outbox: opened at the first use, offered messages, within the process's share of descriptors.
 
+use std::sync::Arc;
+
 use ipmb_transport::sys::Interest;
 
 use super::{CHANNEL_TAG, State};
 use crate::channel::{Content, OpenError, Opener, Outbound, PushError, Serviced};
 use crate::error::{FullReason, SendError};
 use crate::identity::EndpointId;
+use crate::names;
 use crate::reactor::Key;
+use crate::roster::Peer;
 use crate::route::RouteId;
 
 /// What became of one message at one endpoint.
+#[derive(Clone, Copy)]
 pub(super) enum Offer {
     Sent,
     Full(FullReason),
@@ -20,6 +25,8 @@ pub(super) enum Offer {
 pub(super) struct Link {
     pub(super) channel: Outbound,
     pub(super) watch: Key,
+    /// It leads to the door at which an asker takes replies.
+    pub(super) door: bool,
 }
 
 impl State {
@@ -122,22 +129,42 @@ impl State {
         let Some(peer) = self.roster.member(id).filter(|peer| peer.receiving).cloned() else {
             return Ok(Err(Offer::Gone));
         };
+        let name = names::endpoint(&self.me.identifier, id);
+        let opened = self.open(&peer, &name, false)?;
+        match opened {
+            Ok(place) => {
+                self.by_id.insert(id, place);
+            }
+            Err(Offer::Gone) => {
+                self.gone.insert(id);
+            }
+            Err(_) => {}
+        }
+        Ok(opened)
+    }
+
+    /// The channel to the door of one who asked.
+    pub(super) fn door_of(&mut self, id: EndpointId) -> Result<Result<usize, Offer>, SendError> {
+        if let Some(&place) = self.doors.get(&id) {
+            return Ok(Ok(place));
+        }
+        let Some(peer) = self.roster.member(id).cloned() else { return Ok(Err(Offer::Gone)) };
+        let name = names::replies(&self.me.identifier, id, &peer.nonce);
+        let opened = self.open(&peer, &name, true)?;
+        if let Ok(place) = opened {
+            self.doors.insert(id, place);
+        }
+        Ok(opened)
+    }
+
+    fn open(&mut self, peer: &Arc<Peer>, name: &[u8], door: bool) -> Result<Result<usize, Offer>, SendError> {
         let me = self.me.clone();
-        let opener = Opener {
-            identifier: &me.identifier,
-            id: me.id,
-            nonce: me.nonce,
-            key: &me.key,
-            term: self.roster.term,
-            allowed_uids: &me.allowed_uids,
-        };
-        let channel = match Outbound::open(&opener, &peer) {
+        let opener =
+            Opener { id: me.id, nonce: me.nonce, key: &me.key, term: self.roster.term, allowed_uids: &me.allowed_uids };
+        let channel = match Outbound::open(&opener, peer, name) {
             Ok(channel) => channel,
             Err(OpenError::Busy) => return Ok(Err(Offer::Full(FullReason::Ring))),
-            Err(OpenError::Gone) => {
-                self.gone.insert(id);
-                return Ok(Err(Offer::Gone));
-            }
+            Err(OpenError::Gone) => return Ok(Err(Offer::Gone)),
             Err(OpenError::Io(error)) => return Err(SendError::Io(error)),
         };
         let Some(owner) = self.owner.upgrade() else { return Err(SendError::Closed) };
@@ -146,8 +173,7 @@ impl State {
         if place == self.links.len() {
             self.links.push(None);
         }
-        self.links[place] = Some(Box::new(Link { channel, watch }));
-        self.by_id.insert(id, place);
+        self.links[place] = Some(Box::new(Link { channel, watch, door }));
         Ok(Ok(place))
     }
 }

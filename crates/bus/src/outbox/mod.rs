@@ -10,6 +10,7 @@ mod flights;
 mod kept;
 mod link;
 mod outgoing;
+mod requests;
 mod room;
 mod routing;
 mod waiting;
@@ -21,6 +22,7 @@ use ipmb_transport::sys::Signal;
 
 use self::flights::FlightWatch;
 use self::link::Link;
+use self::requests::Requests;
 use crate::channel::Serviced;
 use crate::directory::DirectoryReader;
 use crate::error::{FullReason, SendError};
@@ -36,6 +38,8 @@ use crate::stats::{DropReason, SendCounters};
 
 pub use kept::Kept;
 pub use outgoing::{INLINE_BYTES, Outgoing, Overflow, Payload, prepare};
+pub(crate) use requests::Arrived;
+pub use requests::Outcome;
 
 /// What became of an attempt to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,9 +59,13 @@ pub(crate) trait Owner: Source {
 /// Tags under which the owner hands events on.
 pub(crate) const CHANNEL_TAG: u64 = 1 << 63;
 pub(crate) const TIMER_TAG: u64 = 1 << 61;
+pub(crate) const DOOR_TAG: u64 = 1 << 60;
 
 pub(crate) struct Outbox {
     state: Mutex<State>,
+    /// Held while replies are taken off the door and paired, and before every other lock: what another thread has taken
+    /// and not paired yet must not be judged lost.
+    pub(crate) reading: Mutex<()>,
 }
 
 struct State {
@@ -70,6 +78,9 @@ struct State {
     routes: RouteTable,
     links: Vec<Option<Box<Link>>>,
     by_id: HashMap<EndpointId, usize>,
+    /// Channels to the doors of those who asked.
+    doors: HashMap<EndpointId, usize>,
+    requests: Requests,
     /// Members that the directory still lists and the kernel says are gone.
     gone: HashSet<EndpointId>,
     /// What dead receivers left unread, on its way to somebody else.
@@ -103,6 +114,7 @@ impl Outbox {
         parking: Parking,
     ) -> Outbox {
         Outbox {
+            reading: Mutex::default(),
             state: Mutex::new(State {
                 me,
                 view,
@@ -113,6 +125,8 @@ impl Outbox {
                 routes: RouteTable::default(),
                 links: Vec::new(),
                 by_id: HashMap::new(),
+                doors: HashMap::new(),
+                requests: Requests::default(),
                 gone: HashSet::new(),
                 backlog: VecDeque::new(),
                 unsettled: false,
@@ -139,7 +153,17 @@ impl Outbox {
 
     /// The number of the route to one endpoint.
     pub(crate) fn intern_endpoint(&self, id: EndpointId) -> Result<RouteId, SendError> {
-        lock(&self.state).intern_endpoint(id)
+        lock(&self.state).intern_by(|routes| routes.intern_endpoint(id))
+    }
+
+    /// The number under which a selector is routed for requests.
+    pub(crate) fn intern_request(&self, selector: &Arc<Selector>) -> Result<RouteId, SendError> {
+        lock(&self.state).intern_by(|routes| routes.intern_request(selector))
+    }
+
+    /// The number of the route to the door at which an endpoint takes replies.
+    pub(crate) fn intern_replies(&self, id: EndpointId) -> Result<RouteId, SendError> {
+        lock(&self.state).intern_by(|routes| routes.intern_replies(id))
     }
 
     /// Sends, or says what is in the way. Never waits.
@@ -175,6 +199,7 @@ impl Outbox {
         state.reader = Some(reader);
         state.reload();
         state.tell_waiters();
+        state.requests.poke();
     }
 
     /// The directory changed.
@@ -182,6 +207,7 @@ impl Outbox {
         let mut state = lock(&self.state);
         state.refresh();
         state.tell_waiters();
+        state.requests.poke();
     }
 
     /// The receiver's end of a channel may be closed.
@@ -204,6 +230,7 @@ impl Outbox {
         state.refresh();
         state.flush();
         state.deliver_waiting();
+        state.look_at_doubts();
     }
 
     /// Whether nudges are wanted.
@@ -216,10 +243,16 @@ impl Outbox {
         (state.counters, state.parking.len() as u64)
     }
 
+    /// Replies taken, and their bytes.
+    pub(crate) fn replies(&self) -> (u64, u64) {
+        lock(&self.state).requests.taken
+    }
+
     /// Nothing is sent any more; what is under way stays under way.
     pub(crate) fn close(&self) {
         let mut state = lock(&self.state);
         state.closed = true;
+        state.close_door();
         state.tell_waiters();
     }
 
@@ -250,25 +283,22 @@ impl Outbox {
             state.reactor.deregister(link.watch, link.channel.socket.fd());
         }
         state.by_id.clear();
+        state.doors.clear();
         state.tell_waiters();
     }
 }
 
 impl State {
     fn intern(&mut self, selector: &Arc<Selector>) -> Result<RouteId, SendError> {
-        if let Some(route) = self.routes.intern(selector) {
-            return Ok(route);
-        }
-        self.collect_routes();
-        self.routes.intern(selector).ok_or(SendError::Full { reason: FullReason::Routes })
+        self.intern_by(|routes| routes.intern(selector))
     }
 
-    fn intern_endpoint(&mut self, id: EndpointId) -> Result<RouteId, SendError> {
-        if let Some(route) = self.routes.intern_endpoint(id) {
+    fn intern_by(&mut self, intern: impl Fn(&mut RouteTable) -> Option<RouteId>) -> Result<RouteId, SendError> {
+        if let Some(route) = intern(&mut self.routes) {
             return Ok(route);
         }
         self.collect_routes();
-        self.routes.intern_endpoint(id).ok_or(SendError::Full { reason: FullReason::Routes })
+        intern(&mut self.routes).ok_or(SendError::Full { reason: FullReason::Routes })
     }
 
     /// Frees the routes that nothing unread names.
@@ -298,11 +328,12 @@ impl State {
             self.gone.clear();
             self.flush();
             self.deliver_waiting();
+            self.look_at_doubts();
         }
     }
 
     fn update_interest(&mut self) {
-        let interested = self.patient > 0 || !self.parking.is_empty();
+        let interested = self.patient > 0 || !self.parking.is_empty() || self.requests.has_doubts();
         if interested != self.interested {
             self.interested = interested;
             if let Some(owner) = self.owner.upgrade() {

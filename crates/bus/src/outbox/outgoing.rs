@@ -115,6 +115,8 @@ pub struct Outgoing<'a> {
     pub(crate) until: Option<u64>,
     pub(crate) patient: bool,
     pub(crate) tries: u32,
+    /// When a request that nobody matches has waited long enough.
+    pub(crate) expiry: Option<u64>,
 }
 
 impl<'a> Outgoing<'a> {
@@ -155,6 +157,7 @@ impl<'a> Outgoing<'a> {
             until: None,
             patient: false,
             tries: 0,
+            expiry: None,
         })
     }
 
@@ -236,7 +239,7 @@ impl<'a> Outgoing<'a> {
             attachments,
             ..
         } = self;
-        let Outgoing { reached, remaining, signal, sockets, until, patient, tries, .. } = self;
+        let Outgoing { reached, remaining, signal, sockets, until, patient, tries, expiry, .. } = self;
         Outgoing {
             route,
             overflow,
@@ -254,6 +257,7 @@ impl<'a> Outgoing<'a> {
             until,
             patient,
             tries,
+            expiry,
         }
     }
 

@@ -12,10 +12,23 @@ use crate::error::SendError;
 use crate::identity::EndpointId;
 use crate::selector::Mode;
 
+/// Channels that one who waits is told of by their sockets.
+const SOCKETS: usize = 64;
+
 impl State {
     /// Makes the caller one who waits for room at `ids`.
     pub(super) fn enter(&mut self, out: &mut Outgoing<'_>, ids: &[EndpointId]) -> Result<Progress, SendError> {
-        const SOCKETS: usize = 64;
+        let places: Vec<_> = ids.iter().take(SOCKETS).map(|id| self.by_id.get(id).copied()).collect();
+        self.enter_at(out, &places, ids.len() > SOCKETS)
+    }
+
+    /// The same for channels; `None` is one that could not be opened. `more`: there are others.
+    pub(super) fn enter_at(
+        &mut self,
+        out: &mut Outgoing<'_>,
+        places: &[Option<usize>],
+        more: bool,
+    ) -> Result<Progress, SendError> {
         const SLICE: u64 = 20_000_000;
         /// A look by the clock costs little, but not nothing: the longer it was in vain, the rarer it is, up to 12.8 ms.
         const MOMENT: u64 = 100_000;
@@ -32,10 +45,10 @@ impl State {
         let now = sys::now();
         // What no socket tells (a queue of connections, a budget of the whole process) is looked at again by the clock.
         let budgets = out.descriptors() > 0;
-        let mut silent = ids.len() > SOCKETS || budgets;
+        let mut silent = more || budgets;
         let mut room = false;
-        for &id in ids.iter().take(SOCKETS) {
-            match self.by_id.get(&id).and_then(|&place| self.links[place].as_deref_mut()) {
+        for place in places {
+            match place.and_then(|place| self.links[place].as_deref_mut()) {
                 Some(link) => {
                     // With room in the ring something else is in the way, and there is nothing to announce.
                     if !budgets || !link.channel.is_half_free() {

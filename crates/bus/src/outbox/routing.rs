@@ -4,7 +4,7 @@ use super::link::{Link, Offer};
 use super::{Outgoing, Overflow, Progress, State};
 use crate::error::{FullReason, SendError};
 use crate::identity::EndpointId;
-use crate::selector::Mode;
+use crate::route::Way;
 use crate::stats::DropReason;
 
 impl State {
@@ -13,17 +13,33 @@ impl State {
         let State { routes, roster, by_id, .. } = self;
         let route = routes.get_mut(out.route).ok_or(SendError::StaleRoute)?;
         route.update(roster, |id| by_id.get(&id).copied());
-        let mode = route.selector.mode;
+        let way = route.way;
         out.sockets.clear();
         out.until = None;
-        match mode {
-            Mode::Unicast => self.unicast(out),
-            Mode::Multicast => self.multicast(out),
+        match way {
+            Way::One => self.unicast(out),
+            Way::All => self.multicast(out),
+            Way::Ask => self.ask(out),
+            Way::Reply(to) => self.reply(out, to),
         }
     }
 
     #[inline]
-    pub(super) fn unicast(&mut self, out: &mut Outgoing<'_>) -> Result<Progress, SendError> {
+    fn unicast(&mut self, out: &mut Outgoing<'_>) -> Result<Progress, SendError> {
+        match self.first_with_room(out)? {
+            Ok(_) => Ok(Progress::Done(1)),
+            Err(None) => self.unroutable(out),
+            Err(Some(reason)) => self.no_room(out, reason),
+        }
+    }
+
+    /// Gives the message to the next match that has room, and tells the place of it among the route's targets. Or what
+    /// is full; nothing where nobody is there.
+    #[inline]
+    pub(super) fn first_with_room(
+        &mut self,
+        out: &mut Outgoing<'_>,
+    ) -> Result<Result<usize, Option<FullReason>>, SendError> {
         let Some(route) = self.routes.get(out.route) else { return Err(SendError::StaleRoute) };
         let (count, start) = (route.targets.len(), route.next);
         let mut full = None;
@@ -35,28 +51,30 @@ impl State {
                         route.next = place + 1;
                     }
                     self.count_sent(1, out.content().payload_len());
-                    return Ok(Progress::Done(1));
+                    return Ok(Ok(place));
                 }
                 Offer::Full(reason) if full != Some(FullReason::Ring) => full = Some(reason),
                 Offer::Full(_) | Offer::Gone => {}
             }
         }
-        match full {
-            None => self.unroutable(out),
-            Some(reason) => match out.overflow {
-                Overflow::Drop => {
-                    self.counters.drop(DropReason::Full, 1);
-                    Ok(Progress::Done(0))
-                }
-                Overflow::Error => Err(SendError::Full { reason }),
-                // Nobody else could make room while this thread waits for itself.
-                Overflow::Block if reason == FullReason::Own => Err(SendError::Full { reason }),
-                Overflow::Block => {
-                    let ids: Vec<_> =
-                        self.routes.get(out.route).into_iter().flat_map(|r| &r.targets).map(|t| t.id).collect();
-                    self.enter(out, &ids)
-                }
-            },
+        Ok(Err(full))
+    }
+
+    /// Every match is full.
+    pub(super) fn no_room(&mut self, out: &mut Outgoing<'_>, reason: FullReason) -> Result<Progress, SendError> {
+        match out.overflow {
+            Overflow::Drop => {
+                self.counters.drop(DropReason::Full, 1);
+                Ok(Progress::Done(0))
+            }
+            Overflow::Error => Err(SendError::Full { reason }),
+            // Nobody else could make room while this thread waits for itself.
+            Overflow::Block if reason == FullReason::Own => Err(SendError::Full { reason }),
+            Overflow::Block => {
+                let ids: Vec<_> =
+                    self.routes.get(out.route).into_iter().flat_map(|r| &r.targets).map(|t| t.id).collect();
+                self.enter(out, &ids)
+            }
         }
     }
 

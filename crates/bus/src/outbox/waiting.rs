@@ -35,7 +35,8 @@ impl Outbox {
             let origin = Origin { pid: sender.pid, label: sender.label.clone() };
             parcel.extension.origin.get_or_insert(origin);
             let me = state.me.id;
-            if state.parking.park(me, parcel).is_err() {
+            // Requests do not wait here; whose it was could do nothing with the reply.
+            if parcel.flags & REQUEST != 0 || state.parking.park(me, parcel).is_err() {
                 state.counters.drop(DropReason::SenderGone, 1);
             }
         }
@@ -52,9 +53,6 @@ impl State {
             return Err(SendError::StaleRoute);
         };
         if selector.ttl.is_zero() {
-            if out.flags & REQUEST != 0 {
-                return Err(SendError::NoRoute);
-            }
             self.counters.drop(DropReason::NoRoute, 1);
             return Ok(Progress::Done(0));
         }
