@@ -35,6 +35,15 @@ def bus() -> str:
     return f"test.{os.getpid()}.{uuid.uuid4().hex}"
 
 
+@pytest.fixture(
+    params=[("asyncio", {"use_uvloop": False}), ("asyncio", {"use_uvloop": True}), ("trio", {})],
+    ids=["asyncio", "uvloop", "trio"],
+)
+def anyio_backend(request: pytest.FixtureRequest) -> Any:
+    """The event loops that tests marked ``anyio`` run on, one after another."""
+    return request.param
+
+
 class Spawn:
     """Starts children for one test and ends them all with it."""
 

@@ -9,10 +9,13 @@ Processes `join` a bus by its identifier, and from then on `send` and `recv` mes
     1
     'hello world'
 
-Start with `join`, `Sender.send` and `Receiver.recv`. Everything that can go wrong is in `ipmb.errors`.
+Start with `join`, `Sender.send` and `Receiver.recv`. `Sender.request` asks and `serve` answers; `ipmb.aio` has all of
+it for event loops. Everything that can go wrong is in `ipmb.errors`.
 """
 
 import logging as _logging
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
 
 from ipmb import _core, errors
 from ipmb._core import (
@@ -41,6 +44,7 @@ from ipmb.errors import (
     PermissionDenied,
     RecvError,
     RecvTimeout,
+    RemoteError,
     SendError,
     SendTimeout,
     TokenMismatch,
@@ -51,6 +55,7 @@ from ipmb.errors import (
 from ipmb.message_box import MessageBox
 from ipmb.message_types import message_type
 from ipmb.presence import PeerEvent, Watch
+from ipmb.serving import serve
 from ipmb.values import BytesMessage, Options, SelectorMode, Stats, Version
 
 __all__ = [
@@ -79,6 +84,7 @@ __all__ = [
     "Receiver",
     "RecvError",
     "RecvTimeout",
+    "RemoteError",
     "Selector",
     "SelectorMode",
     "SendError",
@@ -95,10 +101,24 @@ __all__ = [
     "join",
     "label",
     "message_type",
+    "serve",
     "version",
 ]
 
+if _TYPE_CHECKING:
+    from ipmb import aio as aio
+
 _logging.getLogger("ipmb").addHandler(_logging.NullHandler())
+
+
+def __getattr__(name: str) -> _Any:
+    # Only those who use it need anyio.
+    if name == "aio":
+        import importlib  # noqa: PLC0415
+
+        return importlib.import_module("ipmb.aio")
+    msg = f"module 'ipmb' has no attribute {name!r}"
+    raise AttributeError(msg)
 
 
 def label(*elements: str) -> Label:

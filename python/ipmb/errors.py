@@ -17,7 +17,8 @@ Bad arguments are plain ValueError and TypeError: they are a mistake in the prog
      │    ├── DecodeError          one did, but its bytes are not what its type says
      │    ├── RecvTimeout          nothing arrived in time                 (also TimeoutError)
      │    └── TooManyOpenFiles     one waits, but its descriptors do not fit in this process
-     ├── PeerLost                  the peer is gone
+     ├── PeerLost                  who was asked is gone, and the reply will not come
+     ├── RemoteError               whoever was asked failed; its error, carried back
      ├── Closed                    we closed it: this half, or its endpoint
      └── Forked                    this handle belongs to the parent process
 """
@@ -42,6 +43,7 @@ __all__ = [
     "PermissionDenied",
     "RecvError",
     "RecvTimeout",
+    "RemoteError",
     "SendError",
     "SendTimeout",
     "TokenMismatch",
@@ -76,13 +78,23 @@ class JoinTimeout(JoinError, TimeoutError):
 
 
 class SendError(IpmbError):
-    """The message was not sent, or not to everybody it was for."""
+    """The message was not sent, or not to everybody it was for.
+
+    Attributes:
+        delivered: How many copies are out all the same: more than 0 only for a multicast, and for `send_many`.
+    """
+
+    delivered: int
+
+    def __init__(self, *args: object, delivered: int = 0) -> None:
+        super().__init__(*args)
+        self.delivered = delivered
 
 
 class NoRoute(SendError):
-    """Nobody on the bus matches the selector.
+    """Nobody on the bus matches the selector, and nobody did before the ttl was over.
 
-    For requests, which need somebody; `send` returns 0 instead. Nothing raises it in this version.
+    Raised by `request`, which needs somebody; `send` returns 0 instead. Nothing was sent.
     """
 
 
@@ -99,17 +111,7 @@ class TooLarge(SendError, ValueError):
 
 
 class SendTimeout(SendError, TimeoutError):
-    """There was no room in time.
-
-    Attributes:
-        delivered: How many endpoints have the message all the same. More than 0 only for a multicast.
-    """
-
-    delivered: int
-
-    def __init__(self, *args: object, delivered: int = 0) -> None:
-        super().__init__(*args)
-        self.delivered = delivered
+    """There was no room in time. Its `delivered` says how many copies are out all the same."""
 
 
 class RecvError(IpmbError):
@@ -131,7 +133,7 @@ class DecodeError(RecvError):
 
 
 class RecvTimeout(RecvError, TimeoutError):
-    """Nothing arrived in time."""
+    """Nothing arrived in time: no message, or no reply to a request."""
 
 
 class TooManyOpenFiles(RecvError):
@@ -142,10 +144,43 @@ class TooManyOpenFiles(RecvError):
 
 
 class PeerLost(IpmbError):
-    """The peer that was asked is gone: it left the bus or died.
+    """Whoever was asked died or left the bus, so the reply will not come.
 
-    For requests. Nothing raises it in this version.
+    Raised by `request`. The peer may have done what it was asked for or not; nobody else was asked. Ask again if
+    doing it twice does no harm.
     """
+
+
+class RemoteError(IpmbError):
+    """The handler that `serve` called for our request failed. This is its error, carried back by `request`.
+
+    The traceback of the handler is printed below our own.
+
+    Attributes:
+        type: The name of the handler's exception as tracebacks print it, e.g. "KeyError" or "shop.OutOfStock".
+        text: What `str()` gave of it.
+        traceback: Its traceback in the other process, many lines; long ones lose their middle.
+        sender: The `EndpointInfo` of who failed. None when the error was not received.
+    """
+
+    type: str
+    text: str
+    traceback: str
+    sender: EndpointInfo | None
+
+    def __init__(
+        self,
+        *args: object,
+        type: str = "",  # noqa: A002 # what it is of, as everybody calls it
+        text: str = "",
+        traceback: str = "",
+        sender: EndpointInfo | None = None,
+    ) -> None:
+        super().__init__(*args)
+        self.type = type
+        self.text = text
+        self.traceback = traceback
+        self.sender = sender
 
 
 class Closed(IpmbError):

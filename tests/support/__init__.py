@@ -10,5 +10,6 @@
 ``syscalls``    counts the system calls of a running child between two marks
 ``stranger``    raw sockets that speak to the bus what nobody should
 ``storm``       members that talk, log and are killed, and the check of what the survivors saw
+``cancelling``  calls that are cancelled at random moments, in every way an event loop knows
 ``plain_user``  starts a command as an unprivileged user with a low descriptor limit
 """

@@ -36,7 +36,7 @@ def documented() -> dict[str, str]:
                 if not member.startswith("_") and (callable(value) or isinstance(value, property)):
                     visit(f"{name}.{member}", value)
 
-    for info in pkgutil.iter_modules(ipmb.__path__, "ipmb."):
+    for info in pkgutil.walk_packages(ipmb.__path__, "ipmb."):
         if info.name == "ipmb.__main__":
             continue
         try:

@@ -7,6 +7,8 @@ import logging
 import subprocess
 import sys
 
+import pytest
+
 import ipmb
 
 PUBLIC = {
@@ -26,7 +28,8 @@ PUBLIC = {
         "Selector",
         "SelectorMode",
     ),
-    *("Sender", "Stats", "Version", "errors", "join", "label", "message_type", "version"),
+    *("PeerEvent", "Sender", "Stats", "Version", "Watch"),
+    *("errors", "join", "label", "message_type", "serve", "version"),
 }
 
 
@@ -81,6 +84,13 @@ def test_import_loads_nothing_that_is_not_needed() -> None:
     ]
     loaded = run(f"import sys, ipmb; print([name for name in {heavy} if name in sys.modules])")
     assert loaded == "[]"
+
+
+def test_what_event_loops_need_is_there_when_it_is_named() -> None:
+    named = "import sys, ipmb; before = 'anyio' in sys.modules; ipmb.aio.join; print(before, 'anyio' in sys.modules)"
+    assert run(named) == "False True"
+    with pytest.raises(AttributeError, match="module 'ipmb' has no attribute 'aoi'"):
+        _ = ipmb.aoi
 
 
 def test_import_takes_less_than_100_ms() -> None:

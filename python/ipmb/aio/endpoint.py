@@ -1,0 +1,223 @@
+"""Joining a bus from an event loop, and the endpoint that comes of it."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar, overload
+
+import anyio
+
+from ipmb import _core, timeouts
+from ipmb.aio.closing import CLOSED, Closing
+from ipmb.aio.readiness import Lines, readable
+from ipmb.aio.receiver import Receiver
+from ipmb.aio.sender import Sender
+from ipmb.endpoint import resolved
+from ipmb.presence import Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import TracebackType
+
+    from typing_extensions import TypeForm
+    from typing_extensions import TypeVar as _TypeVar
+
+    from ipmb._core import EndpointInfo, Label
+    from ipmb.message_box import MessageBox
+    from ipmb.values import Options, Stats
+
+    _T_co = _TypeVar("_T_co", covariant=True, default=Any)
+else:
+    _T_co = TypeVar("_T_co", covariant=True)
+
+_T = TypeVar("_T")
+
+logger = logging.getLogger("ipmb")
+
+
+class Endpoint(tuple[Sender, Receiver[_T_co]], Generic[_T_co]):
+    """One place on a bus, as `ipmb.Endpoint` is, whose halves are awaited.
+
+    Made by `join`. It unpacks to `(sender, receiver)` and is an asynchronous context manager that leaves the bus at its
+    end. It belongs to one event loop, and is not pickled: an `ipmb.Endpoint` is, or its identifier.
+
+    Example:
+        >>> import asyncio, ipmb.aio
+        >>> async def main():
+        ...     async with await ipmb.aio.join("com.example.aio.endpoint", "earth") as (sender, receiver):
+        ...         await sender.send("earth", "hello me")
+        ...         print((await receiver.recv(timeout=5)).payload)
+        >>> asyncio.run(main())
+        hello me
+    """
+
+    _native: _core.Endpoint[_T_co]
+
+    def __new__(cls, core: _core.Endpoint[_T_co]) -> Self:
+        """Wraps what the native join made; programs call `join`."""
+        lines = Lines()
+        self = super().__new__(cls, (Sender(core.sender, lines), Receiver(core.receiver, lines)))
+        self._native = core
+        return self
+
+    @property
+    def id(self) -> int:
+        """The id of this endpoint, which nobody else has as long as the bus lives."""
+        return self._native.id
+
+    @property
+    def label(self) -> Label:
+        """The label it joined with."""
+        return self._native.label
+
+    @property
+    def identifier(self) -> str:
+        """The name of the bus."""
+        return self._native.identifier
+
+    @property
+    def is_controller(self) -> bool:
+        """Whether this endpoint plays controller now."""
+        return self._native.is_controller
+
+    @property
+    def sender(self) -> Sender:
+        """The half that sends."""
+        return self[0]
+
+    @property
+    def receiver(self) -> Receiver[_T_co]:
+        """The half that receives."""
+        return self[1]
+
+    def peers(self) -> list[EndpointInfo]:
+        """Everybody on the bus but this endpoint; see `ipmb.Endpoint.peers`."""
+        return self._native.peers()
+
+    def watch(self) -> Watch:
+        """Who joins and who leaves from now on, for `async for`; see `ipmb.Watch`.
+
+        Example:
+            >>> import asyncio, ipmb.aio
+            >>> async def main():
+            ...     async with await ipmb.aio.join("com.example.aio.watch", "earth") as earth:
+            ...         with earth.watch() as watch:
+            ...             await (await ipmb.aio.join("com.example.aio.watch", "moon")).close()
+            ...             async for event in watch:
+            ...                 print(event.kind, event.label)
+            ...                 if event.kind == "left":
+            ...                     break
+            >>> asyncio.run(main())
+            joined label('moon')
+            left label('moon')
+        """
+        return Watch(self._native.watch())
+
+    def stats(self) -> Stats:
+        """What this endpoint has counted since it joined; see `ipmb.Stats`."""
+        return self._native.stats()
+
+    def close(self) -> Closing:
+        """Leaves the bus. A call that waits in another task raises `Closed`. It may be awaited, and need not be."""
+        self._native.close()
+        return CLOSED
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<aio.Endpoint {self.id:#x} {self.label!r} on {self.identifier!r}>"
+
+    def __reduce__(self) -> NoReturn:
+        msg = "an aio.Endpoint belongs to its event loop: pickle an ipmb.Endpoint, or its identifier, and join there"
+        raise TypeError(msg)
+
+
+@overload
+async def join(
+    identifier: Options, *, timeout: float | None = None, payloads: None = None
+) -> Endpoint[Any]: ...
+@overload
+async def join(
+    identifier: Options, *, timeout: float | None = None, payloads: MessageBox[_T] | TypeForm[_T]
+) -> Endpoint[_T]: ...
+@overload
+async def join(
+    identifier: str,
+    label: Label | str | Iterable[str] = (),
+    *,
+    token: str | bytes = "",
+    controller_affinity: bool = True,
+    timeout: float | None = None,
+    payloads: None = None,
+) -> Endpoint[Any]: ...
+@overload
+async def join(
+    identifier: str,
+    label: Label | str | Iterable[str] = (),
+    *,
+    token: str | bytes = "",
+    controller_affinity: bool = True,
+    timeout: float | None = None,
+    payloads: MessageBox[_T] | TypeForm[_T],
+) -> Endpoint[_T]: ...
+async def join(
+    identifier: str | Options,
+    label: Label | str | Iterable[str] = (),
+    *,
+    token: str | bytes = "",
+    controller_affinity: bool = True,
+    timeout: float | None = None,  # a timeout of its own error, as without an event loop
+    payloads: Any = None,
+) -> Endpoint[Any]:
+    """Joins a bus, and makes it when it is not there yet. Cancelled, it has left nothing behind.
+
+    Args:
+        identifier: As for `ipmb.join`, and so are the others.
+        label: What describes this endpoint.
+        token: The shared secret.
+        controller_affinity: Whether this endpoint may play controller.
+        timeout: Seconds to wait, 0 or more; None waits for ever, 0 tries once.
+        payloads: The payload types this receiver takes.
+
+    Returns:
+        The `Endpoint`. From now on every later `send` by anyone on the bus sees it.
+
+    Raises:
+        JoinTimeout, VersionMismatch, TokenMismatch, PermissionDenied, JoinError: As for `ipmb.join`.
+        TypeError, ValueError: An argument is of the wrong type or out of its bounds.
+
+    Example:
+        >>> import asyncio, ipmb.aio
+        >>> async def main():
+        ...     async with await ipmb.aio.join("com.example.aio.join", "earth", timeout=5) as (
+        ...         sender,
+        ...         receiver,
+        ...     ):
+        ...         print(await sender.send("mars", "anybody there?"))
+        >>> asyncio.run(main())
+        0
+    """
+    options, takes = resolved(identifier, label, token, controller_affinity, payloads)
+    seconds = timeouts.seconds(timeout)
+    joining = _core.begin_join(
+        options.identifier, options.label, options.token, options.controller_affinity, takes, None
+    )
+    core: _core.Endpoint[Any] | None = None
+    try:
+        with anyio.move_on_after(seconds):
+            while core is None:
+                await readable(joining)
+                core = joining.poll()
+        if core is None:
+            core = joining.poll(last=True)
+    finally:
+        joining.close()
+    assert core is not None
+    logger.debug("joined %r as %#x with %r", core.identifier, core.id, core.label)
+    return Endpoint(core)

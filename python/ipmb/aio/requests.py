@@ -1,0 +1,60 @@
+"""Requests from tasks: the table of `ipmb.requests`, where one task waits on the descriptor for all."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import anyio
+from anyio import lowlevel
+
+from ipmb import _core
+from ipmb.aio.readiness import only_one_loop, readable
+from ipmb.requests import Table, Waiter, answer, no_reply
+
+if TYPE_CHECKING:
+    from ipmb.aio.readiness import Lines
+
+
+class Requests:
+    """The requests of one endpoint that asks."""
+
+    __slots__ = ("_lines", "_loop", "_table")
+
+    def __init__(self, sender: _core.Sender, lines: Lines) -> None:
+        self._table = Table(_core.Asking(sender))
+        self._lines = lines
+        self._loop: object = None
+
+    async def request(
+        self, selector: Any, payload: object, how: dict[str, Any], seconds: float | None
+    ) -> _core.Message[Any]:
+        """Asks, and waits for the reply; see `Sender.request`."""
+        table = self._table
+        event = anyio.Event()
+
+        def wake() -> None:
+            event.set()
+
+        waiter = Waiter(wake)
+        number = table.asking.begin()
+        table.enter(number, waiter)
+        try:
+            with anyio.move_on_after(seconds):
+                start = partial(table.asking.ask, number, selector, payload, **how)
+                # Requests with a ttl wait for somebody who matches; those without are told at once.
+                await self._lines.through(("request", selector, how.get("ttl", ...)), start, None)
+                while waiter.outcome is None:
+                    if table.leads(waiter):
+                        self._loop = lowlevel.current_token()
+                        await readable(table.asking)
+                        table.collect()
+                    else:
+                        only_one_loop(self._loop)
+                        await event.wait()
+                        event = anyio.Event()
+        finally:
+            table.leave(number, waiter)
+        if waiter.outcome is None:
+            raise no_reply(seconds, selector)
+        return answer(waiter.outcome)
