@@ -26,6 +26,8 @@ pub(crate) struct Anchor {
     pub(crate) endpoint: ipmb_bus::Endpoint,
     /// How to join again, as `ipmb.join` gave it, all but the label: what pickling gives away in the place of a handle.
     pub(crate) address: Py<PyAny>,
+    /// What `Sender.request` goes through, made at the first one. It must not lead back here.
+    pub(crate) requests: PyOnceLock<Py<PyAny>>,
 }
 
 static ANCHORS: Mutex<Vec<Weak<Anchor>>> = Mutex::new(Vec::new());
@@ -201,7 +203,7 @@ impl Endpoint {
         takes: Option<Vec<[u8; 16]>>,
         address: Py<PyAny>,
     ) -> PyResult<Endpoint> {
-        let anchor = Arc::new(Anchor { endpoint, address });
+        let anchor = Arc::new(Anchor { endpoint, address, requests: PyOnceLock::new() });
         let mut anchors = anchors();
         anchors.retain(|anchor| anchor.strong_count() > 0);
         anchors.push(Arc::downgrade(&anchor));

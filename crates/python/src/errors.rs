@@ -3,7 +3,10 @@
 //! The exceptions are Python classes, drawn as one tree in `ipmb/errors.py`; each is looked up once and kept. A wrong
 //! argument is a ValueError or TypeError whose text reads "argument is value: what to give".
 
-use ipmb_bus::error::{InvalidArgument, JoinError, RecvError, SendError};
+use std::sync::Arc;
+
+use ipmb_bus::Peer;
+use ipmb_bus::error::{InvalidArgument, JoinError, PeerLost, RecvError, SendError};
 use pyo3::exceptions::{PyOSError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -31,6 +34,7 @@ exceptions! {
     join_error "JoinError"
     join_timeout "JoinTimeout"
     no_route "NoRoute"
+    peer_lost "PeerLost"
     permission_denied "PermissionDenied"
     recv_timeout "RecvTimeout"
     token_mismatch "TokenMismatch"
@@ -58,6 +62,18 @@ pub(crate) fn sent_by(py: Python<'_>, error: PyErr, sender: &Bound<'_, EndpointI
     // What it says without that is true, too.
     let _ = complete();
     error
+}
+
+/// Says who was asked and is gone.
+pub(crate) fn lost(py: Python<'_>, peer: &Arc<Peer>, read: bool) -> PyErr {
+    let who = || {
+        let info = EndpointInfo::of(py, peer)?;
+        Ok::<_, PyErr>(format!("{} of process {}", info.bind(py).getattr("label")?.repr()?, peer.info.pid))
+    };
+    match who() {
+        Ok(who) => peer_lost(py, PeerLost { who, read }),
+        Err(error) => error,
+    }
 }
 
 /// The one exception that carries a number beside its text.

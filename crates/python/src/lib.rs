@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod asking;
 mod attachments;
 mod bulk;
 mod endpoint;
@@ -28,6 +29,7 @@ mod registry;
 mod selector;
 mod sender;
 mod sending;
+mod taken;
 mod waiting;
 mod watch;
 
@@ -42,6 +44,8 @@ mod _core {
 
     use crate::{errors, payload, received};
 
+    #[pymodule_export]
+    use crate::asking::Asking;
     #[pymodule_export]
     use crate::bulk::{Bulk, alloc, find};
     #[pymodule_export]

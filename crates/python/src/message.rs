@@ -1,9 +1,11 @@
 //! `Message`: one that a program makes to send it, or one that it received.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use ipmb_bus::Peer;
 use ipmb_bus::selector::Selector as CoreSelector;
-use ipmb_bus::{Overflow, Peer};
 use pyo3::exceptions::{PyAttributeError, PyTypeError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
@@ -29,6 +31,7 @@ use crate::sender::{Correlation, Sender, Target};
 ///     payload: The payload.
 ///     sender: `EndpointInfo` of the one who sent it, as the kernel and the directory know it; only on a received one.
 ///     redelivered: Whether another receiver got it first and died with it unread.
+///     is_request: Whether its sender waits for a reply.
 ///     objects: What is attached, a tuple of `Object`. What is taken from here and kept stays open; the rest is closed
 ///         with the message: by `close`, at the end of a `with` block, or when nobody holds the message any more.
 ///     memory_regions: The same for a tuple of `MemoryRegion`.
@@ -49,6 +52,9 @@ pub(crate) struct Message {
     /// The way back for a received one: the sender of the endpoint that received it.
     back: Option<Py<Sender>>,
     redelivered: bool,
+    /// The asker's number, of a request.
+    request: Option<NonZeroU64>,
+    replied: AtomicBool,
     /// `None` for most: what came or goes with the payload.
     held: Option<Box<Held>>,
 }
@@ -76,9 +82,10 @@ impl Message {
         origin: Py<Origin>,
         back: Py<Sender>,
         redelivered: bool,
+        request: Option<NonZeroU64>,
         held: Option<Box<Held>>,
     ) -> Message {
-        Message { payload, origin, back: Some(back), redelivered, held }
+        Message { payload, origin, back: Some(back), redelivered, request, replied: AtomicBool::new(false), held }
     }
 
     /// What is sent with the payload.
@@ -93,9 +100,17 @@ impl Message {
         py: Python<'py>,
     ) -> PyResult<(&'a Py<Sender>, Target<'a, 'py>, Option<Correlation>)> {
         match (&self.back, &self.origin.get().sender) {
-            (Some(back), Some(sender)) => Ok((back, Target::Endpoint(py, sender.get().id()), None)),
+            (Some(back), Some(sender)) => Ok(match (sender.get().id(), self.request) {
+                (id, None) => (back, Target::Endpoint(py, id), None),
+                (id, Some(number)) => (back, Target::Asker(py, id), Some((number.get(), false))),
+            }),
             _ => Err(PyTypeError::new_err("only a received message can be replied to")),
         }
+    }
+
+    /// A reply to it has gone out.
+    pub(crate) fn set_replied(&self) {
+        self.replied.store(true, Ordering::Relaxed);
     }
 
     /// The selector, as an object that is always the same: it is a key of the route cache.
@@ -120,7 +135,8 @@ impl Message {
             Err(_) => Py::new(selector.py(), Selector { core: parse_selector(selector)? })?,
         };
         let origin = Py::new(selector.py(), Origin { selector: kept, sender: None })?;
-        Ok(Self { payload, origin, back: None, redelivered: false, held })
+        let replied = AtomicBool::new(false);
+        Ok(Self { payload, origin, back: None, redelivered: false, request: None, replied, held })
     }
 
     #[getter]
@@ -157,7 +173,21 @@ impl Message {
         self.redelivered
     }
 
+    /// Whether `reply` was done with it.
+    #[getter]
+    fn _replied(&self) -> bool {
+        self.replied.load(Ordering::Relaxed)
+    }
+
+    #[getter]
+    fn is_request(&self) -> bool {
+        self.request.is_some()
+    }
+
     /// Sends a payload back to the one who sent this message.
+    ///
+    /// The reply to a request goes to the `request` that waits for it, and a second one to nobody. Any other message is
+    /// replied to by a message to its sender.
     ///
     /// Args:
     ///     payload: As for `Sender.send`.
@@ -166,7 +196,8 @@ impl Message {
     ///     timeout: Seconds to wait for room, 0 or more; None waits for ever.
     ///
     /// Returns:
-    ///     1, or 0 when the sender has left the bus: its label does not matter, nobody else gets the reply.
+    ///     1, or 0 when the sender has left the bus: its label does not matter, nobody else gets the reply. 1 does not
+    ///     say that somebody still waits for it.
     ///
     /// Raises:
     ///     TypeError: The message was not received, or the payload cannot be sent.
@@ -195,8 +226,10 @@ impl Message {
     ) -> PyResult<usize> {
         let attachments = Attachments::parse(objects, memory_regions)?;
         let timeout = timeout.map_or(Ok(Timeout::Never), Timeout::parse)?;
-        let (back, target, _) = self.way_back(payload.py())?;
-        back.get().push(payload, attachments, timeout, Overflow::Block, &target)
+        let (back, target, correlation) = self.way_back(payload.py())?;
+        let sent = back.get().push_reply(payload, attachments, timeout, &target, correlation)?;
+        self.set_replied();
+        Ok(sent)
     }
 
     /// Releases what is attached. The payload stays readable. Closing twice is fine.

@@ -7,20 +7,18 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ipmb_bus::selector::Selector;
-use ipmb_bus::{Build, Bulk as Span, Face, Incoming, Peer, Polled};
+use ipmb_bus::{Build, Incoming, Polled};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyInt, PyList};
+use pyo3::types::{PyInt, PyList};
 
 use crate::arguments::Timeout;
-use crate::attachments::{Attachments, Held};
-use crate::bulk;
 use crate::endpoint::{Anchor, reduce};
 use crate::errors::{self, from_recv, wrong_type, wrong_value};
-use crate::message::{Message, Origin};
+use crate::message::Message;
 use crate::payload::Type;
-use crate::received::{self, Takes};
+use crate::received::Takes;
 use crate::sender::Sender;
+use crate::taken::Taken;
 use crate::waiting::{detached, interruptible};
 
 /// The receiving half of an endpoint. Many threads may share one.
@@ -49,51 +47,6 @@ pub(crate) struct Receiver {
     is_postponed: AtomicBool,
 }
 
-/// What was taken out of a ring.
-struct Taken {
-    body: Body,
-    from: From,
-    redelivered: bool,
-    attached: Option<Box<Attachments>>,
-}
-
-/// Who sent it to where.
-enum From {
-    Known(Py<Origin>),
-    /// The object for it is still to be made, which cannot be done in the middle of reading, and kept in the face.
-    New(Arc<Peer>, Arc<Selector>, Option<Arc<Face>>),
-}
-
-impl From {
-    #[inline]
-    fn origin(self, py: Python<'_>) -> PyResult<Py<Origin>> {
-        match self {
-            From::Known(origin) => Ok(origin),
-            From::New(sender, selector, face) => {
-                let origin = Origin::received(py, &sender, selector)?;
-                if let Some(face) = face {
-                    // Another thread may have been first: both are equal.
-                    let _ = face.set(Box::new(origin.clone_ref(py)));
-                }
-                Ok(origin)
-            }
-        }
-    }
-}
-
-enum Body {
-    Built(received::Received),
-    Large(Box<Large>),
-}
-
-/// A payload in a region.
-struct Large {
-    type_id: Type,
-    /// What stands in the ring before it; empty for what was only too long for one.
-    head: Vec<u8>,
-    bulk: Span,
-}
-
 impl Receiver {
     pub(crate) fn new(anchor: Arc<Anchor>, back: Py<Sender>, takes: Takes) -> Receiver {
         Receiver {
@@ -117,39 +70,20 @@ impl Receiver {
             Ok(Polled::Empty) => return Ok(None),
             Err(error) => return Err(from_recv(py, &error)),
         }
-        let Some(Taken { body, from, redelivered, attached }) = taken else { return Ok(None) };
-        let payload = match body {
-            Body::Built(built) => built.value(py, &this.takes),
-            Body::Large(large) => read_large(py, *large, &this.takes),
-        };
-        let payload = match payload {
-            Ok(payload) => payload,
-            Err(error) => return Err(undecoded(py, error, from)),
-        };
-        let held = attached.map(|attached| Held::received(py, *attached)).transpose()?;
-        Py::new(py, Message::received(payload, from.origin(py)?, this.back.clone_ref(py), redelivered, held)).map(Some)
+        match taken {
+            Some(taken) => taken.message(py, &this.takes, &this.back).map(Some),
+            None => Ok(None),
+        }
     }
 
     /// Takes a message out of its ring. Runs no Python code.
     #[inline]
     fn build(&self, py: Python<'_>, incoming: &mut Incoming<'_>, taken: &mut Option<Taken>) -> Build<()> {
         let type_id = Type::from_be_bytes(incoming.type_id());
-        let Some(selector) = incoming.selector().filter(|_| self.takes.has(type_id)) else { return Build::Skip };
-        let face = incoming.face();
-        let known = face.and_then(|face| face.get()).and_then(|kept| kept.downcast_ref::<Py<Origin>>());
-        let from = match known {
-            Some(origin) => From::Known(origin.clone_ref(py)),
-            None => From::New(incoming.sender().clone(), selector.clone(), face.cloned()),
-        };
-        let redelivered = incoming.redelivered();
-        let (large, attached) = if incoming.has_luggage() { unpack(type_id, incoming) } else { (None, None) };
-        let body = match large {
-            None => {
-                Body::Built(received::receive(py, type_id, &self.takes, incoming.len(), |into| incoming.read(into)))
-            }
-            Some(large) => Body::Large(large),
-        };
-        *taken = Some(Taken { body, from, redelivered, attached });
+        if incoming.selector().is_none() || !self.takes.has(type_id) {
+            return Build::Skip;
+        }
+        Taken::take(py, type_id, incoming, &self.takes, taken);
         Build::Take(())
     }
 
@@ -196,44 +130,6 @@ impl Receiver {
             }
         }
     }
-}
-
-/// What came with a message over the socket.
-#[cold]
-fn unpack(type_id: Type, incoming: &mut Incoming<'_>) -> (Option<Box<Large>>, Option<Box<Attachments>>) {
-    let large = incoming.take_bulk().map(|bulk| {
-        let mut head = vec![0; incoming.len()];
-        incoming.read(&mut head);
-        Box::new(Large { type_id, head, bulk })
-    });
-    (large, Attachments::arrived(incoming.take_descriptors(), incoming.take_regions()))
-}
-
-/// The error of a message that cannot be decoded says whose it was.
-#[cold]
-fn undecoded(py: Python<'_>, error: PyErr, from: From) -> PyErr {
-    match from.origin(py) {
-        Ok(origin) => match &origin.get().sender {
-            Some(sender) => errors::sent_by(py, error, sender.bind(py)),
-            None => error,
-        },
-        Err(_) => error,
-    }
-}
-
-/// A payload in a region: viewed there, or copied out with the interpreter lock released.
-#[cold]
-fn read_large(py: Python<'_>, large: Large, takes: &Takes) -> PyResult<Py<PyAny>> {
-    let Large { type_id, head, bulk } = large;
-    if !head.is_empty() {
-        let view = bulk::viewed(py, bulk)?;
-        return received::with_codec(py, type_id, &PyBytes::new(py, &head), Some(view.as_any()));
-    }
-    if takes.as_view(type_id) {
-        return Ok(bulk::viewed(py, bulk)?.into_any().unbind());
-    }
-    // It was too long for a ring, nothing else.
-    received::decode(py, type_id, &bulk::copied_out(py, &bulk)?, takes)
 }
 
 fn parse_timeout(timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Timeout> {

@@ -13,9 +13,10 @@ use ipmb_bus::selector::Selector as CoreSelector;
 use ipmb_bus::{Bulk as Span, INLINE_BYTES, Outgoing, Overflow, Payload, Progress, RouteId, limits, prepare};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyString};
+use pyo3::types::{PyBytes, PyDict, PyString};
 
 use crate::arguments::{Argument, Timeout};
+use crate::asking;
 use crate::attachments::Attachments;
 use crate::bulk;
 use crate::endpoint::{Anchor, reduce};
@@ -35,7 +36,7 @@ const RECENT: usize = 4;
 pub(crate) struct Sender {
     pub(crate) core: ipmb_bus::Sender,
     routes: Mutex<Routes>,
-    anchor: Arc<Anchor>,
+    pub(crate) anchor: Arc<Anchor>,
 }
 
 #[derive(Default)]
@@ -54,6 +55,10 @@ pub(crate) enum Target<'a, 'py> {
     Made(Python<'py>, Arc<CoreSelector>),
     /// One endpoint, whatever its label.
     Endpoint(Python<'py>, EndpointId),
+    /// One endpoint that asked, and waits for the reply.
+    Asker(Python<'py>, EndpointId),
+    /// One of those who match, which is asked.
+    Asked(Python<'py>, Arc<CoreSelector>),
 }
 
 impl Target<'_, '_> {
@@ -63,6 +68,8 @@ impl Target<'_, '_> {
             Target::Named(target) => sender.route(target),
             Target::Made(py, selector) => sender.intern(*py, selector),
             Target::Endpoint(py, id) => sender.core.intern_endpoint(*id).map_err(|error| from_send(*py, &error)),
+            Target::Asker(py, id) => sender.core.intern_reply(*id).map_err(|error| from_send(*py, &error)),
+            Target::Asked(py, selector) => sender.core.intern_request(selector).map_err(|error| from_send(*py, &error)),
         }
     }
 
@@ -150,6 +157,23 @@ impl Sender {
     ) -> PyResult<usize> {
         let encoded = payload::encode(payload)?;
         self.push_encoded(payload.py(), &encoded, attachments, timeout, overflow, target)
+    }
+
+    /// The same for what answers a message.
+    pub(crate) fn push_reply<'py>(
+        &self,
+        payload: &Bound<'py, PyAny>,
+        attachments: Option<Box<Attachments>>,
+        timeout: Timeout,
+        target: &Target<'_, 'py>,
+        correlation: Option<Correlation>,
+    ) -> PyResult<usize> {
+        let py = payload.py();
+        let encoded = payload::encode(payload)?;
+        self.begin(py, &encoded, attachments, Overflow::Block, target, correlation, |out, first| match first {
+            Ok(Progress::Done(reached)) => Ok(reached),
+            first => self.push_on(py, out, timeout, target, first),
+        })
     }
 
     #[inline]
@@ -459,6 +483,72 @@ impl Sender {
             }
         }
         Ok(sent)
+    }
+
+    /// Sends a request to one of those who match, and waits for the reply. Ctrl-C interrupts it.
+    ///
+    /// The reply does not pass through the receiver, which may be closed, and does not wait behind messages. Whoever is
+    /// asked replies with `Message.reply`. A request is never given to a second one: what asks for something twice might
+    /// have it done twice.
+    ///
+    /// Args:
+    ///     selector: A unicast `Selector`; a `LabelOp` or a string alone mean that.
+    ///     payload: As for `send`.
+    ///     objects: As for `send`.
+    ///     memory_regions: As for `send`.
+    ///     ttl: Seconds to wait for somebody who matches, 0 or more; None and infinity are for ever. In the place of the
+    ///         selector's own.
+    ///     timeout: Seconds until the reply has to be there, the wait for room and for somebody who matches included, 0 or
+    ///         more; None waits for ever.
+    ///
+    /// Returns:
+    ///     The reply, a `Message`.
+    ///
+    /// Raises:
+    ///     NoRoute: Nobody matches, and nobody did before the ttl was over. Nothing was sent.
+    ///     PeerLost: The one asked died or left before it had replied. Whether it had read the request is in the text.
+    ///     RecvTimeout: No reply in time; one that comes later is dropped and counted.
+    ///     RemoteError: The handler of the one asked failed, where that one uses `serve`.
+    ///     DecodeError: The reply's bytes are not what its type says.
+    ///     TooLarge, TypeError, ValueError, OSError: As for `send`; also for a multicast selector. Nothing was sent.
+    ///     Full: The ring to this very endpoint is full; receive first.
+    ///     TooManyOpenFiles: A reply came whose descriptors do not fit in this process.
+    ///     Closed: This sender is closed, also when that happens in another thread meanwhile.
+    ///     Forked: The endpoint belongs to the parent process.
+    ///
+    /// Example:
+    ///     >>> import ipmb, threading
+    ///     >>> worker = ipmb.join("com.example.request", "worker")
+    ///     >>> def work():
+    ///     ...     for message in worker.receiver:
+    ///     ...         message.reply(message.payload * 2)
+    ///     >>> thread = threading.Thread(target=work)
+    ///     >>> thread.start()
+    ///     >>> with ipmb.join("com.example.request") as (sender, receiver):
+    ///     ...     sender.request("worker", 21, timeout=5).payload
+    ///     42
+    ///     >>> worker.close()
+    ///     >>> thread.join()
+    #[pyo3(
+        signature = (selector, payload, *, objects = None, memory_regions = None, ttl = Argument::Missing, timeout = None),
+        text_signature = "($self, selector, payload, *, objects=(), memory_regions=(), ttl=..., timeout=None)"
+    )]
+    #[allow(clippy::too_many_arguments)]
+    fn request<'py>(
+        slf: &Bound<'py, Self>,
+        selector: &Bound<'py, PyAny>,
+        payload: &Bound<'py, PyAny>,
+        objects: Option<&Bound<'py, PyAny>>,
+        memory_regions: Option<&Bound<'py, PyAny>>,
+        ttl: Argument<'py>,
+        timeout: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let attached = PyDict::new(slf.py());
+        let given = [("objects", objects), ("memory_regions", memory_regions), ("ttl", ttl.given())];
+        for (name, value) in given.into_iter().filter_map(|(name, value)| Some((name, value?))) {
+            attached.set_item(name, value)?;
+        }
+        asking::requests(slf)?.call_method("request", (selector, payload, timeout), Some(&attached))
     }
 
     /// Closes this half. What was sent stays sent, what waits for a match goes on waiting.

@@ -32,6 +32,8 @@ pub(crate) struct Sending {
     /// Those behind it.
     rest: std::vec::IntoIter<Py<PyAny>>,
     reached: usize,
+    /// What it replies to, to be told when it is out.
+    answers: Option<Py<Message>>,
 }
 
 /// A `Target` that is kept.
@@ -39,6 +41,8 @@ enum Kind {
     Named(Py<PyAny>),
     Made(Arc<CoreSelector>),
     Endpoint(EndpointId),
+    Asker(EndpointId),
+    Asked(Arc<CoreSelector>),
 }
 
 impl Kind {
@@ -47,6 +51,8 @@ impl Kind {
             Target::Named(target) => Kind::Named((*target).clone().unbind()),
             Target::Made(_, selector) => Kind::Made(selector.clone()),
             Target::Endpoint(_, id) => Kind::Endpoint(*id),
+            Target::Asker(_, id) => Kind::Asker(*id),
+            Target::Asked(_, selector) => Kind::Asked(selector.clone()),
         }
     }
 
@@ -55,6 +61,8 @@ impl Kind {
             Kind::Named(target) => Target::Named(target.bind(py)),
             Kind::Made(selector) => Target::Made(py, selector.clone()),
             Kind::Endpoint(id) => Target::Endpoint(py, *id),
+            Kind::Asker(id) => Target::Asker(py, *id),
+            Kind::Asked(selector) => Target::Asked(py, selector.clone()),
         }
     }
 }
@@ -106,6 +114,7 @@ impl Sending {
             poller: None,
             rest: Vec::new().into_iter(),
             reached: 0,
+            answers: None,
         }
     }
 
@@ -176,7 +185,12 @@ impl Sending {
             waits => waits,
         };
         match done {
-            Ok(true) => Ok(Some(self.reached)),
+            Ok(true) => {
+                if let Some(message) = self.answers.take() {
+                    message.get().set_replied();
+                }
+                Ok(Some(self.reached))
+            }
             Ok(false) if !last => Ok(None),
             Ok(false) => {
                 self.give_up();
@@ -243,7 +257,12 @@ pub(crate) fn start_reply<'py>(
 ) -> PyResult<Started> {
     let attachments = Attachments::parse(objects, memory_regions)?;
     let (back, target, correlation) = message.get().way_back(payload.py())?;
-    start(back.bind(payload.py()), Order { payload, attachments, target }, Overflow::Block, correlation)
+    let started = start(back.bind(payload.py()), Order { payload, attachments, target }, Overflow::Block, correlation)?;
+    match &started {
+        Started::Done(_) => message.get().set_replied(),
+        Started::Waits(sending) => sending.bind(payload.py()).borrow_mut().answers = Some(message.clone().unbind()),
+    }
+    Ok(started)
 }
 
 /// `Sender.send_many` without its wait.
@@ -269,6 +288,7 @@ pub(crate) fn start_send_many<'py>(
         poller: None,
         rest: rest.into_iter(),
         reached: 0,
+        answers: None,
     };
     match sending.poll(py, false)? {
         Some(reached) => Ok(Started::Done(reached)),

@@ -1,0 +1,156 @@
+//! A message between its ring and the object that a program gets.
+//!
+//! What lies in a ring is taken out in one step that runs no Python code, since the core's lock is held there. The objects
+//! whose making or decoding may run some are made afterwards.
+
+use std::num::NonZeroU64;
+use std::sync::Arc;
+
+use ipmb_bus::label_op::LabelOp;
+use ipmb_bus::selector::Selector;
+use ipmb_bus::{Bulk as Span, Face, Incoming, Peer};
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use crate::attachments::{Attachments, Held};
+use crate::bulk;
+use crate::errors;
+use crate::message::{Message, Origin};
+use crate::payload::Type;
+use crate::received::{self, Takes};
+use crate::sender::Sender;
+
+/// What was taken out of a ring.
+pub(crate) struct Taken {
+    body: Body,
+    from: From,
+    redelivered: bool,
+    /// The asker's number, of a request.
+    request: Option<NonZeroU64>,
+    attached: Option<Box<Attachments>>,
+}
+
+/// Who sent it to where.
+enum From {
+    Known(Py<Origin>),
+    /// The object for it is still to be made, which cannot be done in the middle of reading, and kept in the face.
+    New(Arc<Peer>, Arc<Selector>, Option<Arc<Face>>),
+}
+
+impl From {
+    #[inline]
+    fn origin(self, py: Python<'_>) -> PyResult<Py<Origin>> {
+        match self {
+            From::Known(origin) => Ok(origin),
+            From::New(sender, selector, face) => {
+                let origin = Origin::received(py, &sender, selector)?;
+                if let Some(face) = face {
+                    // Another thread may have been first: both are equal.
+                    let _ = face.set(Box::new(origin.clone_ref(py)));
+                }
+                Ok(origin)
+            }
+        }
+    }
+}
+
+enum Body {
+    Built(received::Received),
+    Large(Box<Large>),
+}
+
+/// A payload in a region.
+struct Large {
+    type_id: Type,
+    /// What stands in the ring before it; empty for what was only too long for one.
+    head: Vec<u8>,
+    bulk: Span,
+}
+
+impl Taken {
+    /// Takes a message out of its ring. Runs no Python code.
+    #[inline]
+    pub(crate) fn take(
+        py: Python<'_>,
+        type_id: Type,
+        incoming: &mut Incoming<'_>,
+        takes: &Takes,
+        taken: &mut Option<Taken>,
+    ) {
+        let face = incoming.face();
+        let known = face.and_then(|face| face.get()).and_then(|kept| kept.downcast_ref::<Py<Origin>>());
+        let from = match known {
+            Some(origin) => From::Known(origin.clone_ref(py)),
+            None => From::New(incoming.sender().clone(), selector(incoming), face.cloned()),
+        };
+        let redelivered = incoming.redelivered();
+        let request = if incoming.is_request() { incoming.correlation().and_then(NonZeroU64::new) } else { None };
+        let (large, attached) = if incoming.has_luggage() { unpack(type_id, incoming) } else { (None, None) };
+        let body = match large {
+            None => Body::Built(received::receive(py, type_id, takes, incoming.len(), |into| incoming.read(into))),
+            Some(large) => Body::Large(large),
+        };
+        // Filled in place: handing it through the layers of results would copy it at each.
+        *taken = Some(Taken { body, from, redelivered, request, attached });
+    }
+
+    /// The message as a program gets it.
+    #[inline]
+    pub(crate) fn message(self, py: Python<'_>, takes: &Takes, back: &Py<Sender>) -> PyResult<Py<Message>> {
+        let Taken { body, from, redelivered, request, attached } = self;
+        let payload = match body {
+            Body::Built(built) => built.value(py, takes),
+            Body::Large(large) => read_large(py, *large, takes),
+        };
+        let payload = match payload {
+            Ok(payload) => payload,
+            Err(error) => return Err(undecoded(py, error, from)),
+        };
+        let held = attached.map(|attached| Held::received(py, *attached)).transpose()?;
+        Py::new(py, Message::received(payload, from.origin(py)?, back.clone_ref(py), redelivered, request, held))
+    }
+}
+
+#[cold]
+fn selector(incoming: &Incoming<'_>) -> Arc<Selector> {
+    // A sender that never said is a liar; what it sent goes to nobody by label.
+    incoming.selector().cloned().unwrap_or_else(|| Arc::new(Selector::unicast(LabelOp::constant(false))))
+}
+
+/// What came with a message over the socket.
+#[cold]
+fn unpack(type_id: Type, incoming: &mut Incoming<'_>) -> (Option<Box<Large>>, Option<Box<Attachments>>) {
+    let large = incoming.take_bulk().map(|bulk| {
+        let mut head = vec![0; incoming.len()];
+        incoming.read(&mut head);
+        Box::new(Large { type_id, head, bulk })
+    });
+    (large, Attachments::arrived(incoming.take_descriptors(), incoming.take_regions()))
+}
+
+/// The error of a message that cannot be decoded says whose it was.
+#[cold]
+fn undecoded(py: Python<'_>, error: PyErr, from: From) -> PyErr {
+    match from.origin(py) {
+        Ok(origin) => match &origin.get().sender {
+            Some(sender) => errors::sent_by(py, error, sender.bind(py)),
+            None => error,
+        },
+        Err(_) => error,
+    }
+}
+
+/// A payload in a region: viewed there, or copied out with the interpreter lock released.
+#[cold]
+fn read_large(py: Python<'_>, large: Large, takes: &Takes) -> PyResult<Py<PyAny>> {
+    let Large { type_id, head, bulk } = large;
+    if !head.is_empty() {
+        let view = bulk::viewed(py, bulk)?;
+        return received::with_codec(py, type_id, &PyBytes::new(py, &head), Some(view.as_any()));
+    }
+    if takes.as_view(type_id) {
+        return Ok(bulk::viewed(py, bulk)?.into_any().unbind());
+    }
+    // It was too long for a ring, nothing else.
+    received::decode(py, type_id, &bulk::copied_out(py, &bulk)?, takes)
+}
