@@ -14,7 +14,7 @@ NATIVE := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-rust test-python lint format types loom bench docs lock clean
+.PHONY: help demo test test-rust test-python lint format types loom bench docs wheels lock clean
 
 help: ## what can be made
 	@echo "ipmb: an inter-process message bus. make ..."
@@ -57,6 +57,9 @@ docs: $(STAMPS)/venv ## the documentation site, into .build/site; a link that le
 	NO_MKDOCS_2_WARNING=1 DISABLE_MKDOCS_2_WARNING=true $(BIN)/python -m mkdocs build --strict --quiet
 	@echo "$(STAMPS)/site/index.html"
 
+wheels: $(STAMPS)/venv ## wheels for every Python found, and the source distribution, into dist/
+	$(BIN)/python -m tools.wheels
+
 lock: $(STAMPS)/tools ## resolve requirements/dev.in into requirements/dev.txt
 	rm -rf $(STAMPS)/lock
 	"$$(tools/need.sh)" -m venv $(STAMPS)/lock
@@ -66,7 +69,7 @@ lock: $(STAMPS)/tools ## resolve requirements/dev.in into requirements/dev.txt
 	mv $(STAMPS)/dev.txt requirements/dev.txt
 
 clean: ## remove everything that was built
-	rm -rf $(VENV) $(STAMPS) target python/ipmb/_core*.so .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(STAMPS) target dist python/ipmb/_core*.so .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find python tests benches tools -name __pycache__ -prune -exec rm -rf {} +
 
 # Stamps: a file that is newer than what it was made from.

@@ -1,0 +1,1 @@
+"""What users install: wheels and the source distribution."""
