@@ -30,6 +30,7 @@ __all__ = [
     "PACKAGE",
     "PROTOCOL",
     "VIEW_BYTES",
+    "Asking",
     "Buffer",
     "Bulk",
     "Endpoint",
@@ -636,6 +637,7 @@ class Message(Generic[_T_co]):
         payload: The payload.
         sender: `EndpointInfo` of the one who sent it, as the kernel and the directory know it; only on a received one.
         redelivered: Whether another receiver got it first and died with it unread.
+        is_request: Whether its sender waits for a reply.
         objects: What is attached, a tuple of `Object`. What is taken from here and kept stays open; the rest is closed
             with the message: by `close`, at the end of a `with` block, or when nobody holds the message any more.
         memory_regions: The same for a tuple of `MemoryRegion`.
@@ -671,6 +673,11 @@ class Message(Generic[_T_co]):
     def sender(self) -> EndpointInfo: ...
     @property
     def redelivered(self) -> bool: ...
+    @property
+    def is_request(self) -> bool: ...
+    @property
+    def _replied(self) -> bool:
+        """Whether `reply` was done with it."""
     def reply(
         self,
         payload: object,
@@ -681,6 +688,9 @@ class Message(Generic[_T_co]):
     ) -> int:
         """Sends a payload back to the one who sent this message.
 
+        The reply to a request goes to the `request` that waits for it, and a second one to nobody. Any other message is
+        replied to by a message to its sender.
+
         Args:
             payload: As for `Sender.send`.
             objects: As for `Sender.send`.
@@ -688,7 +698,8 @@ class Message(Generic[_T_co]):
             timeout: Seconds to wait for room, 0 or more; None waits for ever.
 
         Returns:
-            1, or 0 when the sender has left the bus: its label does not matter, nobody else gets the reply.
+            1, or 0 when the sender has left the bus: its label does not matter, nobody else gets the reply. 1 does not
+            say that somebody still waits for it.
 
         Raises:
             TypeError: The message was not received, or the payload cannot be sent.
@@ -811,8 +822,8 @@ class Sender:
             In how many rings messages are now, all together: with one receiver, how many were sent.
 
         Raises:
-            The same as `send`. The error's `delivered` says in how many rings messages are all the same: those before
-            the one it is about.
+            TypeError, ValueError, OSError, SendTimeout, Full, TooLarge, Closed, Forked: As for `send`. The error's
+                `delivered` says in how many rings messages are all the same: those before the one it is about.
 
         Example:
             >>> import ipmb
@@ -821,6 +832,61 @@ class Sender:
             ...     [message.payload for message in receiver.recv_many(10, timeout=5)]
             2
             ['one', 'two']
+        """
+    def request(
+        self,
+        selector: Selector | LabelOp | str,
+        payload: object,
+        *,
+        objects: Iterable[Object | int | HasFileno] = (),
+        memory_regions: Iterable[MemoryRegion] = (),
+        ttl: float | None = ...,
+        timeout: float | None = None,
+    ) -> Message[Any]:
+        """Sends a request to one of those who match, and waits for the reply. Ctrl-C interrupts it.
+
+        The reply does not pass through the receiver, which may be closed, and does not wait behind messages. Whoever is
+        asked replies with `Message.reply`. A request is never given to a second one: what asks for something twice might
+        have it done twice.
+
+        Args:
+            selector: A unicast `Selector`; a `LabelOp` or a string alone mean that.
+            payload: As for `send`.
+            objects: As for `send`.
+            memory_regions: As for `send`.
+            ttl: Seconds to wait for somebody who matches, 0 or more; None and infinity are for ever. In the place of the
+                selector's own.
+            timeout: Seconds until the reply has to be there, the wait for room and for somebody who matches included, 0 or
+                more; None waits for ever.
+
+        Returns:
+            The reply, a `Message`.
+
+        Raises:
+            NoRoute: Nobody matches, and nobody did before the ttl was over. Nothing was sent.
+            PeerLost: The one asked died or left before it had replied. Whether it had read the request is in the text.
+            RecvTimeout: No reply in time; one that comes later is dropped and counted.
+            RemoteError: The handler of the one asked failed, where that one uses `serve`.
+            DecodeError: The reply's bytes are not what its type says.
+            TooLarge, TypeError, ValueError, OSError: As for `send`; also for a multicast selector. Nothing was sent.
+            Full: The ring to this very endpoint is full; receive first.
+            TooManyOpenFiles: A reply came whose descriptors do not fit in this process.
+            Closed: This sender is closed, also when that happens in another thread meanwhile.
+            Forked: The endpoint belongs to the parent process.
+
+        Example:
+            >>> import ipmb, threading
+            >>> worker = ipmb.join("com.example.request", "worker")
+            >>> def work():
+            ...     for message in worker.receiver:
+            ...         message.reply(message.payload * 2)
+            >>> thread = threading.Thread(target=work)
+            >>> thread.start()
+            >>> with ipmb.join("com.example.request") as (sender, receiver):
+            ...     sender.request("worker", 21, timeout=5).payload
+            42
+            >>> worker.close()
+            >>> thread.join()
         """
     def close(self) -> None:
         """Closes this half. What was sent stays sent, what waits for a match goes on waiting.
@@ -832,6 +898,32 @@ class Sender:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None: ...
     def __reduce__(self) -> tuple[Any, ...]: ...
+
+@final
+class Asking:
+    """The requests of one endpoint: a number for each, and one place at which all of them end."""
+    def __new__(cls, sender: Sender) -> Self: ...
+    def begin(self) -> int:
+        """A number for a request that is about to be sent."""
+    def ask(
+        self,
+        number: int,
+        selector: Selector | LabelOp | str,
+        payload: object,
+        *,
+        objects: Iterable[Object | int | HasFileno] | None = None,
+        memory_regions: Iterable[MemoryRegion] | None = None,
+        ttl: float | None = ...,
+    ) -> Sending | None:
+        """Sends the request of a number. None: one of those who match has it; otherwise it waits for room, or for a match."""
+    def poll(self) -> list[tuple[int, Message[Any] | Exception]]:
+        """What became of requests since the last call: for each its number, and its reply or the exception in its place."""
+    def wait(self, timeout: float | None = None) -> None:
+        """Sleeps until `poll` may give something. Ctrl-C interrupts it."""
+    def fileno(self) -> int:
+        """A descriptor for event loops, readable whenever `poll` would give something; it stays the endpoint's."""
+    def forget(self, number: int) -> None:
+        """Nobody waits for this number any more: a reply that comes is dropped and counted."""
 
 @final
 class Sending:
@@ -905,7 +997,9 @@ class Receiver(Generic[_T_co]):
             A list of 1 to `limit` messages.
 
         Raises:
-            The same as `recv`. An error after the first message is raised by the next call.
+            RecvTimeout, DecodeError, TooManyOpenFiles, Closed, Forked: As for `recv`. An error after the first message is
+                raised by the next call.
+            TypeError, ValueError: `limit` or `timeout` is of the wrong type or out of its bounds.
 
         Example:
             >>> import ipmb
