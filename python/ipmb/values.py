@@ -72,7 +72,7 @@ class Stats:
 
     Attributes:
         sent: Messages put into receivers' rings; a multicast to three counts three.
-        received: Messages that `recv` returned.
+        received: Messages that `recv` returned, and replies that `request` returned.
         skipped: Messages this receiver does not take, consumed and passed over.
         dropped: Messages given up, for any reason.
         expired: Messages whose ttl ended before anybody matched.
@@ -83,7 +83,8 @@ class Stats:
         dropped_by_reason: `dropped`, taken apart; every reason is there, also with 0: `no_route` (nobody matched, and
             there was no ttl), `full` (no room, and `overflow="drop"`), `receiver_gone` (the receiver died or closed
             with it unread, and nobody else could have it), `closed` (this endpoint left before somebody had room),
-            `sender_gone` (it waited when its sender died, and could not be taken over).
+            `sender_gone` (it waited when its sender died, and could not be taken over), `late_reply` (nobody waited for
+            this reply any more, or nobody had asked for it).
     """
 
     sent: int

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import ipmb
 from tests.support import proc, roles
 from tests.support.wait import until
 
@@ -151,7 +150,6 @@ def test_a_clean_leave_loses_nothing_either(spawn: Spawn, bus: str) -> None:
     second.nothing_comes()
 
 
-@pytest.mark.skipif(not hasattr(ipmb.Sender, "request"), reason="requests are a later feature")
 def test_requests_are_not_redelivered(spawn: Spawn, bus: str) -> None:
     """Guarantee 5: the asker is told that the one asked has died; nobody else is asked."""
     moon, first = spawn.members(bus, "moon", "worker")

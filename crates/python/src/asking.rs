@@ -17,6 +17,7 @@ use crate::endpoint::Anchor;
 use crate::errors::{self, from_recv, from_send};
 use crate::payload::Type;
 use crate::received::Takes;
+use crate::refusal::{REFUSAL, Refusal};
 use crate::selector::{parse_selector, parse_ttl};
 use crate::sender::{Order, Sender, Target};
 use crate::sending::{Sending, Started, start};
@@ -31,6 +32,12 @@ pub(crate) struct Asking {
     takes: Takes,
     /// Outcomes that were taken when somebody wanted this thread to stop.
     left: Mutex<Vec<(u64, Py<PyAny>)>>,
+}
+
+/// What has come back to an asker.
+enum Answer {
+    Reply(Taken),
+    No(Refusal),
 }
 
 /// The Python object through which an endpoint's requests go, made at the first.
@@ -71,7 +78,7 @@ impl Asking {
         self.core.begin().map_err(|error| from_send(py, &error))
     }
 
-    /// Sends the request of a number. None: one of those who match has it; otherwise it waits for room, or for a match.
+    /// Sends the request of a number. None: one of those who match has it; otherwise it waits for room or a match.
     #[pyo3(signature = (number, selector, payload, *, objects = None, memory_regions = None, ttl = Argument::Missing))]
     #[allow(clippy::too_many_arguments)]
     fn ask<'py>(
@@ -98,13 +105,17 @@ impl Asking {
         }
     }
 
-    /// What became of requests since the last call: for each its number, and its reply or the exception in its place.
+    /// What became of requests since the last call: a number with each, then its reply or the exception in its place.
     fn poll<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let anchor = self.anchor(py)?;
         let outcomes = self.core.poll(|incoming| {
+            let type_id = Type::from_be_bytes(incoming.type_id());
+            if type_id == REFUSAL {
+                return Some(Answer::No(Refusal::take(incoming)));
+            }
             let mut taken = None;
-            Taken::take(py, Type::from_be_bytes(incoming.type_id()), incoming, &self.takes, &mut taken);
-            taken
+            Taken::take(py, type_id, incoming, &self.takes, &mut taken);
+            taken.map(Answer::Reply)
         });
         let left = std::mem::take(&mut *self.left());
         let told = PyList::new(py, left)?;
@@ -121,7 +132,8 @@ impl Asking {
         let mut stop = None;
         for (number, outcome) in outcomes {
             let message = match outcome {
-                Outcome::Reply(Some(taken)) => taken.message(py, &self.takes, &back),
+                Outcome::Reply(Some(Answer::Reply(taken))) => taken.message(py, &self.takes, &back),
+                Outcome::Reply(Some(Answer::No(refusal))) => Err(refusal.into_error(py)),
                 Outcome::Reply(None) => continue,
                 Outcome::Lost { peer, read } => Err(errors::lost(py, &peer, read)),
             };

@@ -3,7 +3,8 @@
 //! From the bottom up: `errors`, exceptions; `arguments`, checks that several functions share; `waiting`, with the
 //! interpreter lock released; `label` and `selector`, where a message goes; `peer`, who sent it; `registry`, `msgpack`,
 //! `payload` and `received`, what it carries; `object`, `region` and `memory_registry`, what travels beside that, and
-//! `attachments`, how; `bulk`, memory of large payloads; `message`; `sender`, `sending` for event loops, `receiver`; `watch`;
+//! `attachments`, how; `bulk`, memory of large payloads; `message` and `taken`, one on its way out of a ring; `sender`, `sending`
+//! for event loops, `receiver`; `asking`, requests; `watch`;
 //! `endpoint`.
 //!
 //! The interpreter lock is held while a ring is read or written and released in every wait. The core never calls back.
@@ -24,6 +25,7 @@ mod payload;
 mod peer;
 mod received;
 mod receiver;
+mod refusal;
 mod region;
 mod registry;
 mod selector;

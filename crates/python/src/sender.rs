@@ -487,19 +487,19 @@ impl Sender {
 
     /// Sends a request to one of those who match, and waits for the reply. Ctrl-C interrupts it.
     ///
-    /// The reply does not pass through the receiver, which may be closed, and does not wait behind messages. Whoever is
-    /// asked replies with `Message.reply`. A request is never given to a second one: what asks for something twice might
-    /// have it done twice.
+    /// The reply does not pass through the receiver, which may be closed, and does not wait behind messages. Whoever
+    /// is asked replies with `Message.reply`. A request is never given to a second one, or what it asks for might be
+    /// done twice.
     ///
     /// Args:
     ///     selector: A unicast `Selector`; a `LabelOp` or a string alone mean that.
     ///     payload: As for `send`.
     ///     objects: As for `send`.
     ///     memory_regions: As for `send`.
-    ///     ttl: Seconds to wait for somebody who matches, 0 or more; None and infinity are for ever. In the place of the
-    ///         selector's own.
-    ///     timeout: Seconds until the reply has to be there, the wait for room and for somebody who matches included, 0 or
-    ///         more; None waits for ever.
+    ///     ttl: Seconds to wait for somebody who matches, 0 or more; None and infinity are for ever. In the place of
+    ///         the selector's own.
+    ///     timeout: Seconds until the reply has to be there, the wait for room and for somebody who matches included, 0
+    ///         or more; None waits for ever.
     ///
     /// Returns:
     ///     The reply, a `Message`.
