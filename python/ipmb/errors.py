@@ -94,7 +94,8 @@ class SendError(IpmbError):
 class NoRoute(SendError):
     """Nobody on the bus matches the selector, and nobody did before the ttl was over.
 
-    Raised by `request`, which needs somebody; `send` returns 0 instead. Nothing was sent.
+    Or the one who was asked takes no payloads of this type; the text says which. Raised by `request`, which needs
+    somebody; `send` returns 0 instead. Nobody has done what was asked.
     """
 
 

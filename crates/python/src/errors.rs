@@ -64,16 +64,42 @@ pub(crate) fn sent_by(py: Python<'_>, error: PyErr, sender: &Bound<'_, EndpointI
     error
 }
 
+/// An endpoint by its label and its process.
+fn named(py: Python<'_>, peer: &Arc<Peer>) -> PyResult<String> {
+    let info = EndpointInfo::of(py, peer)?;
+    Ok(format!("{} of process {}", info.bind(py).getattr("label")?.repr()?, peer.info.pid))
+}
+
 /// Says who was asked and is gone.
 pub(crate) fn lost(py: Python<'_>, peer: &Arc<Peer>, read: bool) -> PyErr {
-    let who = || {
-        let info = EndpointInfo::of(py, peer)?;
-        Ok::<_, PyErr>(format!("{} of process {}", info.bind(py).getattr("label")?.repr()?, peer.info.pid))
-    };
-    match who() {
+    match named(py, peer) {
         Ok(who) => peer_lost(py, PeerLost { who, read }),
         Err(error) => error,
     }
+}
+
+/// Says who was asked and takes no such payload, or could not decode it for a reason.
+pub(crate) fn refused(py: Python<'_>, peer: &Arc<Peer>, reason: &str) -> PyErr {
+    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    let make = || {
+        let who = named(py, peer)?;
+        if reason.is_empty() {
+            return Ok(no_route(
+                py,
+                format!(
+                    "{who} takes no payloads of this type: name it in the payloads= it joins with, or register it there"
+                ),
+            ));
+        }
+        let named = PyDict::new(py);
+        named.set_item("type", "DecodeError")?;
+        named.set_item("text", reason)?;
+        named.set_item("sender", EndpointInfo::of(py, peer)?)?;
+        let error = CLASS.import(py, "ipmb.errors", "RemoteError")?;
+        let error = error.call((format!("{who} could not decode the request: {reason}"),), Some(&named))?;
+        Ok::<_, PyErr>(PyErr::from_value(error))
+    };
+    make().unwrap_or_else(|error| error)
 }
 
 /// The one exception that carries a number beside its text.

@@ -17,6 +17,7 @@ use crate::errors::{self, from_recv, wrong_type, wrong_value};
 use crate::message::Message;
 use crate::payload::Type;
 use crate::received::Takes;
+use crate::refusal::Refused;
 use crate::sender::Sender;
 use crate::taken::Taken;
 use crate::waiting::{detached, interruptible};
@@ -65,22 +66,36 @@ impl Receiver {
         let (py, this) = (slf.py(), slf.get());
         // Filled in place: handing it through the layers of results would copy it at each.
         let mut taken = None;
-        match this.core.try_recv(|incoming| this.build(py, incoming, &mut taken)) {
+        let mut refused = Vec::new();
+        let polled = this.core.try_recv(|incoming| this.build(py, incoming, &mut taken, &mut refused));
+        for request in refused {
+            request.tell(&this.back.get().core, None);
+        }
+        match polled {
             Ok(Polled::Got(())) => {}
             Ok(Polled::Empty) => return Ok(None),
             Err(error) => return Err(from_recv(py, &error)),
         }
-        match taken {
-            Some(taken) => taken.message(py, &this.takes, &this.back).map(Some),
-            None => Ok(None),
-        }
+        let Some(taken) = taken else { return Ok(None) };
+        let Some(request) = taken.request() else { return taken.message(py, &this.takes, &this.back).map(Some) };
+        taken.message(py, &this.takes, &this.back).map(Some).inspect_err(|error| {
+            let why = error.value(py).str().map_or_else(|_| "?".to_owned(), |text| text.to_string());
+            request.tell(&this.back.get().core, Some(why));
+        })
     }
 
     /// Takes a message out of its ring. Runs no Python code.
     #[inline]
-    fn build(&self, py: Python<'_>, incoming: &mut Incoming<'_>, taken: &mut Option<Taken>) -> Build<()> {
+    fn build(
+        &self,
+        py: Python<'_>,
+        incoming: &mut Incoming<'_>,
+        taken: &mut Option<Taken>,
+        refused: &mut Vec<Refused>,
+    ) -> Build<()> {
         let type_id = Type::from_be_bytes(incoming.type_id());
         if incoming.selector().is_none() || !self.takes.has(type_id) {
+            refused.extend(Refused::of(incoming));
             return Build::Skip;
         }
         Taken::take(py, type_id, incoming, &self.takes, taken);

@@ -3,7 +3,6 @@
 //! What lies in a ring is taken out in one step that runs no Python code, since the core's lock is held there. The objects
 //! whose making or decoding may run some are made afterwards.
 
-use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use ipmb_bus::label_op::LabelOp;
@@ -18,6 +17,7 @@ use crate::errors;
 use crate::message::{Message, Origin};
 use crate::payload::Type;
 use crate::received::{self, Takes};
+use crate::refusal::Refused;
 use crate::sender::Sender;
 
 /// What was taken out of a ring.
@@ -25,8 +25,8 @@ pub(crate) struct Taken {
     body: Body,
     from: From,
     redelivered: bool,
-    /// The asker's number, of a request.
-    request: Option<NonZeroU64>,
+    /// Who waits for a reply, of a request.
+    request: Option<Refused>,
     attached: Option<Box<Attachments>>,
 }
 
@@ -84,7 +84,7 @@ impl Taken {
             None => From::New(incoming.sender().clone(), selector(incoming), face.cloned()),
         };
         let redelivered = incoming.redelivered();
-        let request = if incoming.is_request() { incoming.correlation().and_then(NonZeroU64::new) } else { None };
+        let request = Refused::of(incoming);
         let (large, attached) = if incoming.has_luggage() { unpack(type_id, incoming) } else { (None, None) };
         let body = match large {
             None => Body::Built(received::receive(py, type_id, takes, incoming.len(), |into| incoming.read(into))),
@@ -92,6 +92,12 @@ impl Taken {
         };
         // Filled in place: handing it through the layers of results would copy it at each.
         *taken = Some(Taken { body, from, redelivered, request, attached });
+    }
+
+    /// Who waits for a reply, if it is a request.
+    #[inline]
+    pub(crate) fn request(&self) -> Option<Refused> {
+        self.request
     }
 
     /// The message as a program gets it.
@@ -107,7 +113,17 @@ impl Taken {
             Err(error) => return Err(undecoded(py, error, from)),
         };
         let held = attached.map(|attached| Held::received(py, *attached)).transpose()?;
-        Py::new(py, Message::received(payload, from.origin(py)?, back.clone_ref(py), redelivered, request, held))
+        Py::new(
+            py,
+            Message::received(
+                payload,
+                from.origin(py)?,
+                back.clone_ref(py),
+                redelivered,
+                request.map(Refused::number),
+                held,
+            ),
+        )
     }
 }
 
