@@ -19,7 +19,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from ipmb import _core, timeouts
-from ipmb.errors import IpmbError, RecvTimeout
+from ipmb.errors import RecvTimeout
 from ipmb.failures import Failure
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from ipmb._core import LabelOp, Message, Selector
 
-    Outcome = Message[Any] | IpmbError
+    Outcome = Message[Any] | Exception
 
 
 class Waiter:
@@ -105,7 +105,7 @@ class Table:
 
 def answer(outcome: Outcome) -> Message[Any]:
     """The reply, or the error that came in its place, raised."""
-    if isinstance(outcome, IpmbError):
+    if isinstance(outcome, Exception):
         raise outcome
     if type(outcome.payload) is Failure:
         raise outcome.payload.error(outcome.sender)

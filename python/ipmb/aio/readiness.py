@@ -9,6 +9,7 @@ with an error or cancelled, lets the next one look: a task may be cancelled just
 from __future__ import annotations
 
 import time
+from threading import get_ident
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import anyio
@@ -49,13 +50,13 @@ async def readable(what: HasFileno | int) -> None:
         event.set()
 
 
-def only_one_loop(loop: object) -> None:
-    """Refuses to wait beside tasks of another event loop, which could not be woken from here.
+def only_one_loop(thread: int) -> None:
+    """Refuses to wait beside tasks of an event loop in another thread, which could not be woken from here.
 
     Raises:
         RuntimeError: It is another one.
     """
-    if loop != lowlevel.current_token():
+    if thread != get_ident():
         msg = "this endpoint is in use in another event loop: join once in each"
         raise RuntimeError(msg)
 
@@ -84,11 +85,11 @@ class Pace:
 class Queue:
     """Tasks that want what shows on one descriptor: the first waits on it, the others behind it, in their order."""
 
-    __slots__ = ("_led", "_loop", "_waiting")
+    __slots__ = ("_led", "_thread", "_waiting")
 
     def __init__(self) -> None:
         self._led = False
-        self._loop: object = None
+        self._thread = 0
         self._waiting: dict[anyio.Event, None] = {}
 
     async def take(self, descriptor: int, look: Callable[[], _T | None]) -> _T:
@@ -101,10 +102,10 @@ class Queue:
         try:
             while True:
                 if self._led:
-                    only_one_loop(self._loop)
+                    only_one_loop(self._thread)
                     await self._stand_behind()
                 else:
-                    self._led, self._loop = True, lowlevel.current_token()
+                    self._led, self._thread = True, get_ident()
                     try:
                         await readable(descriptor)
                     finally:
@@ -137,11 +138,11 @@ class Lines:
     So ten thousand tasks that send to one slow receiver cost one descriptor, and their messages go out in their order.
     """
 
-    __slots__ = ("_lines", "_loop")
+    __slots__ = ("_lines", "_thread")
 
     def __init__(self) -> None:
         self._lines: dict[Hashable, dict[anyio.Event, None]] = {}
-        self._loop: object = None
+        self._thread = 0
 
     async def through(
         self, target: Hashable, start: Callable[[], _core.Sending | int | None], until: float | None
@@ -170,7 +171,7 @@ class Lines:
         if not isinstance(started, _core.Sending):
             return started
         line = self._lines[target] = {}
-        self._loop = lowlevel.current_token()
+        self._thread = get_ident()
         try:
             return await push(started, until)
         finally:
@@ -183,12 +184,15 @@ class Lines:
         start: Callable[[], _core.Sending | int | None],
         until: float | None,
     ) -> int | None:
-        only_one_loop(self._loop)
+        only_one_loop(self._thread)
         event = anyio.Event()
         line[event] = None
         try:
-            with anyio.move_on_after(timeouts.left(until)):
+            if until is None:
                 await event.wait()
+            else:
+                with anyio.move_on_after(timeouts.left(until)):
+                    await event.wait()
         except BaseException:
             if event in line:
                 del line[event]
@@ -228,8 +232,11 @@ async def push(sending: _core.Sending, until: float | None) -> int | None:
             delay = sending.delay
             if delay is not None and (patience is None or delay < patience):
                 patience = delay
-            with anyio.move_on_after(patience):
-                await readable(sending.fileno())
+            if patience is None:
+                await readable(sending)
+            else:
+                with anyio.move_on_after(patience):
+                    await readable(sending)
             done = sending.poll()
             if done is not None:
                 return done

@@ -130,11 +130,16 @@ class Receiver(Generic[_T_co]):
         taken = look()
         if taken is not None:
             return taken
+        if seconds is None:
+            return await self._wait(look)
         with anyio.move_on_after(seconds):
-            found = await self._queue.take(self._native.fileno(), look)
-            self._pace.rested()
-            return found
+            return await self._wait(look)
         return take()
+
+    async def _wait(self, look: Callable[[], _R | None]) -> _R:
+        found = await self._queue.take(self._native.fileno(), look)
+        self._pace.rested()
+        return found
 
     def fileno(self) -> int:
         """A descriptor that is readable whenever `recv(0)` would return a message; see `ipmb.Receiver.fileno`."""

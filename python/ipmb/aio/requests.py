@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from functools import partial
+from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 import anyio
-from anyio import lowlevel
 
 from ipmb import _core
 from ipmb.aio.readiness import only_one_loop, readable
@@ -19,42 +19,52 @@ if TYPE_CHECKING:
 class Requests:
     """The requests of one endpoint that asks."""
 
-    __slots__ = ("_lines", "_loop", "_table")
+    __slots__ = ("_lines", "_table", "_thread")
 
     def __init__(self, sender: _core.Sender, lines: Lines) -> None:
         self._table = Table(_core.Asking(sender))
         self._lines = lines
-        self._loop: object = None
+        self._thread = 0
 
     async def request(
         self, selector: Any, payload: object, how: dict[str, Any], seconds: float | None
     ) -> _core.Message[Any]:
         """Asks, and waits for the reply; see `Sender.request`."""
         table = self._table
-        event = anyio.Event()
-
-        def wake() -> None:
-            event.set()
-
-        waiter = Waiter(wake)
+        waiter = Waiter(_nobody)
         number = table.asking.begin()
         table.enter(number, waiter)
         try:
-            with anyio.move_on_after(seconds):
-                start = partial(table.asking.ask, number, selector, payload, **how)
-                # Requests with a ttl wait for somebody who matches; those without are told at once.
-                await self._lines.through(("request", selector, how.get("ttl", ...)), start, None)
-                while waiter.outcome is None:
-                    if table.leads(waiter):
-                        self._loop = lowlevel.current_token()
-                        await readable(table.asking)
-                        table.collect()
-                    else:
-                        only_one_loop(self._loop)
-                        await event.wait()
-                        event = anyio.Event()
+            if seconds is None:
+                await self._run(number, waiter, selector, payload, how)
+            else:
+                with anyio.move_on_after(seconds):
+                    await self._run(number, waiter, selector, payload, how)
         finally:
             table.leave(number, waiter)
         if waiter.outcome is None:
             raise no_reply(seconds, selector)
         return answer(waiter.outcome)
+
+    async def _run(
+        self, number: int, waiter: Waiter, selector: Any, payload: object, how: dict[str, Any]
+    ) -> None:
+        """Sends the request, and waits until the outcome is there."""
+        table = self._table
+        start = partial(table.asking.ask, number, selector, payload, **how)
+        # Requests with a ttl wait for somebody who matches; those without are told at once.
+        await self._lines.through(("request", selector, how.get("ttl", ...)), start, None)
+        while waiter.outcome is None:
+            if table.leads(waiter):
+                self._thread = get_ident()
+                await readable(table.asking)
+                table.collect()
+            else:
+                only_one_loop(self._thread)
+                event = anyio.Event()
+                waiter.wake = event.set
+                await event.wait()
+
+
+def _nobody() -> None:
+    """Who does not sleep needs not be woken."""
