@@ -23,6 +23,7 @@ mod msgpack;
 mod object;
 mod payload;
 mod peer;
+mod queue_store;
 mod received;
 mod receiver;
 mod refusal;
@@ -62,6 +63,8 @@ mod _core {
     use crate::object::Object;
     #[pymodule_export]
     use crate::peer::EndpointInfo;
+    #[pymodule_export]
+    use crate::queue_store::QueueStore;
     #[pymodule_export]
     use crate::receiver::Receiver;
     #[pymodule_export]

@@ -10,12 +10,14 @@
 //! | [`sys`] | descriptors, sockets, polling, locks and clocks behind one contract per system |
 //! | [`memory`] | memory files with exactly one writer: [`OwnMemory`](memory::OwnMemory), [`PeerMemory`](memory::PeerMemory) |
 //! | [`region`] | memory that several processes hold, and pools that reuse it once nobody does |
+//! | [`queue`] | records from many writers to many readers in one memory file that no death spoils |
 //! | `export` | regions as Python's buffers (feature `python`) |
 //! | [`ring`] | records in order from one [`Producer`](ring::Producer) to one [`Consumer`](ring::Consumer) |
 //!
 //! Three rules hold throughout. Nothing blocks unless its name says so. No memory but a region that is
-//! shared, which is made for it, is ever writable by two processes, and whatever is read from another's is copied out once, then checked, then used. Every
-//! descriptor is an [`sys::Fd`]: close-on-exec from birth and closed in a forked child.
+//! shared or a queue, which are made for it, is ever writable by two processes, and whatever is read from another's is
+//! copied out once, then checked, then used. Every descriptor is an [`sys::Fd`]: close-on-exec from birth and closed in
+//! a forked child (a queue's own are not: it is to be used there).
 
 mod atomic;
 pub mod error;
@@ -29,6 +31,8 @@ pub mod memory;
 #[cfg(loom)]
 #[path = "memory_model.rs"]
 pub mod memory;
+#[cfg(not(loom))]
+pub mod queue;
 #[cfg(not(loom))]
 pub mod region;
 pub mod ring;

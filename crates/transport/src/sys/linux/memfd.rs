@@ -6,6 +6,7 @@
 //! cost whoever reads it.
 
 use std::io;
+use std::os::fd::{AsFd, AsRawFd};
 
 use rustix::fs::{
     FallocateFlags, FileType, MemfdFlags, Mode, OFlags, SealFlags, fallocate, fcntl_add_seals, fcntl_get_seals,
@@ -84,8 +85,8 @@ pub(crate) fn allocate(fd: &Fd, size: usize) -> io::Result<()> {
 }
 
 /// A second open file description of the same file, for reading alone or for writing too. It needs `/proc`.
-pub(crate) fn reopen(fd: &Fd, writable: bool) -> io::Result<Fd> {
-    let path = format!("/proc/self/fd/{}", fd.raw());
+pub(crate) fn reopen(fd: impl AsFd, writable: bool) -> io::Result<Fd> {
+    let path = format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd());
     let access = if writable { OFlags::RDWR } else { OFlags::RDONLY };
     create(|| Ok(open(path.as_str(), access | OFlags::CLOEXEC, Mode::empty())?))
 }
