@@ -144,7 +144,11 @@ async def join(
 ) -> Endpoint[Any]: ...
 @overload
 async def join(
-    identifier: Options, *, timeout: float | None = None, payloads: MessageBox[_T] | TypeForm[_T]
+    identifier: Options, *, timeout: float | None = None, payloads: MessageBox[_T]
+) -> Endpoint[_T]: ...
+@overload
+async def join(
+    identifier: Options, *, timeout: float | None = None, payloads: TypeForm[_T]
 ) -> Endpoint[_T]: ...
 @overload
 async def join(
@@ -164,7 +168,17 @@ async def join(
     token: str | bytes = "",
     controller_affinity: bool = True,
     timeout: float | None = None,
-    payloads: MessageBox[_T] | TypeForm[_T],
+    payloads: MessageBox[_T],
+) -> Endpoint[_T]: ...
+@overload
+async def join(
+    identifier: str,
+    label: Label | str | Iterable[str] = (),
+    *,
+    token: str | bytes = "",
+    controller_affinity: bool = True,
+    timeout: float | None = None,
+    payloads: TypeForm[_T],
 ) -> Endpoint[_T]: ...
 async def join(
     identifier: str | Options,
