@@ -6,8 +6,10 @@
 //! same state under one lock, which is never held while anybody waits.
 
 mod dead;
+mod doubts;
 mod flights;
 mod kept;
+mod late;
 mod link;
 mod outgoing;
 mod requests;

@@ -1,30 +1,25 @@
-//! Requests: who was asked what, and who of them will not reply any more.
+//! Requests on their way out, replies on their way back, and who was asked what.
 //!
 //! Replies come through a door of their own: a second inbox, made at the first request, that belongs to the sending half. So
 //! they never wait behind messages nobody has received yet, and whoever asks never has to take others' messages off a ring.
 //! A reply counts when it comes from the one that was asked; any other is dropped and counted.
-//!
-//! A request that was unread when its receiver ended the channel is lost. One that was read may still be replied to by an
-//! endpoint that only closed its receiver: it is lost when the endpoint's name refuses connections, which is the kernel's
-//! word that it is gone, and no reply stands in the door.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use ipmb_transport::ConnectError;
-use ipmb_transport::sys::{self, Interest, Listener, Received, Socket};
+use ipmb_transport::sys::{self, Listener};
 
+use super::doubts::Doubt;
 use super::link::Offer;
-use super::{DOOR_TAG, Outbox, Outgoing, Overflow, Progress, State, lock};
+use super::{Outbox, Outgoing, Overflow, Progress, State, lock};
 use crate::error::SendError;
 use crate::identity::EndpointId;
-use crate::inbox::{Build, Inbox, Polled};
+use crate::inbox::Inbox;
 use crate::limits;
 use crate::names;
 use crate::reactor::Key;
 use crate::roster::Peer;
 use crate::stats::DropReason;
-use crate::wire::{self, PeerFrame};
 
 /// How a request ended.
 #[derive(Debug)]
@@ -48,31 +43,24 @@ pub(crate) struct Arrived<R> {
     pub(crate) content: R,
 }
 
-/// One who has read requests and whose channel has ended.
-struct Doubt {
-    peer: Arc<Peer>,
-    /// A connection that ends when its process does.
-    probe: Option<Socket>,
-}
-
 #[derive(Default)]
 pub(super) struct Requests {
     last: u64,
     /// Who was asked, of every request that somebody waits for and that was sent.
-    asked: HashMap<u64, Arc<Peer>>,
+    pub(super) asked: HashMap<u64, Arc<Peer>>,
     /// Requests that were unread when the one asked was gone, to be told.
-    lost: Vec<(u64, Arc<Peer>)>,
-    doubts: Vec<Doubt>,
+    pub(super) lost: Vec<(u64, Arc<Peer>)>,
+    pub(super) doubts: Vec<Doubt>,
     /// Those of whom there is no doubt any more. Their last replies may stand in the door.
-    gone: Vec<Arc<Peer>>,
-    pause: u64,
+    pub(super) gone: Vec<Arc<Peer>>,
+    pub(super) pause: u64,
     /// How many replies that nobody waits for any more each of those asked may still send.
-    late: HashMap<EndpointId, u64>,
+    pub(super) late: HashMap<EndpointId, u64>,
     pub(super) door: Option<Arc<Inbox>>,
     /// While nobody waits for a reply the core thread takes the late ones, or those who send them would wait for room.
-    core_reads: Option<Key>,
+    pub(super) core_reads: Option<Key>,
     /// Somebody has the door's descriptor.
-    watched: bool,
+    pub(super) watched: bool,
     /// Replies taken, and their bytes.
     pub(super) taken: (u64, u64),
 }
@@ -167,53 +155,6 @@ impl Outbox {
         state.let_the_core_read();
         state.requests.gone.clone()
     }
-
-    /// Whoever of these was asked and has not replied never will, but for those that `may_speak` still.
-    pub(crate) fn give_up_on<R>(
-        &self,
-        gone: &[Arc<Peer>],
-        may_speak: impl Fn(&Peer) -> bool,
-        outcomes: &mut Vec<(u64, Outcome<R>)>,
-    ) {
-        let mut state = lock(&self.state);
-        for peer in gone {
-            let id = peer.info.id;
-            state.requests.gone.retain(|known| known.info.id != id);
-            if may_speak(peer) {
-                state.doubt(peer.clone());
-                continue;
-            }
-            let of_it = |asked: &HashMap<u64, Arc<Peer>>| -> Vec<u64> {
-                asked.iter().filter(|(_, asked)| asked.info.id == id).map(|(&number, _)| number).collect()
-            };
-            for number in of_it(&state.requests.asked) {
-                state.requests.asked.remove(&number);
-                outcomes.push((number, Outcome::Lost { peer: peer.clone(), read: true }));
-            }
-            state.requests.late.remove(&id);
-        }
-        state.let_the_core_read();
-    }
-
-    /// Takes late replies in the core thread.
-    pub(crate) fn read_late(&self) {
-        const MOST: usize = 256;
-        let mut state = lock(&self.state);
-        let Some(door) = state.requests.door.clone().filter(|_| state.requests.core_reads.is_some()) else { return };
-        // Nothing was asked that has not been given up, and nothing can be before this lock is free: whatever comes is late.
-        for _ in 0..MOST {
-            let (view, me) = (state.view.clone(), state.me.clone());
-            match door.try_recv(&view, &me, &mut |incoming| Build::Take(incoming.sender().info.id)) {
-                Ok(Polled::Got(from)) => state.count_stray(from),
-                Ok(Polled::Empty) => break,
-                // Closed, or descriptors that find no room in this process: whoever asks next sees to it.
-                Err(_) => return state.stop_the_core(),
-            }
-        }
-        if state.requests.late.is_empty() {
-            state.stop_the_core();
-        }
-    }
 }
 
 impl State {
@@ -277,120 +218,6 @@ impl State {
             (Some(reason), Overflow::Error) => Err(SendError::Full { reason }),
             // Also one's own door: another thread of this process asks, and takes replies off it.
             (Some(_), Overflow::Block) => self.enter_at(out, &[place], false),
-        }
-    }
-
-    /// A channel to one that was asked has ended.
-    pub(super) fn ended(&mut self, peer: &Arc<Peer>, unread: Vec<u64>) {
-        for number in unread {
-            // One that nobody waits for any more is not told.
-            if let Some(peer) = self.requests.asked.remove(&number) {
-                self.requests.lost.push((number, peer));
-            }
-        }
-        if !self.requests.lost.is_empty() {
-            self.requests.poke();
-        }
-        if self.requests.asked.values().any(|asked| asked.info.id == peer.info.id) {
-            self.requests.pause = 0;
-            self.doubt(peer.clone());
-            self.look_at_doubts();
-        } else if self.requests.late.remove(&peer.info.id).is_some() && self.requests.late.is_empty() {
-            self.stop_the_core();
-        }
-    }
-
-    fn doubt(&mut self, peer: Arc<Peer>) {
-        let known = |other: &Arc<Peer>| other.info.id == peer.info.id;
-        if !self.requests.doubts.iter().any(|doubt| known(&doubt.peer)) && !self.requests.gone.iter().any(known) {
-            self.requests.doubts.push(Doubt { peer, probe: None });
-        }
-        self.look_again_at_doubts();
-    }
-
-    /// Asks the kernel whether those in doubt are gone.
-    pub(super) fn look_at_doubts(&mut self) {
-        if self.requests.doubts.is_empty() {
-            return;
-        }
-        for mut doubt in std::mem::take(&mut self.requests.doubts) {
-            if !self.requests.asked.values().any(|asked| asked.info.id == doubt.peer.info.id) {
-                continue;
-            }
-            if self.lives(&mut doubt) {
-                self.requests.doubts.push(doubt);
-            } else {
-                self.requests.gone.push(doubt.peer);
-            }
-        }
-        if !self.requests.gone.is_empty() {
-            self.requests.poke();
-        }
-        self.look_again_at_doubts();
-    }
-
-    fn look_again_at_doubts(&mut self) {
-        const FIRST: u64 = 1_000_000;
-        const LAST: u64 = 1_000_000_000;
-        if !self.requests.doubts.is_empty() {
-            self.requests.pause = (self.requests.pause * 2).clamp(FIRST, LAST);
-            self.schedule(sys::now() + self.requests.pause);
-        }
-        self.update_interest();
-    }
-
-    /// Whether anybody listens under its name, and is it. A refusal is the kernel's word that it is gone.
-    fn lives(&self, doubt: &mut Doubt) -> bool {
-        if let Some(probe) = &doubt.probe
-            && matches!(probe.receive(&mut [0; 8]), Ok(Received::Empty))
-        {
-            return true;
-        }
-        doubt.probe = None;
-        let info = &doubt.peer.info;
-        match Socket::connect(&names::endpoint(&self.me.identifier, info.id)) {
-            Ok(socket) => {
-                // Anybody can take the name once its owner is gone.
-                if socket.peer().is_ok_and(|holder| holder.pid != info.pid) {
-                    return false;
-                }
-                let _ = socket.send(&wire::encode(&PeerFrame::Probe), &[]);
-                doubt.probe = Some(socket);
-                true
-            }
-            Err(ConnectError::Refused) => false,
-            Err(ConnectError::Busy | ConnectError::Io(_)) => true,
-        }
-    }
-
-    /// A reply that nobody waits for.
-    fn count_stray(&mut self, from: EndpointId) {
-        self.counters.drop(DropReason::LateReply, 1);
-        if let Some(late) = self.requests.late.get_mut(&from) {
-            *late -= 1;
-            if *late == 0 {
-                self.requests.late.remove(&from);
-            }
-        }
-    }
-
-    /// Leaves late replies to the core thread while nobody waits for others.
-    fn let_the_core_read(&mut self) {
-        let Requests { asked, late, core_reads, door, .. } = &self.requests;
-        if late.is_empty() || !asked.is_empty() || core_reads.is_some() || self.closed {
-            return;
-        }
-        let (Some(door), Some(owner)) = (door, self.owner.upgrade()) else { return };
-        door.fileno();
-        self.requests.core_reads = self.reactor.register(door.poller(), Interest::READ, owner, DOOR_TAG).ok();
-    }
-
-    fn stop_the_core(&mut self) {
-        if let (Some(key), Some(door)) = (self.requests.core_reads.take(), &self.requests.door) {
-            self.reactor.deregister(key, door.poller());
-            if !self.requests.watched {
-                door.unwatch();
-            }
         }
     }
 
