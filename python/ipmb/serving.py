@@ -192,7 +192,7 @@ def _whom(message: Message[Any]) -> str:
 
 
 def not_received(error: Exception) -> None:
-    """Logs that a message could not be received, and tells its asker where it was a request."""
+    """Logs that a message could not be received. Whoever asked has been told by native code."""
     logger.warning("a message could not be received: %s", error)
 
 
