@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 from ipmb import _core, timeouts
 from ipmb.errors import RecvTimeout
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from ipmb._core import LabelOp, Message, Selector
 
     Outcome = Message[Any] | Exception
+
+
+#: Seconds between two looks of one who waits for room and whom nobody wakes.
+LOOK: Final = 0.1
 
 
 class Waiter:
@@ -54,6 +59,8 @@ class Table:
         self._lock = threading.Lock()
         self._waiting: dict[int, Waiter] = {}
         self._leader: Waiter | None = None
+        # Those who sleep and can be woken to lead. Who still waits for room cannot.
+        self._sleepers: dict[Waiter, None] = {}
         self._collected: deque[list[tuple[int, Outcome]]] = deque()
 
     def enter(self, number: int, waiter: Waiter) -> None:
@@ -61,11 +68,30 @@ class Table:
         self._waiting[number] = waiter
 
     def leads(self, waiter: Waiter) -> bool:
-        """Whether the waiter has to look for all; it becomes leader when nobody is."""
+        """Whether the waiter has to look for all; it becomes leader when nobody is. If not, it is to sleep now."""
         with self._lock:
             if self._leader is None:
                 self._leader = waiter
-            return self._leader is waiter
+            if self._leader is waiter:
+                self._sleepers.pop(waiter, None)
+                return True
+            self._sleepers[waiter] = None
+            return False
+
+    def look_once(self, waiter: Waiter) -> None:
+        """Hands out what is there when nobody leads; for one who waits for something else.
+
+        Replies that nobody waits for any more would fill the way that they come on, and whoever replies would not read
+        what this waiter wants to send.
+        """
+        with self._lock:
+            if self._leader is not None:
+                return
+            self._leader = waiter
+        try:
+            self.collect()
+        finally:
+            self._step_down(waiter)
 
     def collect(self) -> None:
         """Hands out all outcomes that are there; only the leader calls it.
@@ -86,6 +112,7 @@ class Table:
                     if waiter is not None:
                         waiter.outcome = outcome
                         waiter.wake()
+                        self._sleepers.pop(waiter, None)
                         del self._waiting[number]
             self._collected.popleft()
 
@@ -93,14 +120,19 @@ class Table:
         """The waiter waits no longer, with an outcome or without. May be called again."""
         with self._lock:
             self._waiting.pop(number, None)
+            self._sleepers.pop(waiter, None)
+        self._step_down(waiter)
+        if waiter.outcome is None:
+            self.asking.forget(number)
+
+    def _step_down(self, waiter: Waiter) -> None:
+        with self._lock:
             if self._leader is waiter:
                 self._leader = None
             if self._leader is None:
-                for successor in self._waiting.values():
+                for successor in self._sleepers:
                     successor.wake()
                     break
-        if waiter.outcome is None:
-            self.asking.forget(number)
 
 
 def answer(outcome: Outcome) -> Message[Any]:
@@ -160,7 +192,8 @@ class Requests:
         number = self._table.asking.begin()
         try:
             self._table.enter(number, waiter)
-            if not self._ask(until, number, selector, payload, attached):
+            start = partial(self._table.asking.ask, number, selector, payload, **attached)
+            if not self._ask(waiter, start, until):
                 raise no_reply(timeout, selector)
             while waiter.outcome is None:
                 patience = timeouts.left(until)
@@ -179,11 +212,9 @@ class Requests:
                 raise
         return answer(waiter.outcome)
 
-    def _ask(
-        self, until: float | None, number: int, selector: Any, payload: object, attached: dict[str, Any]
-    ) -> bool:
+    def _ask(self, waiter: Waiter, start: Callable[[], _core.Sending | None], until: float | None) -> bool:
         """Sends the request, and waits for room where there is none. False: there was none in time."""
-        sending = self._table.asking.ask(number, selector, payload, **attached)
+        sending = start()
         if sending is None:
             return True
         try:
@@ -191,17 +222,18 @@ class Requests:
                 patience = timeouts.left(until)
                 if patience == 0.0:
                     return False
-                sleep(sending, patience)
+                sleep(sending, LOOK if patience is None else min(patience, LOOK))
+                self._table.look_once(waiter)
         finally:
             sending.close()
         return True
 
 
-def sleep(sending: _core.Sending, patience: float | None) -> None:
+def sleep(sending: _core.Sending, patience: float) -> None:
     """Sleeps until a message that waits for room may get further. Ctrl-C ends it."""
     import select  # noqa: PLC0415 # only where there is no room
 
     poll = select.poll()
     poll.register(sending.fileno(), select.POLLIN)
-    times = [time for time in (patience, sending.delay) if time is not None]
-    poll.poll(min(times) * 1000 if times else None)
+    delay = sending.delay
+    poll.poll((patience if delay is None else min(patience, delay)) * 1000)

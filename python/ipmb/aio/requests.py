@@ -53,7 +53,8 @@ class Requests:
         table = self._table
         start = partial(table.asking.ask, number, selector, payload, **how)
         # Requests with a ttl wait for somebody who matches; those without are told at once.
-        await self._lines.through(("request", selector, how.get("ttl", ...)), start, None)
+        target = ("request", selector, how.get("ttl", ...))
+        await self._lines.through(target, start, None, meanwhile=partial(table.look_once, waiter))
         while waiter.outcome is None:
             if table.leads(waiter):
                 self._thread = get_ident()
