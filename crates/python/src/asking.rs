@@ -184,6 +184,6 @@ impl Asking {
             left.iter().position(|(known, _)| *known == number).map(|place| left.swap_remove(place))
         };
         drop(left);
-        py.detach(|| self.core.forget(number));
+        detached(py, || self.core.forget(number));
     }
 }

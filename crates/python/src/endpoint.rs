@@ -18,7 +18,7 @@ use crate::peer::EndpointInfo;
 use crate::received::Takes;
 use crate::receiver::Receiver;
 use crate::sender::Sender;
-use crate::waiting::let_everybody_out;
+use crate::waiting::{away, detached, ending, let_everybody_out};
 use crate::watch::Watch;
 
 /// Shared by an endpoint and its halves, so that the exit of the interpreter finds whatever still lives.
@@ -63,7 +63,7 @@ impl Endpoint {
 
     #[getter]
     fn is_controller(&self, py: Python<'_>) -> bool {
-        py.detach(|| self.anchor.endpoint.is_controller())
+        detached(py, || self.anchor.endpoint.is_controller())
     }
 
     #[getter]
@@ -77,14 +77,14 @@ impl Endpoint {
     }
 
     fn peers<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        let peers = py.detach(|| self.anchor.endpoint.peers()).map_err(|error| from_send(py, &error))?;
+        let peers = detached(py, || self.anchor.endpoint.peers()).map_err(|error| from_send(py, &error))?;
         let infos: PyResult<Vec<_>> = peers.iter().map(|peer| EndpointInfo::of(py, peer)).collect();
         PyList::new(py, infos?)
     }
 
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-        let stats = py.detach(|| self.anchor.endpoint.stats()).map_err(|error| from_send(py, &error))?;
+        let stats = detached(py, || self.anchor.endpoint.stats()).map_err(|error| from_send(py, &error))?;
         let reasons = PyDict::new(py);
         for (reason, count) in DropReason::ALL.iter().zip(stats.dropped) {
             reasons.set_item(reason.name(), count)?;
@@ -117,7 +117,7 @@ impl Endpoint {
     }
 
     fn close(&self, py: Python<'_>) {
-        py.detach(|| self.anchor.endpoint.close());
+        detached(py, || self.anchor.endpoint.close());
     }
 }
 
@@ -155,7 +155,7 @@ pub(crate) fn begin_join(
 ) -> PyResult<Joining> {
     let py = identifier.py();
     let options = options(identifier, label, token, controller_affinity)?;
-    let core = py.detach(|| ipmb_bus::begin_join(options)).map_err(|error| from_join(py, &error))?;
+    let core = detached(py, || ipmb_bus::begin_join(options)).map_err(|error| from_join(py, &error))?;
     Ok(Joining { core: Some(core), takes, address })
 }
 
@@ -182,7 +182,7 @@ impl Joining {
     #[pyo3(signature = (last = false))]
     fn poll(&mut self, py: Python<'_>, last: bool) -> PyResult<Option<Endpoint>> {
         let Some(core) = &mut self.core else { return Err(closed(py, "this joining is over: join again")) };
-        let outcome = py.detach(|| core.poll(last.then_some(0)));
+        let outcome = detached(py, || core.poll(last.then_some(0)));
         let Some(outcome) = outcome else { return Ok(None) };
         self.close(py);
         let endpoint = outcome.map_err(|error| from_join(py, &error))?;
@@ -192,7 +192,7 @@ impl Joining {
     /// Gives up. Closing twice is fine.
     fn close(&mut self, py: Python<'_>) {
         let core = self.core.take();
-        py.detach(|| drop(core));
+        detached(py, || drop(core));
     }
 }
 
@@ -254,22 +254,23 @@ fn secret(token: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
 
 fn wait_for_join(py: Python<'_>, options: Options, timeout: Timeout) -> PyResult<ipmb_bus::Endpoint> {
     let deadline = timeout.deadline();
-    let mut joining = py.detach(|| ipmb_bus::begin_join(options)).map_err(|error| from_join(py, &error))?;
+    let mut joining = away(py, || ipmb_bus::begin_join(options)).map_err(|error| from_join(py, &error))?;
     loop {
-        if let Some(outcome) = py.detach(|| joining.poll(deadline)) {
+        if let Some(outcome) = away(py, || joining.poll(deadline)) {
             return outcome.map_err(|error| from_join(py, &error));
         }
         py.check_signals()?;
-        if py.detach(|| joining.park(deadline)).is_err() {
+        if away(py, || joining.park(deadline)).is_err() {
             py.check_signals()?;
         }
     }
 }
 
-/// Closes every endpoint of this process and lets the threads that wait on them come back.
+/// Closes every endpoint of this process and lets the threads that wait on them come back: the interpreter ends.
 #[pyfunction]
 pub(crate) fn close_all(py: Python<'_>) {
+    ending();
     let living: Vec<_> = anchors().drain(..).filter_map(|anchor| anchor.upgrade()).collect();
-    py.detach(|| living.iter().for_each(|anchor| anchor.endpoint.close()));
+    detached(py, || living.iter().for_each(|anchor| anchor.endpoint.close()));
     let_everybody_out(py);
 }

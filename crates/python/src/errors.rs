@@ -13,6 +13,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyType};
 
 use crate::peer::EndpointInfo;
+use crate::waiting::end_of_thread;
 
 macro_rules! exceptions {
     ($($function:ident $name:literal)*) => {$(
@@ -27,7 +28,7 @@ macro_rules! exceptions {
 }
 
 exceptions! {
-    closed "Closed"
+    closed_here "Closed"
     decode "DecodeError"
     forked "Forked"
     full "Full"
@@ -41,6 +42,11 @@ exceptions! {
     too_large "TooLarge"
     too_many_open_files "TooManyOpenFiles"
     version_mismatch "VersionMismatch"
+}
+
+/// This side closed it; or the interpreter did at its end, and then the thread ends, too.
+pub(crate) fn closed(py: Python<'_>, text: impl ToString) -> PyErr {
+    end_of_thread().unwrap_or_else(|| closed_here(py, text))
 }
 
 /// Completes a `DecodeError` with who sent the message. Any other error is left alone: it is not the sender's.

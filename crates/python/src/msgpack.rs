@@ -117,7 +117,7 @@ fn encode_carefully<'py>(value: &Bound<'py, PyAny>) -> PyResult<Done<'py>> {
     static PACKING: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let py = value.py();
     // Python code under our frames: a thread that the interpreter ends in there would take the process along.
-    let _inside = Inside::enter();
+    let _inside = Inside::enter(py);
     let packing = PACKING.import(py, "ipmb.extensions", "Packing")?.call0()?;
     let mut out = ByteBuf::new();
     Walk { out: &mut out, packing: Some(packing.clone()) }

@@ -203,7 +203,7 @@ fn encode_subclass<'a>(payload: &'a Bound<'a, PyAny>) -> PyResult<Encoded<'a>> {
 
 fn encode_with_codec<'a>(payload: &'a Bound<'a, PyAny>) -> PyResult<Encoded<'a>> {
     // Python code may run under our frames: a thread that the interpreter ends there would take the process along.
-    let _inside = Inside::enter();
+    let _inside = Inside::enter(payload.py());
     typed(codec(payload.py(), &ENCODE, "encode")?.call1((payload,))?)
 }
 
@@ -211,7 +211,7 @@ fn encode_with_codec<'a>(payload: &'a Bound<'a, PyAny>) -> PyResult<Encoded<'a>>
 /// does, or says why not.
 fn encode_registered<'a>(payload: &'a Bound<'a, PyAny>, registered: &Registered) -> PyResult<Encoded<'a>> {
     let py = payload.py();
-    let _inside = Inside::enter();
+    let _inside = Inside::enter(py);
     match registered.encode.bind(py).call1((payload,)) {
         Ok(bytes) => parted(registered.type_id, bytes),
         Err(error) => {

@@ -129,7 +129,7 @@ pub(crate) fn decode(py: Python<'_>, type_id: Type, bytes: &Bound<'_, PyBytes>, 
         _ => match registry::by_type(py, type_id) {
             Some(registered) => {
                 // Python code under our frames: a thread that the interpreter ends in there would take the process along.
-                let _inside = Inside::enter();
+                let _inside = Inside::enter(py);
                 let value = registered.get().decode.bind(py).call1((bytes,));
                 value.map(Bound::unbind).map_err(|error| judged(py, type_id, bytes.as_bytes().len(), error))
             }
@@ -147,7 +147,7 @@ pub(crate) fn with_codec(
     head: &Bound<'_, PyBytes>,
     bulk: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<Py<PyAny>> {
-    let _inside = Inside::enter();
+    let _inside = Inside::enter(py);
     let uuid = PyBytes::new(py, &type_id.to_be_bytes());
     let value = codec(py, &DECODE, "decode")?.call1((uuid, head, bulk));
     value.map(Bound::unbind).map_err(|error| judged(py, type_id, head.as_bytes().len(), error))

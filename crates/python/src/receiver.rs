@@ -265,7 +265,7 @@ impl Receiver {
     ///
     /// Iteration ends. Closing the sender too leaves the bus. Closing twice is fine.
     fn close(&self, py: Python<'_>) {
-        py.detach(|| self.core.close());
+        detached(py, || self.core.close());
     }
 
     fn __iter__(slf: Py<Self>) -> Py<Self> {

@@ -24,7 +24,7 @@ use crate::errors::{from_send, wrong_type, wrong_value};
 use crate::message::Message;
 use crate::payload::{self, Encoded};
 use crate::selector::{parse_selector, parse_ttl};
-use crate::waiting::{detached, interruptible};
+use crate::waiting::{Inside, detached, interruptible};
 
 /// Objects whose route is found by comparing pointers. Programs mostly send to a few constant selectors.
 const RECENT: usize = 4;
@@ -548,6 +548,8 @@ impl Sender {
         for (name, value) in given.into_iter().filter_map(|(name, value)| Some((name, value?))) {
             attached.set_item(name, value)?;
         }
+        // Python code under our frames, which waits in there: see `waiting`.
+        let _inside = Inside::enter(slf.py());
         asking::requests(slf)?.call_method("request", (selector, payload, timeout), Some(&attached))
     }
 
@@ -555,7 +557,7 @@ impl Sender {
     ///
     /// Closing the receiver too leaves the bus. Closing twice is fine.
     fn close(&self, py: Python<'_>) {
-        py.detach(|| self.core.close());
+        detached(py, || self.core.close());
     }
 
     fn __enter__(slf: Py<Self>) -> Py<Self> {

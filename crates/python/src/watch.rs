@@ -12,7 +12,7 @@ use crate::arguments::Timeout;
 use crate::endpoint::Anchor;
 use crate::errors::{closed, forked, from_send};
 use crate::peer::EndpointInfo;
-use crate::waiting::interruptible;
+use crate::waiting::{detached, interruptible};
 
 /// What happened, to whom, and why.
 type Event = (&'static str, Py<EndpointInfo>, Option<&'static str>);
@@ -27,7 +27,7 @@ pub(crate) struct Watch {
 
 impl Watch {
     pub(crate) fn new(py: Python<'_>, anchor: Arc<Anchor>) -> PyResult<Watch> {
-        let core = py.detach(|| anchor.endpoint.watch()).map_err(|error| from_send(py, &error))?;
+        let core = detached(py, || anchor.endpoint.watch()).map_err(|error| from_send(py, &error))?;
         if core.ended() {
             return Err(closed(py, "the endpoint is closed: join again to watch"));
         }
@@ -47,7 +47,7 @@ impl Watch {
     /// The next event, if there is one: "joined" or "left", who, and for those who left the reason.
     fn poll(&self, py: Python<'_>) -> PyResult<Option<Event>> {
         self.check(py)?;
-        let Some(event) = py.detach(|| self.core.poll()) else { return Ok(None) };
+        let Some(event) = detached(py, || self.core.poll()) else { return Ok(None) };
         Ok(Some(match event {
             PeerEvent::Joined(peer) => ("joined", EndpointInfo::of(py, &peer)?, None),
             PeerEvent::Left(peer, why) => ("left", EndpointInfo::of(py, &peer)?, Some(reason(why))),
@@ -70,7 +70,7 @@ impl Watch {
 
     /// Ends it, also for those who wait. Closing twice is fine.
     fn close(&self, py: Python<'_>) {
-        py.detach(|| self.core.close());
+        detached(py, || self.core.close());
     }
 
     /// Whether it was closed.
@@ -89,7 +89,7 @@ impl Watch {
     #[getter]
     fn peers<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         self.check(py)?;
-        let present = py.detach(|| self.core.present());
+        let present = detached(py, || self.core.present());
         let infos: PyResult<Vec<_>> = present.iter().map(|peer| EndpointInfo::of(py, peer)).collect();
         PyList::new(py, infos?)
     }
