@@ -81,7 +81,7 @@ pub(crate) enum Received {
 
 /// Makes a value of a payload that `copy` brings. Runs no Python code, not even by way of an exception or a collection
 /// of garbage: the objects made here are bytes, text and numbers.
-#[inline]
+#[inline(always)]
 pub(crate) fn receive(py: Python<'_>, type_id: Type, takes: &Takes, len: usize, copy: impl Fn(&mut [u8])) -> Received {
     if !(NONE..BYTES).contains(&type_id) {
         let filled = PyBytes::new_with(py, len, |into| {

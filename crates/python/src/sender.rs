@@ -62,7 +62,7 @@ pub(crate) enum Target<'a, 'py> {
 }
 
 impl Target<'_, '_> {
-    #[inline]
+    #[inline(always)]
     fn route(&self, sender: &Sender) -> PyResult<RouteId> {
         match self {
             Target::Named(target) => sender.route(target),
@@ -156,7 +156,7 @@ impl Sender {
         target: &Target<'_, 'py>,
     ) -> PyResult<usize> {
         let encoded = payload::encode(payload)?;
-        self.push_encoded(payload.py(), &encoded, attachments, timeout, overflow, target)
+        self.push_encoded(payload.py(), &encoded, attachments, timeout, overflow, target, None)
     }
 
     /// The same for what answers a message.
@@ -168,15 +168,12 @@ impl Sender {
         target: &Target<'_, 'py>,
         correlation: Option<Correlation>,
     ) -> PyResult<usize> {
-        let py = payload.py();
         let encoded = payload::encode(payload)?;
-        self.begin(py, &encoded, attachments, Overflow::Block, target, correlation, |out, first| match first {
-            Ok(Progress::Done(reached)) => Ok(reached),
-            first => self.push_on(py, out, timeout, target, first),
-        })
+        self.push_encoded(payload.py(), &encoded, attachments, timeout, Overflow::Block, target, correlation)
     }
 
-    #[inline]
+    #[inline(always)]
+    #[allow(clippy::too_many_arguments)]
     fn push_encoded(
         &self,
         py: Python<'_>,
@@ -185,15 +182,14 @@ impl Sender {
         timeout: Timeout,
         overflow: Overflow,
         target: &Target<'_, '_>,
+        correlation: Option<Correlation>,
     ) -> PyResult<usize> {
-        self.begin(py, encoded, attachments, overflow, target, None, |out, first| match first {
-            Ok(Progress::Done(reached)) => Ok(reached),
-            first => self.push_on(py, out, timeout, target, first),
-        })
+        let wait = |out: Outgoing<'_>, first| self.push_on(py, out, timeout, target, first);
+        self.begin(py, encoded, attachments, overflow, target, correlation, |reached| reached, wait)
     }
 
-    /// Routes a message and tries to push it; `then` does with it what is to be done.
-    #[inline]
+    /// Routes a message and tries to push it: `done` when that is all, `otherwise` when it is not.
+    #[inline(always)]
     #[allow(clippy::too_many_arguments)]
     pub(crate) fn begin<R>(
         &self,
@@ -203,7 +199,8 @@ impl Sender {
         overflow: Overflow,
         target: &Target<'_, '_>,
         correlation: Option<Correlation>,
-        then: impl FnOnce(Outgoing<'_>, Result<Progress, SendError>) -> PyResult<R>,
+        done: impl FnOnce(usize) -> R,
+        otherwise: impl FnOnce(Outgoing<'_>, Result<Progress, SendError>) -> PyResult<R>,
     ) -> PyResult<R> {
         let number = target.route(self)?;
         let bytes = encoded.bytes();
@@ -223,8 +220,10 @@ impl Sender {
         if let Some((number, request)) = correlation {
             out.correlate(number, request);
         }
-        let first = self.core.try_send(&mut out);
-        then(out, first)
+        match self.core.try_send(&mut out) {
+            Ok(Progress::Done(reached)) => Ok(done(reached)),
+            first => otherwise(out, first),
+        }
     }
 
     /// The rest of the way for a message that did not go through at once.
@@ -265,16 +264,15 @@ impl Sender {
 }
 
 impl<'a, 'py> Order<'a, 'py> {
-    /// Understands the arguments of `send`, and hands them to `then`.
-    #[inline]
-    pub(crate) fn understand<R>(
-        selector: &Bound<'py, PyAny>,
-        payload: &Argument<'py>,
+    /// Understands the arguments of `send`.
+    #[inline(always)]
+    pub(crate) fn understand(
+        selector: &'a Bound<'py, PyAny>,
+        payload: &'a Argument<'py>,
         objects: Option<&Bound<'py, PyAny>>,
         memory_regions: Option<&Bound<'py, PyAny>>,
         ttl: &Argument<'py>,
-        then: impl FnOnce(Order<'_, 'py>) -> PyResult<R>,
-    ) -> PyResult<R> {
+    ) -> PyResult<Order<'a, 'py>> {
         let py = selector.py();
         if let Ok(message) = selector.cast_exact::<Message>() {
             for (argument, given) in [
@@ -290,7 +288,7 @@ impl<'a, 'py> Order<'a, 'py> {
             let message = message.get();
             let target = Target::Named(message.selector_object().bind(py).as_any());
             let attachments = message.attachments(py)?;
-            return then(Order { payload: message.payload.bind(py), attachments, target });
+            return Ok(Order { payload: message.payload.bind(py), attachments, target });
         }
         let Some(payload) = payload.given() else {
             return Err(match parse_selector(selector) {
@@ -302,7 +300,7 @@ impl<'a, 'py> Order<'a, 'py> {
         };
         let attachments = Attachments::parse(objects, memory_regions)?;
         let target = target(selector, ttl)?;
-        then(Order { payload, attachments, target })
+        Ok(Order { payload, attachments, target })
     }
 }
 
@@ -422,9 +420,8 @@ impl Sender {
     ) -> PyResult<usize> {
         let timeout = timeout.map_or(Ok(Timeout::Never), Timeout::parse)?;
         let overflow = parse_overflow(&overflow)?;
-        Order::understand(selector, &payload, objects, memory_regions, &ttl, |order| {
-            self.push(order.payload, order.attachments, timeout, overflow, &order.target)
-        })
+        let order = Order::understand(selector, &payload, objects, memory_regions, &ttl)?;
+        self.push(order.payload, order.attachments, timeout, overflow, &order.target)
     }
 
     /// Sends several messages to the same selector, in their order: `send` in a loop, and quicker.
@@ -477,7 +474,7 @@ impl Sender {
             if number % SIGNALS_EVERY == SIGNALS_EVERY - 1 {
                 py.check_signals()?;
             }
-            match self.push_encoded(py, encoded, None, timeout, overflow, &target) {
+            match self.push_encoded(py, encoded, None, timeout, overflow, &target, None) {
                 Ok(reached) => sent += reached,
                 Err(error) => return Err(also_delivered(py, error, sent)),
             }

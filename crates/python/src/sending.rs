@@ -100,7 +100,7 @@ impl Sender {
             }
             result = self.core.try_send(&mut out);
         };
-        self.begin(py, encoded, attachments, overflow, target, correlation, keep)
+        self.begin(py, encoded, attachments, overflow, target, correlation, Tried::Done, keep)
     }
 }
 
@@ -243,7 +243,8 @@ pub(crate) fn start_send<'py>(
     overflow: Argument<'py>,
 ) -> PyResult<Started> {
     let overflow = parse_overflow(&overflow)?;
-    Order::understand(selector, &payload, objects, memory_regions, &ttl, |order| start(sender, order, overflow, None))
+    let order = Order::understand(selector, &payload, objects, memory_regions, &ttl)?;
+    start(sender, order, overflow, None)
 }
 
 /// `Message.reply` without its wait.

@@ -69,7 +69,7 @@ struct Large {
 
 impl Taken {
     /// Takes a message out of its ring. Runs no Python code.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take(
         py: Python<'_>,
         type_id: Type,
@@ -101,7 +101,7 @@ impl Taken {
     }
 
     /// The message as a program gets it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn message(self, py: Python<'_>, takes: &Takes, back: &Py<Sender>) -> PyResult<Py<Message>> {
         let Taken { body, from, redelivered, request, attached } = self;
         let payload = match body {

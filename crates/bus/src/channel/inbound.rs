@@ -149,7 +149,7 @@ impl Inbound {
     }
 
     /// The next message, if there is one. Definitions of routes are taken in on the way.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn front(&mut self) -> Result<Front, Lie> {
         loop {
             let Some(record) = self.ring.peek().map_err(|_| Lie)? else { return Ok(Front::Empty) };
@@ -188,7 +188,7 @@ impl Inbound {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn message(&mut self, record: Record, tag: Tag) -> Result<Front, Lie> {
         if record.len < HEADER_BYTES {
             return Err(Lie);
