@@ -55,6 +55,7 @@ from ipmb.errors import (
 from ipmb.message_box import MessageBox
 from ipmb.message_types import message_type
 from ipmb.presence import PeerEvent, Watch
+from ipmb.queues import Queue
 from ipmb.serving import serve
 from ipmb.values import BytesMessage, Options, SelectorMode, Stats, Version
 
@@ -81,6 +82,7 @@ __all__ = [
     "PeerEvent",
     "PeerLost",
     "PermissionDenied",
+    "Queue",
     "Receiver",
     "RecvError",
     "RecvTimeout",

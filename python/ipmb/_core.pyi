@@ -42,6 +42,7 @@ __all__ = [
     "MemoryRegistry",
     "Message",
     "Object",
+    "QueueStore",
     "Receiver",
     "Selector",
     "Sender",
@@ -436,6 +437,38 @@ class Bulk(Buffer):
         Raises:
             TypeError, ValueError: An argument is of the wrong type, or does not fit; or the bulk is read-only.
         """
+
+@final
+class QueueStore:
+    """The items of a queue, as this process holds them."""
+    def __new__(cls, bound: int) -> Self: ...
+    @staticmethod
+    def open(bound: int, memory: int, items: int, room: int | None = None) -> QueueStore:
+        """The queue behind descriptors from another process: memory, items, and room if it has a bound. They stay open."""
+    def heir(self) -> QueueStore:
+        """The same queue for a forked child: a store is dead there."""
+    @property
+    def is_alive(self) -> bool:
+        """Whether this process may use it: not a child of the one that made it."""
+    @property
+    def descriptors(self) -> list[int]:
+        """The descriptors to give to another process: memory, items, and room if it has a bound."""
+    @property
+    def items(self) -> int:
+        """A descriptor that is readable when there may be items."""
+    @property
+    def room(self) -> int | None:
+        """A descriptor that is readable when there may be room; None in a queue without bound."""
+    def ending(self) -> int:
+        """A descriptor that is readable after `end`."""
+    def end(self) -> None:
+        """Makes `ending` readable, for the threads of this process that wait."""
+    def count(self) -> int:
+        """How many items there are; it waits for nobody."""
+    def put(self, item: bytes) -> bool | None:
+        """Appends an item: True, False when the queue is full, None when somebody else is at it."""
+    def get(self) -> bytes | Literal[False] | None:
+        """Takes the oldest item: its bytes, False when there is none, None when somebody else is at it."""
 
 @final
 class MemoryRegion(Buffer):
@@ -845,19 +878,19 @@ class Sender:
     ) -> Message[Any]:
         """Sends a request to one of those who match, and waits for the reply. Ctrl-C interrupts it.
 
-        The reply does not pass through the receiver, which may be closed, and does not wait behind messages. Whoever is
-        asked replies with `Message.reply`. A request is never given to a second one: what asks for something twice might
-        have it done twice.
+        The reply does not pass through the receiver, which may be closed, and does not wait behind messages. Whoever
+        is asked replies with `Message.reply`. A request is never given to a second one, or what it asks for might be
+        done twice.
 
         Args:
             selector: A unicast `Selector`; a `LabelOp` or a string alone mean that.
             payload: As for `send`.
             objects: As for `send`.
             memory_regions: As for `send`.
-            ttl: Seconds to wait for somebody who matches, 0 or more; None and infinity are for ever. In the place of the
-                selector's own.
-            timeout: Seconds until the reply has to be there, the wait for room and for somebody who matches included, 0 or
-                more; None waits for ever.
+            ttl: Seconds to wait for somebody who matches, 0 or more; None and infinity are for ever. In the place of
+                the selector's own.
+            timeout: Seconds until the reply has to be there, the wait for room and for somebody who matches included, 0
+                or more; None waits for ever.
 
         Returns:
             The reply, a `Message`.
@@ -915,9 +948,9 @@ class Asking:
         memory_regions: Iterable[MemoryRegion] | None = None,
         ttl: float | None = ...,
     ) -> Sending | None:
-        """Sends the request of a number. None: one of those who match has it; otherwise it waits for room, or for a match."""
+        """Sends the request of a number. None: one of those who match has it; otherwise it waits for room or a match."""
     def poll(self) -> list[tuple[int, Message[Any] | Exception]]:
-        """What became of requests since the last call: for each its number, and its reply or the exception in its place."""
+        """What became of requests since the last call: a number with each, then its reply or the exception in its place."""
     def wait(self, timeout: float | None = None) -> None:
         """Sleeps until `poll` may give something. Ctrl-C interrupts it."""
     def fileno(self) -> int:
@@ -1146,7 +1179,7 @@ def start_reply(
 ) -> int | Sending:
     """`Message.reply` without its wait."""
 def close_all() -> None:
-    """Closes every endpoint of this process and lets the threads that wait on them come back."""
+    """Closes every endpoint of this process and lets the threads that wait on them come back: the interpreter ends."""
 
 def register(
     class_: type,

@@ -28,7 +28,7 @@ PUBLIC = {
         "Selector",
         "SelectorMode",
     ),
-    *("PeerEvent", "Sender", "Stats", "Version", "Watch"),
+    *("PeerEvent", "Queue", "Sender", "Stats", "Version", "Watch"),
     *("errors", "join", "label", "message_type", "serve", "version"),
 }
 
