@@ -11,5 +11,6 @@
 ``stranger``    raw sockets that speak to the bus what nobody should
 ``storm``       members that talk, log and are killed, and the check of what the survivors saw
 ``cancelling``  calls that are cancelled at random moments, in every way an event loop knows
+``services``    roles of those who answer and of those who ask
 ``plain_user``  starts a command as an unprivileged user with a low descriptor limit
 """

@@ -239,6 +239,7 @@ def test_one_leads_and_hands_the_lead_on(asker: ipmb.Endpoint, worker: ipmb.Endp
     assert made.leads(waiters[0])
     assert made.leads(waiters[0])
     assert not made.leads(waiters[1])
+    assert not made.leads(waiters[2])
     messages[1].reply("one")
     made.asking.wait(10)
     made.collect()
