@@ -3,9 +3,9 @@
 //! From the bottom up: `errors`, exceptions; `arguments`, checks that several functions share; `waiting`, with the
 //! interpreter lock released; `label` and `selector`, where a message goes; `peer`, who sent it; `registry`, `msgpack`,
 //! `payload` and `received`, what it carries; `object`, `region` and `memory_registry`, what travels beside that, and
-//! `attachments`, how; `bulk`, memory of large payloads; `message` and `taken`, one on its way out of a ring; `sender`, `sending`
-//! for event loops, `receiver`; `asking`, requests; `watch`;
-//! `endpoint`.
+//! `attachments`, how; `bulk`, memory of large payloads; `message`; `order` and `routes`, what is sent and where to; `sender`,
+//! and `sending` for event loops; `taken` and `refusal`, what comes out of a ring; `receiver`; `asking`, requests; `watch`;
+//! `endpoint`; `queue_store`, what `ipmb.Queue` stands on.
 //!
 //! The interpreter lock is held while a ring is read or written and released in every wait. The core never calls back.
 #![forbid(unsafe_code)]
@@ -21,6 +21,7 @@ mod memory_registry;
 mod message;
 mod msgpack;
 mod object;
+mod order;
 mod payload;
 mod peer;
 mod queue_store;
@@ -29,6 +30,7 @@ mod receiver;
 mod refusal;
 mod region;
 mod registry;
+mod routes;
 mod selector;
 mod sender;
 mod sending;

@@ -13,9 +13,11 @@ use pyo3::types::PyTuple;
 
 use crate::arguments::Timeout;
 use crate::attachments::{Attachments, Held};
+use crate::order::Correlation;
 use crate::peer::EndpointInfo;
+use crate::routes::Target;
 use crate::selector::{Selector, parse_selector};
-use crate::sender::{Correlation, Sender, Target};
+use crate::sender::Sender;
 
 /// What is sent and what `recv` returns: where it goes, and what it carries.
 ///

@@ -4,30 +4,23 @@
 //! payload's bytes are borrowed from the object and copied once, into the ring. Only what has to wait, or is too long
 //! for a ring, releases the interpreter lock.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use ipmb_bus::error::SendError;
-use ipmb_bus::identity::EndpointId;
-use ipmb_bus::selector::Selector as CoreSelector;
-use ipmb_bus::{Bulk as Span, INLINE_BYTES, Outgoing, Overflow, Payload, Progress, RouteId, limits, prepare};
-use pyo3::exceptions::PyTypeError;
+use ipmb_bus::{Bulk as Span, INLINE_BYTES, Outgoing, Overflow, Payload, Progress, prepare};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyString};
+use pyo3::types::PyDict;
 
 use crate::arguments::{Argument, Timeout};
 use crate::asking;
 use crate::attachments::Attachments;
 use crate::bulk;
 use crate::endpoint::{Anchor, reduce};
-use crate::errors::{from_send, wrong_type, wrong_value};
-use crate::message::Message;
+use crate::errors::from_send;
+use crate::order::{Correlation, Order, also_delivered, encode_all, gather, parse_overflow, target};
 use crate::payload::{self, Encoded};
-use crate::selector::{parse_selector, parse_ttl};
+use crate::routes::{Routes, Target};
 use crate::waiting::{Inside, detached, interruptible};
-
-/// Objects whose route is found by comparing pointers. Programs mostly send to a few constant selectors.
-const RECENT: usize = 4;
 
 /// The sending half of an endpoint. Many threads may share one.
 ///
@@ -35,114 +28,13 @@ const RECENT: usize = 4;
 #[pyclass(frozen, module = "ipmb")]
 pub(crate) struct Sender {
     pub(crate) core: ipmb_bus::Sender,
-    routes: Mutex<Routes>,
+    pub(crate) routes: Routes,
     pub(crate) anchor: Arc<Anchor>,
-}
-
-#[derive(Default)]
-struct Routes {
-    /// Held, so that no other object can come to have the same pointer.
-    recent: [Option<(Py<PyAny>, RouteId)>; RECENT],
-    oldest: usize,
-    texts: HashMap<Box<str>, RouteId>,
-}
-
-/// Where a message goes, as it was given.
-pub(crate) enum Target<'a, 'py> {
-    /// A `Selector`, or a `LabelOp` or string that alone mean unicast.
-    Named(&'a Bound<'py, PyAny>),
-    /// A selector that was made for this message.
-    Made(Python<'py>, Arc<CoreSelector>),
-    /// One endpoint, whatever its label.
-    Endpoint(Python<'py>, EndpointId),
-    /// One endpoint that asked, and waits for the reply.
-    Asker(Python<'py>, EndpointId),
-    /// One of those who match, which is asked.
-    Asked(Python<'py>, Arc<CoreSelector>),
-}
-
-impl Target<'_, '_> {
-    #[inline(always)]
-    fn route(&self, sender: &Sender) -> PyResult<RouteId> {
-        match self {
-            Target::Named(target) => sender.route(target),
-            Target::Made(py, selector) => sender.intern(*py, selector),
-            Target::Endpoint(py, id) => sender.core.intern_endpoint(*id).map_err(|error| from_send(*py, &error)),
-            Target::Asker(py, id) => sender.core.intern_reply(*id).map_err(|error| from_send(*py, &error)),
-            Target::Asked(py, selector) => sender.core.intern_request(selector).map_err(|error| from_send(*py, &error)),
-        }
-    }
-
-    /// The route, when the table of routes was collected and nothing known of it holds any more.
-    #[cold]
-    pub(crate) fn find_again(&self, sender: &Sender) -> PyResult<RouteId> {
-        sender.forget_routes();
-        self.route(sender)
-    }
-}
-
-/// The asker's number of a request, and whether it is the request (true) or the reply.
-pub(crate) type Correlation = (u64, bool);
-
-/// What is sent and where, after the arguments of a call were understood.
-pub(crate) struct Order<'a, 'py> {
-    pub(crate) payload: &'a Bound<'py, PyAny>,
-    pub(crate) attachments: Option<Box<Attachments>>,
-    pub(crate) target: Target<'a, 'py>,
 }
 
 impl Sender {
     pub(crate) fn new(anchor: Arc<Anchor>) -> Sender {
-        Sender { core: anchor.endpoint.sender(), routes: Mutex::default(), anchor }
-    }
-
-    /// The route to a target: a `Selector`, or a `LabelOp` or string that alone mean unicast.
-    #[inline]
-    fn route(&self, target: &Bound<'_, PyAny>) -> PyResult<RouteId> {
-        let routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
-        for (known, route) in routes.recent.iter().flatten() {
-            if known.is(target) {
-                return Ok(*route);
-            }
-        }
-        drop(routes);
-        self.find_route(target)
-    }
-
-    #[cold]
-    fn find_route(&self, target: &Bound<'_, PyAny>) -> PyResult<RouteId> {
-        let text = target.cast_exact::<PyString>().ok().map(|string| string.to_str()).transpose().ok().flatten();
-        let lock = || self.routes.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = text.and_then(|text| lock().texts.get(text).copied());
-        let route = match known {
-            Some(route) => route,
-            None => self.intern(target.py(), &parse_selector(target)?)?,
-        };
-        let mut routes = lock();
-        if let (Some(text), None) = (text, known) {
-            if routes.texts.len() >= limits::ROUTES {
-                routes.texts.clear();
-            }
-            routes.texts.insert(text.into(), route);
-        }
-        let oldest = routes.oldest;
-        routes.oldest = (oldest + 1) % RECENT;
-        let evicted = routes.recent[oldest].replace((target.clone().unbind(), route));
-        // What drops with it may be the last reference, and its end runs code.
-        drop(routes);
-        drop(evicted);
-        Ok(route)
-    }
-
-    fn intern(&self, py: Python<'_>, selector: &Arc<CoreSelector>) -> PyResult<RouteId> {
-        self.core.intern(selector).map_err(|error| from_send(py, &error))
-    }
-
-    /// The table of routes was collected: nothing known of it holds any more.
-    #[cold]
-    fn forget_routes(&self) {
-        let forgotten = std::mem::take(&mut *self.routes.lock().unwrap_or_else(PoisonError::into_inner));
-        drop(forgotten);
+        Sender { core: anchor.endpoint.sender(), routes: Routes::default(), anchor }
     }
 
     /// Encodes, routes, pushes, and waits for room where that is wanted.
@@ -261,103 +153,6 @@ impl Sender {
             result = self.core.try_send(&mut out);
         }
     }
-}
-
-impl<'a, 'py> Order<'a, 'py> {
-    /// Understands the arguments of `send`.
-    #[inline(always)]
-    pub(crate) fn understand(
-        selector: &'a Bound<'py, PyAny>,
-        payload: &'a Argument<'py>,
-        objects: Option<&Bound<'py, PyAny>>,
-        memory_regions: Option<&Bound<'py, PyAny>>,
-        ttl: &Argument<'py>,
-    ) -> PyResult<Order<'a, 'py>> {
-        let py = selector.py();
-        if let Ok(message) = selector.cast_exact::<Message>() {
-            for (argument, given) in [
-                ("payload", payload.given()),
-                ("ttl", ttl.given()),
-                ("objects", objects),
-                ("memory_regions", memory_regions),
-            ] {
-                if given.is_some() {
-                    return Err(not_with_a_message(argument));
-                }
-            }
-            let message = message.get();
-            let target = Target::Named(message.selector_object().bind(py).as_any());
-            let attachments = message.attachments(py)?;
-            return Ok(Order { payload: message.payload.bind(py), attachments, target });
-        }
-        let Some(payload) = payload.given() else {
-            return Err(match parse_selector(selector) {
-                Ok(_) => {
-                    PyTypeError::new_err("payload is missing: give a payload after the selector, or a Message alone")
-                }
-                Err(error) => error,
-            });
-        };
-        let attachments = Attachments::parse(objects, memory_regions)?;
-        let target = target(selector, ttl)?;
-        Ok(Order { payload, attachments, target })
-    }
-}
-
-/// A selector as it was given, or with another ttl.
-pub(crate) fn target<'a, 'py>(selector: &'a Bound<'py, PyAny>, ttl: &Argument<'py>) -> PyResult<Target<'a, 'py>> {
-    let Some(ttl) = ttl.given() else { return Ok(Target::Named(selector)) };
-    let mut waiting = (*parse_selector(selector)?).clone();
-    waiting.ttl = parse_ttl(ttl)?;
-    Ok(Target::Made(selector.py(), Arc::new(waiting)))
-}
-
-/// The payloads of `send_many`.
-pub(crate) fn gather<'py>(payloads: &Bound<'py, PyAny>) -> PyResult<Vec<Bound<'py, PyAny>>> {
-    const BOUND: &str = "give a list or another iterable of payloads";
-    if payloads.is_instance_of::<PyString>() || payloads.is_instance_of::<PyBytes>() {
-        return Err(wrong_type("payloads", payloads, BOUND));
-    }
-    payloads.try_iter().map_err(|_| wrong_type("payloads", payloads, BOUND))?.collect()
-}
-
-/// What cannot be sent shows before anything is.
-pub(crate) fn encode_all<'a>(payloads: &'a [Bound<'a, PyAny>]) -> PyResult<Vec<Encoded<'a>>> {
-    let which = |place: usize, payload: &Bound<'_, PyAny>, error: PyErr| {
-        let _ =
-            error.value(payload.py()).call_method1("add_note", (format!("it is payloads[{place}]; none was sent"),));
-        error
-    };
-    let each = payloads.iter().enumerate();
-    each.map(|(place, payload)| payload::encode(payload).map_err(|error| which(place, payload, error))).collect()
-}
-
-/// Tells with an error how many copies of the messages before it went out.
-#[cold]
-pub(crate) fn also_delivered(py: Python<'_>, error: PyErr, before: usize) -> PyErr {
-    let value = error.value(py);
-    let own = value.getattr("delivered").and_then(|own| own.extract::<usize>()).unwrap_or(0);
-    // Only errors of the bus have it; any other one is no less true without.
-    if value.hasattr("delivered").unwrap_or(false) {
-        let _ = value.setattr("delivered", before + own);
-    }
-    error
-}
-
-pub(crate) fn parse_overflow(value: &Argument<'_>) -> PyResult<Overflow> {
-    const BOUND: &str = "give \"block\", \"error\" or \"drop\"";
-    let Some(value) = value.given() else { return Ok(Overflow::Block) };
-    let Ok(text) = value.cast::<PyString>() else { return Err(wrong_type("overflow", value, BOUND)) };
-    match text.to_str() {
-        Ok("block") => Ok(Overflow::Block),
-        Ok("error") => Ok(Overflow::Error),
-        Ok("drop") => Ok(Overflow::Drop),
-        _ => Err(wrong_value("overflow", text.repr()?, BOUND)),
-    }
-}
-
-fn not_with_a_message(argument: &str) -> PyErr {
-    PyTypeError::new_err(format!("{argument} is given beside a Message: it belongs into the Message"))
 }
 
 #[pymethods]

@@ -17,8 +17,10 @@ use crate::arguments::Argument;
 use crate::attachments::Attachments;
 use crate::errors::{closed, from_send};
 use crate::message::Message;
+use crate::order::{Correlation, Order, also_delivered, encode_all, gather, parse_overflow, target};
 use crate::payload::{self, Encoded};
-use crate::sender::{Correlation, Order, Sender, Target, also_delivered, encode_all, gather, parse_overflow, target};
+use crate::routes::Target;
+use crate::sender::Sender;
 
 /// One message, or several in their order, on the way to where there is no room yet.
 #[pyclass(module = "ipmb._core")]

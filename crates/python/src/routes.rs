@@ -1,0 +1,114 @@
+//! From what a program names as the target to the number of a route, by pointer where it named the same object before.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ipmb_bus::identity::EndpointId;
+use ipmb_bus::selector::Selector as CoreSelector;
+use ipmb_bus::{RouteId, limits};
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+
+use crate::errors::from_send;
+use crate::selector::parse_selector;
+use crate::sender::Sender;
+
+/// Objects whose route is found by comparing pointers. Programs mostly send to a few constant selectors.
+const RECENT: usize = 4;
+
+/// The routes that a sender has found.
+#[derive(Default)]
+pub(crate) struct Routes(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    /// Held, so that no other object can come to have the same pointer.
+    recent: [Option<(Py<PyAny>, RouteId)>; RECENT],
+    oldest: usize,
+    texts: HashMap<Box<str>, RouteId>,
+}
+
+impl Routes {
+    /// The route to a target: a `Selector`, or a `LabelOp` or string that alone mean unicast.
+    #[inline]
+    fn find(&self, core: &ipmb_bus::Sender, target: &Bound<'_, PyAny>) -> PyResult<RouteId> {
+        let routes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (known, route) in routes.recent.iter().flatten() {
+            if known.is(target) {
+                return Ok(*route);
+            }
+        }
+        drop(routes);
+        self.look_up(core, target)
+    }
+
+    #[cold]
+    fn look_up(&self, core: &ipmb_bus::Sender, target: &Bound<'_, PyAny>) -> PyResult<RouteId> {
+        let text = target.cast_exact::<PyString>().ok().map(|string| string.to_str()).transpose().ok().flatten();
+        let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = text.and_then(|text| lock().texts.get(text).copied());
+        let route = match known {
+            Some(route) => route,
+            None => intern(core, target.py(), &parse_selector(target)?)?,
+        };
+        let mut routes = lock();
+        if let (Some(text), None) = (text, known) {
+            if routes.texts.len() >= limits::ROUTES {
+                routes.texts.clear();
+            }
+            routes.texts.insert(text.into(), route);
+        }
+        let oldest = routes.oldest;
+        routes.oldest = (oldest + 1) % RECENT;
+        let evicted = routes.recent[oldest].replace((target.clone().unbind(), route));
+        // What drops with it may be the last reference, and its end runs code.
+        drop(routes);
+        drop(evicted);
+        Ok(route)
+    }
+
+    /// The table of routes was collected: nothing known of it holds any more.
+    #[cold]
+    fn forget(&self) {
+        let forgotten = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        drop(forgotten);
+    }
+}
+
+fn intern(core: &ipmb_bus::Sender, py: Python<'_>, selector: &Arc<CoreSelector>) -> PyResult<RouteId> {
+    core.intern(selector).map_err(|error| from_send(py, &error))
+}
+
+/// Where a message goes, as it was given.
+pub(crate) enum Target<'a, 'py> {
+    /// A `Selector`, or a `LabelOp` or string that alone mean unicast.
+    Named(&'a Bound<'py, PyAny>),
+    /// A selector that was made for this message.
+    Made(Python<'py>, Arc<CoreSelector>),
+    /// One endpoint, whatever its label.
+    Endpoint(Python<'py>, EndpointId),
+    /// One endpoint that asked, and waits for the reply.
+    Asker(Python<'py>, EndpointId),
+    /// One of those who match, which is asked.
+    Asked(Python<'py>, Arc<CoreSelector>),
+}
+
+impl Target<'_, '_> {
+    #[inline(always)]
+    pub(crate) fn route(&self, sender: &Sender) -> PyResult<RouteId> {
+        match self {
+            Target::Named(target) => sender.routes.find(&sender.core, target),
+            Target::Made(py, selector) => intern(&sender.core, *py, selector),
+            Target::Endpoint(py, id) => sender.core.intern_endpoint(*id).map_err(|error| from_send(*py, &error)),
+            Target::Asker(py, id) => sender.core.intern_reply(*id).map_err(|error| from_send(*py, &error)),
+            Target::Asked(py, selector) => sender.core.intern_request(selector).map_err(|error| from_send(*py, &error)),
+        }
+    }
+
+    /// The route, when the table of routes was collected and nothing known of it holds any more.
+    #[cold]
+    pub(crate) fn find_again(&self, sender: &Sender) -> PyResult<RouteId> {
+        sender.routes.forget();
+        self.route(sender)
+    }
+}
