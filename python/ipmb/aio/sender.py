@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, Self, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, overload
 
 from ipmb import _core, timeouts
 from ipmb.aio.closing import CLOSED, Closing
@@ -13,11 +13,14 @@ from ipmb.aio.requests import Requests
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from types import EllipsisType, TracebackType
+    from types import TracebackType
 
     from _typeshed import HasFileno
 
     from ipmb._core import LabelOp, MemoryRegion, Object, Selector
+
+#: What was not given, where None means something.
+_MISSING: Final[Any] = ...
 
 
 class Sender:
@@ -54,7 +57,7 @@ class Sender:
         *,
         objects: Iterable[Object | int | HasFileno] = (),
         memory_regions: Iterable[MemoryRegion] = (),
-        ttl: float | EllipsisType | None = ...,
+        ttl: float | None = ...,
         timeout: float | None = None,
         overflow: Literal["block", "error", "drop"] = "block",
     ) -> int: ...
@@ -62,11 +65,11 @@ class Sender:
         self,
         selector: Any,
         /,
-        payload: object = ...,
+        payload: object = _MISSING,
         *,
         objects: Iterable[Object | int | HasFileno] = (),
         memory_regions: Iterable[MemoryRegion] = (),
-        ttl: float | EllipsisType | None = ...,
+        ttl: float | None = _MISSING,
         timeout: float | None = None,  # a timeout of its own error, as without an event loop
         overflow: Literal["block", "error", "drop"] = "block",
     ) -> int:
@@ -100,7 +103,7 @@ class Sender:
         await self._pace.keep()
         if isinstance(selector, Message):
             selector = selector._native
-        given = () if payload is ... else (payload,)
+        given = () if payload is _MISSING else (payload,)
         how = attached(objects, memory_regions, ttl)
         if overflow != "block":
             how["overflow"] = overflow
@@ -114,7 +117,7 @@ class Sender:
         payloads: Iterable[object],
         /,
         *,
-        ttl: float | EllipsisType | None = ...,
+        ttl: float | None = _MISSING,
         timeout: float | None = None,
         overflow: Literal["block", "error", "drop"] = "block",
     ) -> int:
@@ -165,7 +168,7 @@ class Sender:
         *,
         objects: Iterable[Object | int | HasFileno] = (),
         memory_regions: Iterable[MemoryRegion] = (),
-        ttl: float | EllipsisType | None = ...,
+        ttl: float | None = _MISSING,
         timeout: float | None = None,
     ) -> Message[Any]:
         """Asks one endpoint, and waits for its reply.
@@ -240,6 +243,6 @@ def attached(objects: object, memory_regions: object, ttl: object) -> dict[str, 
         how["objects"] = objects
     if memory_regions != ():
         how["memory_regions"] = memory_regions
-    if ttl is not ...:
+    if ttl is not _MISSING:
         how["ttl"] = ttl
     return how

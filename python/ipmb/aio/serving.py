@@ -80,9 +80,14 @@ class _Service(Service["Callable[[Message[Any]], Awaitable[object]]"]):
         """Serves until the receiver is closed."""
         async with anyio.create_task_group() as group:
             with self._taking:
-                while (message := await self._take(receiver)) is not None:
-                    group.start_soon(self._handle, message)
-                    del message
+                try:
+                    while (message := await self._take(receiver)) is not None:
+                        group.start_soon(self._handle, message)
+                        del message
+                except KeyboardInterrupt as error:
+                    # trio raises it in a task. Outside of the group it is raised as it is, not in a group of one.
+                    self._error = error
+                    group.cancel_scope.cancel()
         if self._error is not None:
             raise self._error
 
