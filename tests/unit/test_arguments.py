@@ -316,16 +316,6 @@ def test_an_endpoint_is_its_two_halves(bus: str) -> None:
         assert f"{endpoint.id:#x}" in repr(receiver)
 
 
-def test_handles_do_not_pickle(earth: ipmb.Endpoint) -> None:
-    import copy
-    import pickle
-
-    for handle in (earth, earth.sender, earth.receiver):
-        for attempt in (pickle.dumps, copy.copy):
-            with pytest.raises(TypeError):
-                attempt(handle)
-
-
 def test_an_endpoint_that_nobody_holds_leaves(bus: str, earth: ipmb.Endpoint) -> None:
     """Also one that has received: what it keeps of its messages must not keep it."""
     sender, receiver = ipmb.join(bus, "moon", timeout=5)

@@ -1,16 +1,15 @@
-//! What bindings and Rust programs hold: `join`, the endpoint, and its two halves.
+//! What bindings and Rust programs hold: the endpoint, and its two halves.
 //!
 //! Nothing here waits with a lock held, and waiting is apart from trying, so that a binding can try with its
 //! interpreter's lock held and wait without it. The blocking calls below are made of the same pieces.
 
-use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ipmb_transport::sys::{Fd, Signal};
+use ipmb_transport::sys::Fd;
 
 use crate::asking::Asking;
-use crate::error::{Interrupted, InvalidArgument, JoinError, RecvError, SendError};
+use crate::error::{Interrupted, InvalidArgument, RecvError, SendError};
 use crate::identity::EndpointId;
 use crate::inbox::{Build, Incoming, Polled};
 use crate::label::Label;
@@ -25,31 +24,9 @@ use crate::stats::Stats;
 use crate::wait::{self, deadline};
 use crate::watch::Watch;
 
-/// How to join a bus.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// The name of the bus: 1 to [`IDENTIFIER_BYTES`](crate::limits::IDENTIFIER_BYTES) bytes without NUL.
-    pub identifier: String,
-    /// What describes the endpoint.
-    pub label: Label,
-    /// The secret of the bus; empty for none.
-    pub token: Vec<u8>,
-    /// Whether the endpoint may play controller.
-    pub controller_affinity: bool,
-    /// Whether others' messages may come here; without, the receiving half is closed from the start.
-    pub receiving: bool,
-}
-
-impl Options {
-    /// Without a token, ready to receive and to play controller.
-    pub fn new(identifier: impl Into<String>, label: Label) -> Options {
-        Options { identifier: identifier.into(), label, token: Vec::new(), controller_affinity: true, receiving: true }
-    }
-}
-
 /// Keeps the endpoint on the bus; the last handle that goes takes it off.
-struct Handle {
-    node: Arc<Node>,
+pub(crate) struct Handle {
+    pub(crate) node: Arc<Node>,
 }
 
 impl Drop for Handle {
@@ -58,72 +35,10 @@ impl Drop for Handle {
     }
 }
 
-/// A joining under way.
-pub struct Joining {
-    handle: Arc<Handle>,
-    done: Arc<Signal>,
-}
-
-/// Starts to join; drive it with [`Joining::poll`] and [`Joining::park`].
-///
-/// # Errors
-/// For a bad argument, or when the system gives no descriptors or memory.
-pub fn begin_join(options: Options) -> Result<Joining, JoinError> {
-    let Options { identifier, label, token, controller_affinity, receiving } = options;
-    let node = Node::start(identifier, label, &token, controller_affinity, receiving)?;
-    let done = lock(&node.member).done.clone();
-    Ok(Joining { handle: Arc::new(Handle { node }), done })
-}
-
-/// Joins a bus; `None` waits for ever.
-///
-/// # Errors
-/// See [`JoinError`].
-pub fn join(options: Options, timeout: Option<Duration>) -> Result<Endpoint, JoinError> {
-    let deadline = deadline(timeout);
-    let mut joining = begin_join(options)?;
-    loop {
-        if let Some(result) = joining.poll(deadline) {
-            return result;
-        }
-        // A signal is not ours to handle; its handler has run.
-        let _ = joining.park(deadline);
-    }
-}
-
-impl Joining {
-    /// Sleeps until the outcome is there, or `deadline`.
-    ///
-    /// # Errors
-    /// [`Interrupted`] when a signal came.
-    pub fn park(&self, deadline: Option<u64>) -> Result<(), Interrupted> {
-        wait::on(&[self.done.as_fd()], wait::left([deadline])).map(|_| ())
-    }
-
-    /// A descriptor that is readable when the outcome is there.
-    pub fn fd(&self) -> BorrowedFd<'_> {
-        self.done.as_fd()
-    }
-
-    /// The outcome, if it is there. Past `deadline` it is an error that says what was in the way.
-    pub fn poll(&mut self, deadline: Option<u64>) -> Option<Result<Endpoint, JoinError>> {
-        if self.handle.node.me.forked() {
-            return Some(Err(JoinError::Forked));
-        }
-        let mut member = lock(&self.handle.node.member);
-        match member.outcome() {
-            Some(Ok(())) => Some(Ok(Endpoint { handle: self.handle.clone() })),
-            Some(Err(error)) => Some(Err(error)),
-            None if wait::is_over(deadline) => Some(Err(JoinError::Timeout { seen: member.seen() })),
-            None => None,
-        }
-    }
-}
-
 /// An endpoint on a bus.
 #[derive(Clone)]
 pub struct Endpoint {
-    handle: Arc<Handle>,
+    pub(crate) handle: Arc<Handle>,
 }
 
 impl Endpoint {

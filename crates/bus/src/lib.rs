@@ -34,6 +34,7 @@
 //! | `watch` | who comes and goes |
 //! | `asking` | requests, and what becomes of them |
 //! | [`endpoint`] | what programs hold |
+//! | [`joining`] | how they come to it |
 #![forbid(unsafe_code)]
 
 mod admission;
@@ -46,6 +47,7 @@ pub mod endpoint;
 pub mod error;
 pub mod identity;
 mod inbox;
+pub mod joining;
 pub mod label;
 pub mod label_op;
 pub mod label_text;
@@ -68,8 +70,9 @@ mod watch;
 pub mod wire;
 
 pub use asking::Asking;
-pub use endpoint::{Endpoint, Joining, Options, Receiver, Sender, begin_join, join};
+pub use endpoint::{Endpoint, Receiver, Sender};
 pub use inbox::{Build, Incoming, Polled};
+pub use joining::{Joining, Options, begin_join, join};
 pub use outbox::{INLINE_BYTES, Kept, Outcome, Outgoing, Overflow, Payload, Progress, prepare};
 pub use record::{Bulk, TypeId};
 pub use roster::{EndpointInfo, Face, Peer};
