@@ -92,6 +92,18 @@ def wait_asleep(pid: int, *, bound: float = BOUND) -> None:
     until(quiet, f"process {pid} asleep", bound=bound, every=0.005)
 
 
+def wait_all_asleep(pid: int, *, bound: float = BOUND) -> None:
+    """The same for a process that looks up now and then: every thread sleeps, five times in a row."""
+    looks = 0
+
+    def asleep() -> bool:
+        nonlocal looks
+        looks = looks + 1 if all(state(pid, tid) == "S" for tid in threads(pid)) else 0
+        return looks >= 5
+
+    until(asleep, f"process {pid} asleep", bound=bound, every=0.005)
+
+
 def wait_stopped(pid: int, *, bound: float = BOUND) -> None:
     """Wait until every thread of ``pid`` has taken its stop signal."""
     until(

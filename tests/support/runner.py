@@ -52,6 +52,11 @@ def called_again() -> bool:
     return bool(select.select([0], [], [], 0)[0])
 
 
+def wait_for_call() -> None:
+    """Sleep until the next call has come."""
+    select.select([0], [], [])
+
+
 def _failed(number: int, error: BaseException) -> None:
     import traceback
 
