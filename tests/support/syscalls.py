@@ -9,6 +9,7 @@ at every call in between and notes the number.
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 import signal
 import struct
@@ -64,6 +65,7 @@ def _ptrace(request: int, tid: int, address: int = 0, data: int = 0) -> int:
     return result
 
 
+@functools.cache
 def _learn_mark() -> int:
     """The number of getppid, from the kernel's own report of a child that calls nothing else for long."""
     child = os.fork()
@@ -113,6 +115,29 @@ class Tracer:
             return self._follow(pairs, time.monotonic() + bound)
         finally:
             self._detach()
+
+    def kill_at(self, start: Callable[[], object], step: int, bound: float = BOUND) -> bool:
+        """Attach, call ``start``, and kill the child at the ``step``-th stop after a mark; False if its next mark comes
+        first. Each call is two stops: before the kernel does anything, and when it has done it.
+        """
+        deadline = time.monotonic() + bound
+        _ptrace(PTRACE_SEIZE, self._tid, 0, PTRACE_O_TRACESYSGOOD)
+        _ptrace(PTRACE_INTERRUPT, self._tid)
+        self._next_stop(deadline)
+        _ptrace(PTRACE_SYSCALL, self._tid)
+        start()
+        marks = steps = 0
+        while True:
+            status = self._next_stop(deadline)
+            if os.WSTOPSIG(status) == SYSCALL_STOP:
+                if _entered(self._tid) == self._mark:
+                    marks += 1
+                elif marks == 1:
+                    steps += 1
+                if marks == 2 or steps == step + 1:  # the first is the way out of the mark itself
+                    os.kill(self._tid, signal.SIGKILL)
+                    return marks < 2
+            _ptrace(PTRACE_SYSCALL, self._tid)
 
     def _follow(self, pairs: int, deadline: float) -> list[Counted]:
         """Leaves the thread stopped just after the last mark was entered."""
