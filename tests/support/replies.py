@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import os
 
 import ipmb
 from tests.support import roles
@@ -17,3 +19,21 @@ def reply_in_a_type_of_its_own(size: int) -> int:
         data: bytes
 
     return roles.ends[roles.MAIN].receiver.recv(10).reply(Private(bytes(size)))
+
+
+def ask_without_descriptors(to: str) -> tuple[str, int]:
+    """Ask for a reply with objects while no descriptor is free, then again; the error, and how many objects came."""
+    sender = roles.ends[roles.MAIN].sender
+    sender.request(to, "the channels are open from here on", timeout=10)
+    taken = []
+    with contextlib.suppress(OSError):
+        while True:
+            taken.append(os.dup(0))
+    try:
+        sender.request(to, "no room", timeout=10)
+        error = "none"
+    except ipmb.IpmbError as raised:
+        error = type(raised).__name__
+    for number in taken:
+        os.close(number)
+    return error, len(sender.request(to, "room", timeout=10).objects)

@@ -17,6 +17,7 @@ import ipmb
 from ipmb import _core
 from tests.support import replies
 from tests.support.forking import in_child
+from tests.support.member import Member
 from tests.support.wait import BOUND, until
 
 if TYPE_CHECKING:
@@ -303,6 +304,19 @@ def test_a_reply_waits_for_room_without_a_thread(pair: Pair) -> None:
     until(lambda: (pair.asking.poll(), pair.late() > 1)[1], "the others are counted")
     with pytest.raises(ipmb.SendTimeout):
         all(message.reply(bytes(8000), timeout=0.01) for _ in range(100))
+
+
+def test_a_reply_that_finds_no_descriptors_is_told_and_costs_only_itself(
+    spawn: Spawn, pair: Pair, bus: str
+) -> None:
+    poor = spawn.limited_child(64)
+    Member.join(poor, bus, "poor", timeout=10.0)
+    asking = poor.begin(replies.ask_without_descriptors, "worker")
+    with open(os.devnull) as null:
+        for _ in range(3):
+            message = pair.worker.receiver.recv(10)
+            assert message.reply(message.payload, objects=[null] * 3) == 1
+    assert asking.result() == ("TooManyOpenFiles", 3)
 
 
 def test_messages_are_no_requests(pair: Pair) -> None:
