@@ -59,6 +59,49 @@ def test_threads_share_both_halves(bus: str, payload: object) -> None:
         assert set(seen.values()) == {1}
 
 
+def test_each_thread_keeps_its_order_on_a_shared_sender(bus: str) -> None:
+    """Alone and in batches, to a receiver that is slower: they wait for room again and again."""
+    threads = 8
+    with ipmb.join(bus, "earth", timeout=10) as earth, ipmb.join(bus, "moon", timeout=10) as moon:
+
+        def send(who: int) -> None:
+            for number in range(0, EACH, 10):
+                if who % 2:
+                    batch = [(who, n, bytes(200)) for n in range(number, number + 10)]
+                    assert moon.sender.send_many("earth", [list(one) for one in batch], timeout=30) == 10
+                else:
+                    for n in range(number, number + 10):
+                        assert moon.sender.send("earth", [who, n, bytes(200)], timeout=30) == 1
+
+        def receive() -> None:
+            next_of = [0] * threads
+            for _ in range(threads * EACH):
+                who, number, _ = earth.receiver.recv(timeout=30).payload
+                assert number == next_of[who]
+                next_of[who] += 1
+
+        together(receive, *(lambda who=who: send(who) for who in range(threads)))
+        with pytest.raises(ipmb.RecvTimeout):
+            earth.receiver.recv(0)
+
+
+def test_requests_of_many_threads_find_their_askers(bus: str) -> None:
+    with ipmb.join(bus, "earth", timeout=10) as earth, ipmb.join(bus, "moon", timeout=10) as moon:
+        server = threading.Thread(
+            target=ipmb.serve, args=(earth.receiver, lambda message: message.payload * 2)
+        )
+        server.start()
+
+        def ask(who: int) -> None:
+            for number in range(who, EACH, 16):
+                assert moon.sender.request("earth", number, timeout=30).payload == 2 * number
+
+        together(*(lambda who=who: ask(who) for who in range(16)))
+        earth.receiver.close()
+        server.join(10)
+        assert not server.is_alive()
+
+
 def test_garbage_collection_in_the_middle_of_recv_and_send(bus: str) -> None:
     """Code that the collector runs may use the very endpoint that a thread is inside of."""
     with ipmb.join(bus, "earth", timeout=10) as earth:
