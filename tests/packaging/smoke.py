@@ -42,8 +42,7 @@ def earth(bus: str) -> None:
     child = subprocess.Popen([sys.executable, __file__, bus])
     with ipmb.join(bus, "earth", timeout=30) as (sender, receiver):
         assert receiver.recv(timeout=30).payload == "here"
-        assert sender.send("moon", 21) == 1
-        assert receiver.recv(timeout=30).payload == 42
+        assert sender.request("moon", 21, timeout=30).payload == 42
         for payload in (Position(1.5, "sea"), [1, {"a": None}]):
             assert sender.send("moon", payload) == 1
             assert receiver.recv(timeout=30).payload == payload

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import ipmb
+import ipmb.aio
 
 
 @ipmb.message_type("7c1f3f0a-9a43-4a6e-8f3c-0f7f1b1e2b01")
@@ -71,3 +72,47 @@ def what_cannot_be_changed(message: ipmb.Message[Apple], stats: ipmb.Stats, info
     message.payload = message.payload  # type: ignore[misc]
     stats.sent = 0  # type: ignore[misc]
     info.pid = 1  # type: ignore[misc]
+
+
+def of_pears(message: ipmb.Message[Pear]) -> float:
+    return message.payload.weight
+
+
+async def of_apples(message: ipmb.aio.Message[Apple]) -> float:
+    return message.payload.weight
+
+
+def handlers_take_what_the_receiver_gives(apples: ipmb.Receiver[Apple]) -> None:
+    ipmb.serve(apples, of_pears)  # type: ignore[arg-type]
+    ipmb.serve(apples, of_pears, workers="two")  # type: ignore[arg-type]
+
+
+async def asynchronous_twins(apples: ipmb.aio.Receiver[Apple], sender: ipmb.aio.Sender) -> None:
+    pear: Pear = (await apples.recv()).payload  # type: ignore[assignment]
+    ipmb.aio.join("bus", payloads=5)  # type: ignore[call-overload]
+    await ipmb.aio.serve(apples, of_pears)  # type: ignore[arg-type]
+    await ipmb.aio.serve(apples, of_apples)
+    number: str = await sender.send("earth", 1)  # type: ignore[assignment]
+    print(pear, number)
+
+
+def arguments_of_requests(sender: ipmb.Sender, message: ipmb.Message[Apple]) -> None:
+    sender.request("earth")  # type: ignore[call-arg]
+    sender.request("earth", 1, overflow="drop")  # type: ignore[call-arg]
+    message.reply()  # type: ignore[call-arg]
+    sender.send_many("earth", 5)  # type: ignore[arg-type]
+
+
+def presence(endpoint: ipmb.Endpoint) -> None:
+    event = endpoint.watch().get()
+    print(event.kind == "gone")  # type: ignore[comparison-overlap]
+    reason: str = event.reason  # type: ignore[assignment]
+    event.peer = event.peer  # type: ignore[misc]
+    print(reason)
+
+
+def queues_hold_one_kind(numbers: ipmb.Queue[int]) -> None:
+    numbers.put("one")  # type: ignore[arg-type]
+    text: str = numbers.get()  # type: ignore[assignment]
+    ipmb.Queue("many")  # type: ignore[arg-type]
+    print(text)
