@@ -46,19 +46,21 @@ def test_every_public_name_is_in_the_reference(site: Path) -> None:
         for page in (site / "reference").glob("*.html")
         for name in re.findall(r'id="(ipmb\.[\w.]+)"', page.read_text())
     }
-    wanted = set()
-    for name in ipmb.__all__:
-        thing = getattr(ipmb, name)
-        if inspect.ismodule(thing):
-            continue
-        home = f"ipmb.errors.{name}" if name in ipmb.errors.__all__ else f"ipmb.{name}"
-        wanted.add(home)
-        if inspect.isclass(thing):
-            wanted |= {
-                f"{home}.{member}"
-                for member, what in vars(thing).items()
-                if not member.startswith("_") and member not in INHERITED and callable(what)
-            }
+    wanted: set[str] = set()
+    for module in (ipmb, ipmb.aio):
+        for name in module.__all__:
+            thing = getattr(module, name)
+            if inspect.ismodule(thing):
+                continue
+            place = ipmb.errors if name in ipmb.errors.__all__ else module
+            home = f"{place.__name__}.{name}"
+            wanted.add(home)
+            if inspect.isclass(thing):
+                wanted |= {
+                    f"{home}.{member}"
+                    for member, what in vars(thing).items()
+                    if not member.startswith("_") and member not in INHERITED and callable(what)
+                }
     assert wanted <= shown, sorted(wanted - shown)
 
 
