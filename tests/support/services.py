@@ -33,8 +33,8 @@ def answer(workers: int, reply_timeout: float = 0.5, *, name: str = MAIN) -> str
     return "returned"
 
 
-def answer_slowly(pause: float, tell_at: int, *, name: str = MAIN) -> None:
-    """Answer one after the other, slowly enough to be killed in the middle; tell when that many are done."""
+def answer_slowly(pause: float, tell_at: int, stick_at: int, *, name: str = MAIN) -> None:
+    """Answer one after the other, to be killed in the middle; tell when some are done, and never do more than those."""
     count = 0
 
     def handler(message: ipmb.Message) -> object:
@@ -42,6 +42,8 @@ def answer_slowly(pause: float, tell_at: int, *, name: str = MAIN) -> None:
         count += 1
         if count == tell_at:
             runner.event("under way")
+        if count == stick_at:
+            threading.Event().wait()
         time.sleep(pause)
         return message.payload * 2
 
