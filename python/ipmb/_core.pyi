@@ -444,7 +444,7 @@ class QueueStore:
     def __new__(cls, bound: int) -> Self: ...
     @staticmethod
     def open(bound: int, memory: int, items: int, room: int | None = None) -> QueueStore:
-        """The queue behind descriptors from another process: memory, items, and room if it has a bound. They stay open."""
+        """The queue behind another process's descriptors: memory, items, and room if it has a bound. They stay open."""
     def heir(self) -> QueueStore:
         """The same queue for a forked child: a store is dead there."""
     @property
@@ -802,7 +802,8 @@ class Sender:
                 stay the caller's, who may close them as soon as this has returned; each receiver gets duplicates.
             memory_regions: `MemoryRegion`s to send along, at most 253; each receiver holds them too from now on.
             ttl: Seconds that the message waits while nobody matches, 0 or more; None and infinity are for ever. In the
-                place of the selector's own. At most 4 MiB of a sender wait, `memory_regions` not counted.
+                place of the selector's own. At most 4 MiB of a sender wait, `memory_regions` not counted. What waits
+                outlives its sender as long as somebody else is on the bus.
             timeout: Seconds to wait for room, 0 or more; None waits for ever.
             overflow: What to do when a receiver has no room: "block" waits, "error" raises `Full` with nothing sent,
                 "drop" drops the message for that receiver and counts it. A multicast waits for its slowest receiver.
@@ -921,6 +922,9 @@ class Sender:
             >>> worker.close()
             >>> thread.join()
         """
+    @property
+    def closed(self) -> bool:
+        """Whether it is closed."""
     def close(self) -> None:
         """Closes this half. What was sent stays sent, what waits for a match goes on waiting.
 
@@ -948,9 +952,9 @@ class Asking:
         memory_regions: Iterable[MemoryRegion] | None = None,
         ttl: float | None = ...,
     ) -> Sending | None:
-        """Sends the request of a number. None: one of those who match has it; otherwise it waits for room or a match."""
+        """Sends the request of a number. None: one who matches has it; otherwise it waits for room or a match."""
     def poll(self) -> list[tuple[int, Message[Any] | Exception]]:
-        """What became of requests since the last call: a number with each, then its reply or the exception in its place."""
+        """What became of requests since the last call: a number with each, then its reply or an exception."""
     def wait(self, timeout: float | None = None) -> None:
         """Sleeps until `poll` may give something. Ctrl-C interrupts it."""
     def fileno(self) -> int:
@@ -962,7 +966,7 @@ class Asking:
 class Sending:
     """One message, or several in their order, on the way to where there is no room yet."""
     def poll(self, last: bool = False) -> int | None:
-        """Tries again. How many endpoints have it, or None when there is still no room; `last` makes that a `SendTimeout`."""
+        """Tries again. How many endpoints have it; None: no room yet, for which `last` raises `SendTimeout`."""
     def fileno(self) -> int:
         """A descriptor that is readable when `poll` may get further. Good until then."""
     @property
@@ -1030,8 +1034,8 @@ class Receiver(Generic[_T_co]):
             A list of 1 to `limit` messages.
 
         Raises:
-            RecvTimeout, DecodeError, TooManyOpenFiles, Closed, Forked: As for `recv`. An error after the first message is
-                raised by the next call.
+            RecvTimeout, DecodeError, TooManyOpenFiles, Closed, Forked: As for `recv`. The next call raises an error
+                that comes after the first message.
             TypeError, ValueError: `limit` or `timeout` is of the wrong type or out of its bounds.
 
         Example:
@@ -1061,6 +1065,9 @@ class Receiver(Generic[_T_co]):
             ...     ready == [receiver], receiver.recv(0).payload
             (True, 'wake up')
         """
+    @property
+    def closed(self) -> bool:
+        """Whether it is closed."""
     def close(self) -> None:
         """Closes this half: unread messages go to others who match, a `recv` that waits raises `Closed`.
 
@@ -1093,6 +1100,8 @@ class Endpoint(Generic[_T_co]):
     def watch(self) -> Watch:
         """See `Watch`."""
     def stats(self) -> Stats: ...
+    @property
+    def closed(self) -> bool: ...
     def close(self) -> None: ...
     def __reduce__(self) -> tuple[Any, ...]: ...
 
@@ -1137,7 +1146,7 @@ def join(
     address: object,
     receiving: bool = True,
 ) -> Endpoint[Any]:
-    """Joins a bus; the arguments are those of `ipmb.join`, with the UUIDs of the payload types it takes, and its address."""
+    """Joins a bus; the arguments are those of `ipmb.join`, with the UUIDs of the types it takes, and its address."""
 
 def begin_join(
     identifier: str,
@@ -1148,6 +1157,7 @@ def begin_join(
     address: object,
 ) -> Joining:
     """Starts to join; the arguments are those of `join`."""
+
 def start_send(
     sender: Sender,
     selector: Message[Any] | Selector | LabelOp | str,
@@ -1160,6 +1170,7 @@ def start_send(
     overflow: Literal["block", "error", "drop"] = ...,
 ) -> int | Sending:
     """`Sender.send` without its wait: how many endpoints have the message, or a `Sending`."""
+
 def start_send_many(
     sender: Sender,
     selector: Selector | LabelOp | str,
@@ -1170,6 +1181,7 @@ def start_send_many(
     overflow: Literal["block", "error", "drop"] = ...,
 ) -> int | Sending:
     """`Sender.send_many` without its wait."""
+
 def start_reply(
     message: Message[Any],
     payload: object,
@@ -1178,6 +1190,7 @@ def start_reply(
     memory_regions: Iterable[MemoryRegion] | None = None,
 ) -> int | Sending:
     """`Message.reply` without its wait."""
+
 def close_all() -> None:
     """Closes every endpoint of this process and lets the threads that wait on them come back: the interpreter ends."""
 

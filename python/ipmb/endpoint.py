@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar, overload
 
 from ipmb import _core
 from ipmb._core import Label, Receiver, Sender
+from ipmb.errors import Closed
 from ipmb.message_box import accepted
 from ipmb.presence import Watch
 from ipmb.values import Options, Stats
@@ -91,6 +92,11 @@ class Endpoint(tuple[Sender, Receiver[_T_co]], Generic[_T_co]):
         return self._native.is_controller
 
     @property
+    def closed(self) -> bool:
+        """Whether this endpoint has left the bus: it was closed, or both of its halves were."""
+        return self._native.closed
+
+    @property
     def sender(self) -> Sender:
         """The half that sends."""
         return self[0]
@@ -150,6 +156,9 @@ class Endpoint(tuple[Sender, Receiver[_T_co]], Generic[_T_co]):
         self._native.close()
 
     def __enter__(self) -> Self:
+        if self.closed:
+            msg = "the endpoint is closed: join again"
+            raise Closed(msg)
         return self
 
     def __exit__(
@@ -158,7 +167,8 @@ class Endpoint(tuple[Sender, Receiver[_T_co]], Generic[_T_co]):
         self.close()
 
     def __repr__(self) -> str:
-        return f"<Endpoint {self.id:#x} {self.label!r} on {self.identifier!r}>"
+        closed = ", closed" if self.closed else ""
+        return f"<Endpoint {self.id:#x} {self.label!r} on {self.identifier!r}{closed}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         """An address under which the other side joins anew: an endpoint of its own, never this one."""

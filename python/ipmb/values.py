@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from ipmb._core import Label
 
 
+#: Bytes of a payload that its `repr` shows.
+_SHOWN = 32
+
+
 class SelectorMode(enum.Enum):
     """Who gets a message among those who match its selector."""
 
@@ -39,7 +43,7 @@ class Version(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to join, for programs that carry it around; the fields are those of `join`.
+    """How to join, for programs that carry it around; the fields are those of `join`, which checks them.
 
     Attributes:
         identifier: The name of the bus, 1 to 255 bytes in UTF-8 without NUL.
@@ -123,6 +127,10 @@ class BytesMessage:
         object.__setattr__(self, "format", format)
         object.__setattr__(self, "data", data)
         self.__post_init__()
+
+    def __repr__(self) -> str:
+        shown = repr(self.data[:_SHOWN]) + "..." if len(self.data) > _SHOWN else repr(self.data)
+        return f"BytesMessage(format={self.format}, data={shown})"
 
     def __post_init__(self) -> None:
         """Checks; as a field of a registered class it is decoded without `__init__`."""

@@ -115,6 +115,11 @@ impl Endpoint {
         if self.forked() { Err(SendError::Forked) } else { Ok(self.node().stats()) }
     }
 
+    /// Whether it has left the bus: both halves are closed. The parent's is not, in a forked child.
+    pub fn is_closed(&self) -> bool {
+        !self.forked() && self.node().has_left()
+    }
+
     /// Closes both halves and leaves the bus.
     pub fn close(&self) {
         self.node().leave();
@@ -248,6 +253,12 @@ impl Sender {
         }
     }
 
+    /// Whether this half is closed. The parent's is not, in a forked child.
+    pub fn is_closed(&self) -> bool {
+        let node = &self.handle.node;
+        !node.me.forked() && node.outbox.is_closed()
+    }
+
     /// Closes this half. What was sent stays sent; what waits for a match goes on waiting.
     pub fn close(&self) {
         self.handle.node.close_sender();
@@ -322,6 +333,12 @@ impl Receiver {
     pub fn fileno(&self) -> Result<i32, RecvError> {
         let node = self.check()?;
         if node.inbox.is_closed() { Err(RecvError::Closed) } else { Ok(node.inbox.fileno()) }
+    }
+
+    /// Whether this half is closed. The parent's is not, in a forked child.
+    pub fn is_closed(&self) -> bool {
+        let node = &self.handle.node;
+        !node.me.forked() && node.inbox.is_closed()
     }
 
     /// Closes this half: unread messages go to other matches, waiting calls end.

@@ -152,8 +152,11 @@ impl std::fmt::Display for FullReason {
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
     /// Nobody matches, where somebody was required.
-    #[error("no endpoint on the bus matches the selector: check the labels, or give a ttl to wait for one")]
-    NoRoute,
+    #[error("no endpoint on the bus matches `{labels}`: check the labels, or give a ttl to wait for one")]
+    NoRoute {
+        /// The selector's expression.
+        labels: String,
+    },
     /// There is no room, and the caller did not want to wait.
     #[error("{reason}")]
     Full {
@@ -179,9 +182,11 @@ pub enum SendError {
         max: u64,
     },
     /// The time for sending is over.
-    #[error(
-        "no room for the message in time: {delivered} endpoint(s) have it, the others read too slowly; give a longer timeout"
-    )]
+    #[error("no room for the message in time: {}; give a longer timeout", match *.delivered {
+        0 => "whoever it is for reads too slowly".to_owned(),
+        1 => "1 endpoint has it, the others read too slowly".to_owned(),
+        some => format!("{some} endpoints have it, the others read too slowly"),
+    })]
     Timeout {
         /// How many endpoints have the message.
         delivered: usize,

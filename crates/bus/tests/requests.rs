@@ -97,14 +97,14 @@ fn requests_spread_over_the_matches_and_oneself_is_one() {
 fn nobody_matches() {
     let (asker, asking, _worker) = pair();
     let refused = ask_with(&asker.sender(), &asking, &to("nobody"), b"x", LONG);
-    assert!(matches!(refused, Err(SendError::NoRoute)), "{refused:?}");
+    assert!(matches!(refused, Err(SendError::NoRoute { .. })), "{refused:?}");
     let short = |millis| {
         let ttl = Duration::from_millis(millis).into();
         Arc::new(Selector::unicast(LabelOp::leaf("nobody").unwrap()).with_ttl(ttl))
     };
     let begun = Instant::now();
     let late = ask_with(&asker.sender(), &asking, &short(60), b"x", LONG);
-    assert!(matches!(late, Err(SendError::NoRoute)), "{late:?}");
+    assert!(matches!(late, Err(SendError::NoRoute { .. })), "{late:?}");
     assert!(begun.elapsed() >= Duration::from_millis(60), "{:?}", begun.elapsed());
     let sooner = ask_with(&asker.sender(), &asking, &short(60_000), b"x", Some(Duration::from_millis(40)));
     assert!(matches!(sooner, Err(SendError::Timeout { delivered: 0 })), "{sooner:?}");

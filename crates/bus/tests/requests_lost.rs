@@ -48,7 +48,7 @@ fn what_was_read_is_lost_when_the_one_asked_leaves() {
     worker.close();
     assert_eq!(wait_for(&asking, 2), [(one, End::Reply(b"the last word".to_vec())), (two, End::Lost { read: true })]);
     let error = ask_with(&asker.sender(), &asking, &to("worker"), b"x", NOW);
-    assert!(matches!(error, Err(SendError::NoRoute)), "{error:?}");
+    assert!(matches!(error, Err(SendError::NoRoute { .. })), "{error:?}");
 }
 
 /// Plays the one asked in a process of its own; does nothing where nobody asks for it.
@@ -134,7 +134,7 @@ fn one_that_only_receives_no_more_is_lost_when_it_dies() {
     let stopped = ask(&asker, &asking, "worker", b"stop receiving");
     assert_eq!(wait_for(&asking, 1), [(stopped, End::Reply(b"stopped".to_vec()))]);
     eventually("it is no match any more", || {
-        matches!(ask_with(&asker.sender(), &asking, &to("worker"), b"x", NOW), Err(SendError::NoRoute))
+        matches!(ask_with(&asker.sender(), &asking, &to("worker"), b"x", NOW), Err(SendError::NoRoute { .. }))
     });
     nothing_comes_of(&asking, held);
     worker.kill();

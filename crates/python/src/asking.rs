@@ -80,7 +80,7 @@ impl Asking {
         self.core.begin().map_err(|error| from_send(py, &error))
     }
 
-    /// Sends the request of a number. None: one of those who match has it; otherwise it waits for room or a match.
+    /// Sends the request of a number. None: one who matches has it; otherwise it waits for room or a match.
     #[pyo3(signature = (number, selector, payload, *, objects = None, memory_regions = None, ttl = Argument::Missing))]
     #[allow(clippy::too_many_arguments)]
     fn ask<'py>(
@@ -107,7 +107,7 @@ impl Asking {
         }
     }
 
-    /// What became of requests since the last call: a number with each, then its reply or the exception in its place.
+    /// What became of requests since the last call: a number with each, then its reply or an exception.
     fn poll<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let anchor = self.anchor(py)?;
         let outcomes = self.core.poll(|incoming| {

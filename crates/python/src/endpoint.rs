@@ -6,6 +6,7 @@ use std::os::fd::AsRawFd;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use ipmb_bus::Options;
+use ipmb_bus::error::SendError;
 use ipmb_bus::stats::DropReason;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -77,7 +78,10 @@ impl Endpoint {
     }
 
     fn peers<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        let peers = detached(py, || self.anchor.endpoint.peers()).map_err(|error| from_send(py, &error))?;
+        let peers = detached(py, || self.anchor.endpoint.peers()).map_err(|error| match error {
+            SendError::Closed => closed(py, "the endpoint is closed: join again"),
+            error => from_send(py, &error),
+        })?;
         let infos: PyResult<Vec<_>> = peers.iter().map(|peer| EndpointInfo::of(py, peer)).collect();
         PyList::new(py, infos?)
     }
@@ -116,12 +120,17 @@ impl Endpoint {
         Watch::new(py, self.anchor.clone())
     }
 
+    #[getter]
+    fn closed(&self, py: Python<'_>) -> bool {
+        detached(py, || self.anchor.endpoint.is_closed())
+    }
+
     fn close(&self, py: Python<'_>) {
         detached(py, || self.anchor.endpoint.close());
     }
 }
 
-/// Joins a bus; the arguments are those of `ipmb.join`, with the UUIDs of the payload types it takes, and its address.
+/// Joins a bus; the arguments are those of `ipmb.join`, with the UUIDs of the types it takes, and its address.
 #[pyfunction]
 #[pyo3(signature = (identifier, label, token, controller_affinity, timeout, takes, address, receiving = true))]
 #[allow(clippy::too_many_arguments)]

@@ -177,7 +177,7 @@ pub(crate) fn from_join(py: Python<'_>, error: &JoinError) -> PyErr {
 
 pub(crate) fn from_send(py: Python<'_>, error: &SendError) -> PyErr {
     match error {
-        SendError::NoRoute => no_route(py, error),
+        SendError::NoRoute { .. } => no_route(py, error),
         SendError::Full { .. } => full(py, error),
         SendError::TooLarge { .. } | SendError::TooLargeToWait { .. } => too_large(py, error),
         SendError::Timeout { delivered } => send_timeout(py, error.to_string(), *delivered),

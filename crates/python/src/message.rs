@@ -106,7 +106,7 @@ impl Message {
                 (id, None) => (back, Target::Endpoint(py, id), None),
                 (id, Some(number)) => (back, Target::Asker(py, id), Some((number.get(), false))),
             }),
-            _ => Err(PyTypeError::new_err("only a received message can be replied to")),
+            _ => Err(PyTypeError::new_err("this message was not received: reply to one that recv has returned")),
         }
     }
 

@@ -49,7 +49,7 @@ impl QueueStore {
         QueueStore::of(Queue::create(bound))
     }
 
-    /// The queue behind descriptors from another process: memory, items, and room if it has a bound. They stay open.
+    /// The queue behind another process's descriptors: memory, items, and room if it has a bound. They stay open.
     #[staticmethod]
     #[pyo3(signature = (bound, memory, items, room = None))]
     fn open(bound: u64, memory: i32, items: i32, room: Option<i32>) -> PyResult<QueueStore> {

@@ -7,6 +7,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use ipmb_bus::error::RecvError;
 use ipmb_bus::{Build, Incoming, Polled};
 use pyo3::prelude::*;
 use pyo3::types::{PyInt, PyList};
@@ -197,8 +198,8 @@ impl Receiver {
     ///     A list of 1 to `limit` messages.
     ///
     /// Raises:
-    ///     RecvTimeout, DecodeError, TooManyOpenFiles, Closed, Forked: As for `recv`. An error after the first message is
-    ///         raised by the next call.
+    ///     RecvTimeout, DecodeError, TooManyOpenFiles, Closed, Forked: As for `recv`. The next call raises an error
+    ///         that comes after the first message.
     ///     TypeError, ValueError: `limit` or `timeout` is of the wrong type or out of its bounds.
     ///
     /// Example:
@@ -279,8 +280,17 @@ impl Receiver {
         }
     }
 
-    fn __enter__(slf: Py<Self>) -> Py<Self> {
-        slf
+    /// Whether it is closed.
+    #[getter]
+    fn closed(&self, py: Python<'_>) -> bool {
+        detached(py, || self.core.is_closed())
+    }
+
+    fn __enter__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
+        match slf.get().closed(slf.py()) {
+            true => Err(from_recv(slf.py(), &RecvError::Closed)),
+            false => Ok(slf),
+        }
     }
 
     #[pyo3(signature = (kind, error, trace, /))]
@@ -293,7 +303,7 @@ impl Receiver {
         reduce(py, &self.anchor, "rejoined_receiver")
     }
 
-    fn __repr__(&self) -> String {
-        format!("<Receiver of {:#x}>", self.anchor.endpoint.id())
+    fn __repr__(&self, py: Python<'_>) -> String {
+        format!("<Receiver of {:#x}{}>", self.anchor.endpoint.id(), if self.closed(py) { ", closed" } else { "" })
     }
 }

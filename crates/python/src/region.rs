@@ -26,7 +26,7 @@ impl Hold {
     }
 
     fn region(&self) -> PyResult<Region> {
-        self.get().ok_or_else(|| PyValueError::new_err("region is closed"))
+        self.get().ok_or_else(|| PyValueError::new_err("region is closed: take a clone before it is, or a view"))
     }
 }
 

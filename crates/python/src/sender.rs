@@ -171,7 +171,8 @@ impl Sender {
     ///         stay the caller's, who may close them as soon as this has returned; each receiver gets duplicates.
     ///     memory_regions: `MemoryRegion`s to send along, at most 253; each receiver holds them too from now on.
     ///     ttl: Seconds that the message waits while nobody matches, 0 or more; None and infinity are for ever. In the
-    ///         place of the selector's own. At most 4 MiB of a sender wait, `memory_regions` not counted.
+    ///         place of the selector's own. At most 4 MiB of a sender wait, `memory_regions` not counted. What waits
+    ///         outlives its sender as long as somebody else is on the bus.
     ///     timeout: Seconds to wait for room, 0 or more; None waits for ever.
     ///     overflow: What to do when a receiver has no room: "block" waits, "error" raises `Full` with nothing sent,
     ///         "drop" drops the message for that receiver and counts it. A multicast waits for its slowest receiver.
@@ -352,8 +353,17 @@ impl Sender {
         detached(py, || self.core.close());
     }
 
-    fn __enter__(slf: Py<Self>) -> Py<Self> {
-        slf
+    /// Whether it is closed.
+    #[getter]
+    fn closed(&self, py: Python<'_>) -> bool {
+        detached(py, || self.core.is_closed())
+    }
+
+    fn __enter__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
+        match slf.get().closed(slf.py()) {
+            true => Err(from_send(slf.py(), &SendError::Closed)),
+            false => Ok(slf),
+        }
     }
 
     #[pyo3(signature = (kind, error, trace, /))]
@@ -366,7 +376,7 @@ impl Sender {
         reduce(py, &self.anchor, "rejoined_sender")
     }
 
-    fn __repr__(&self) -> String {
-        format!("<Sender of {:#x}>", self.core.id())
+    fn __repr__(&self, py: Python<'_>) -> String {
+        format!("<Sender of {:#x}{}>", self.core.id(), if self.closed(py) { ", closed" } else { "" })
     }
 }

@@ -178,7 +178,7 @@ impl Drop for Sending {
 
 #[pymethods]
 impl Sending {
-    /// Tries again. How many endpoints have it, or None when there is still no room; `last` makes that a `SendTimeout`.
+    /// Tries again. How many endpoints have it; None: no room yet, for which `last` raises `SendTimeout`.
     #[pyo3(signature = (last = false))]
     fn poll(&mut self, py: Python<'_>, last: bool) -> PyResult<Option<usize>> {
         self.poller = None;

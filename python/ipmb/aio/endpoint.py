@@ -13,6 +13,7 @@ from ipmb.aio.readiness import Lines, readable
 from ipmb.aio.receiver import Receiver
 from ipmb.aio.sender import Sender
 from ipmb.endpoint import resolved
+from ipmb.errors import Closed
 from ipmb.presence import Watch
 
 if TYPE_CHECKING:
@@ -81,6 +82,11 @@ class Endpoint(tuple[Sender, Receiver[_T_co]], Generic[_T_co]):
         return self._native.is_controller
 
     @property
+    def closed(self) -> bool:
+        """Whether this endpoint has left the bus."""
+        return self._native.closed
+
+    @property
     def sender(self) -> Sender:
         """The half that sends."""
         return self[0]
@@ -123,6 +129,9 @@ class Endpoint(tuple[Sender, Receiver[_T_co]], Generic[_T_co]):
         return CLOSED
 
     async def __aenter__(self) -> Self:
+        if self.closed:
+            msg = "the endpoint is closed: join again"
+            raise Closed(msg)
         return self
 
     async def __aexit__(
@@ -131,7 +140,8 @@ class Endpoint(tuple[Sender, Receiver[_T_co]], Generic[_T_co]):
         self.close()
 
     def __repr__(self) -> str:
-        return f"<aio.Endpoint {self.id:#x} {self.label!r} on {self.identifier!r}>"
+        closed = ", closed" if self.closed else ""
+        return f"<aio.Endpoint {self.id:#x} {self.label!r} on {self.identifier!r}{closed}>"
 
     def __reduce__(self) -> NoReturn:
         msg = "an aio.Endpoint belongs to its event loop: pickle an ipmb.Endpoint, or its identifier, and join there"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 import anyio
@@ -82,7 +83,14 @@ class Receiver(Generic[_T_co]):
             >>> asyncio.run(main())
             [1, 2.5, b'x']
         """
-        native = await self._take(lambda: self._native.recv(0), timeout)
+        seconds = None if timeout is None else timeouts.seconds(timeout)
+        await self._pace.keep()
+        try:
+            native = self._native.recv(0)
+        except RecvTimeout:
+            if seconds == 0:
+                raise
+            native = await self._wait(partial(self._native.recv, 0), seconds)
         return Message._of(native, self._lines)
 
     async def recv_many(self, limit: int, timeout: float | None = None) -> list[Message[_T_co]]:
@@ -112,11 +120,18 @@ class Receiver(Generic[_T_co]):
             >>> asyncio.run(main())
             [0, 1, 2]
         """
-        natives = await self._take(lambda: self._native.recv_many(limit, 0), timeout)
+        seconds = None if timeout is None else timeouts.seconds(timeout)
+        await self._pace.keep()
+        try:
+            natives = self._native.recv_many(limit, 0)
+        except RecvTimeout:
+            if seconds == 0:
+                raise
+            natives = await self._wait(partial(self._native.recv_many, limit, 0), seconds)
         return [Message._of(native, self._lines) for native in natives]
 
-    async def _take(self, take: Callable[[], _R], timeout: float | None) -> _R:
-        seconds = timeouts.seconds(timeout)
+    async def _wait(self, take: Callable[[], _R], seconds: float | None) -> _R:
+        """Waits for what was not there."""
 
         def look() -> _R | None:
             try:
@@ -124,26 +139,21 @@ class Receiver(Generic[_T_co]):
             except RecvTimeout:
                 return None
 
-        await self._pace.keep()
-        if seconds == 0:
-            return take()
-        taken = look()
-        if taken is not None:
-            return taken
+        descriptor = self._native.fileno()
         if seconds is None:
-            return await self._wait(look)
+            return await self._queue.take(descriptor, look)
         with anyio.move_on_after(seconds):
-            return await self._wait(look)
+            return await self._queue.take(descriptor, look)
         return take()
-
-    async def _wait(self, look: Callable[[], _R | None]) -> _R:
-        found = await self._queue.take(self._native.fileno(), look)
-        self._pace.rested()
-        return found
 
     def fileno(self) -> int:
         """A descriptor that is readable whenever `recv(0)` would return a message; see `ipmb.Receiver.fileno`."""
         return self._native.fileno()
+
+    @property
+    def closed(self) -> bool:
+        """Whether this half is closed."""
+        return self._native.closed
 
     def close(self) -> Closing:
         """Closes this half, see `ipmb.Receiver.close`. It may be awaited, and need not be."""
@@ -160,6 +170,7 @@ class Receiver(Generic[_T_co]):
             raise StopAsyncIteration from None
 
     async def __aenter__(self) -> Self:
+        self._native.__enter__()  # refuses when it is closed
         return self
 
     async def __aexit__(

@@ -219,12 +219,18 @@ class Sender:
         native = await self._requests.request(selector, payload, how, seconds)
         return Message._of(native, self._lines)
 
+    @property
+    def closed(self) -> bool:
+        """Whether this half is closed."""
+        return self._native.closed
+
     def close(self) -> Closing:
         """Closes this half, see `ipmb.Sender.close`. It may be awaited, and need not be."""
         self._native.close()
         return CLOSED
 
     async def __aenter__(self) -> Self:
+        self._native.__enter__()  # refuses when it is closed
         return self
 
     async def __aexit__(

@@ -88,7 +88,7 @@ impl<'a> Parser<'a> {
         self.open += 1;
         if self.open > limits::LABEL_OP_DEPTH {
             let bound = format!("nest at most {} levels", limits::LABEL_OP_DEPTH);
-            return Err(self.error("too deeply nested", bound));
+            return Err(self.error(", which is nested too deeply", bound));
         }
         self.next();
         Ok(())
@@ -175,13 +175,18 @@ impl<'a> Parser<'a> {
     }
 
     fn unexpected(&self, bound: &str) -> InvalidArgument {
-        let found = self.peek().map_or_else(|| "at its end".to_owned(), |character| format!("{character:?}"));
+        let found = self.peek().map_or_else(|| ", which ends".to_owned(), |character| format!(" with {character:?}"));
         self.error(&found, bound.to_owned())
     }
 
     fn error(&self, what: &str, bound: String) -> InvalidArgument {
+        const SHOWN: usize = 60;
         let position = self.text[..self.at].chars().count();
-        InvalidArgument::new("label op text", format!("{what} at position {position}"), bound)
+        let text = match self.text.char_indices().nth(SHOWN) {
+            Some((cut, _)) => format!("{:?}...", &self.text[..cut]),
+            None => format!("{:?}", self.text),
+        };
+        InvalidArgument::new("text", format!("{text}{what} at position {position}"), bound)
     }
 }
 

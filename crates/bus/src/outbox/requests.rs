@@ -179,13 +179,13 @@ impl State {
 
     /// Nobody matches: the request waits for its ttl at most.
     fn wait_for_match(&mut self, out: &mut Outgoing<'_>) -> Result<Progress, SendError> {
-        let Some(ttl) = self.routes.get(out.route).map(|route| route.selector.ttl) else {
+        let Some(selector) = self.routes.get(out.route).map(|route| &route.selector) else {
             return Err(SendError::StaleRoute);
         };
         let now = sys::now();
-        let expiry = *out.expiry.get_or_insert(ttl.deadline(now));
+        let expiry = *out.expiry.get_or_insert(selector.ttl.deadline(now));
         if expiry <= now {
-            return Err(SendError::NoRoute);
+            return Err(SendError::NoRoute { labels: selector.op.to_string() });
         }
         let blocked = self.enter(out, &[])?;
         out.until = Some(out.until.map_or(expiry, |until| until.min(expiry)));
