@@ -17,7 +17,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from ipmb import _core, timeouts
 from ipmb.errors import RecvTimeout
@@ -30,10 +30,6 @@ if TYPE_CHECKING:
     from ipmb._core import LabelOp, Message, Selector
 
     Outcome = Message[Any] | Exception
-
-
-#: Seconds between two looks of one who waits for room and whom nobody wakes.
-LOOK: Final = 0.1
 
 
 class Waiter:
@@ -78,21 +74,6 @@ class Table:
             self._sleepers[waiter] = None
             return False
 
-    def look_once(self, waiter: Waiter) -> None:
-        """Hands out what is there when nobody leads; for one who waits for something else.
-
-        Replies that nobody waits for any more would fill the way that they come on, and whoever replies would not read
-        what this waiter wants to send.
-        """
-        with self._lock:
-            if self._leader is not None:
-                return
-            self._leader = waiter
-        try:
-            self.collect()
-        finally:
-            self._step_down(waiter)
-
     def collect(self) -> None:
         """Hands out all outcomes that are there; only the leader calls it.
 
@@ -121,18 +102,14 @@ class Table:
         with self._lock:
             self._waiting.pop(number, None)
             self._sleepers.pop(waiter, None)
-        self._step_down(waiter)
-        if waiter.outcome is None:
-            self.asking.forget(number)
-
-    def _step_down(self, waiter: Waiter) -> None:
-        with self._lock:
             if self._leader is waiter:
                 self._leader = None
             if self._leader is None:
                 for successor in self._sleepers:
                     successor.wake()
                     break
+        if waiter.outcome is None:
+            self.asking.forget(number)
 
 
 def answer(outcome: Outcome) -> Message[Any]:
@@ -193,7 +170,7 @@ class Requests:
         try:
             self._table.enter(number, waiter)
             start = partial(self._table.asking.ask, number, selector, payload, **attached)
-            if not self._ask(waiter, start, until):
+            if not self._ask(start, until):
                 raise no_reply(timeout, selector)
             while waiter.outcome is None:
                 patience = timeouts.left(until)
@@ -212,7 +189,7 @@ class Requests:
                 raise
         return answer(waiter.outcome)
 
-    def _ask(self, waiter: Waiter, start: Callable[[], _core.Sending | None], until: float | None) -> bool:
+    def _ask(self, start: Callable[[], _core.Sending | None], until: float | None) -> bool:
         """Sends the request, and waits for room where there is none. False: there was none in time."""
         sending = start()
         if sending is None:
@@ -222,18 +199,17 @@ class Requests:
                 patience = timeouts.left(until)
                 if patience == 0.0:
                     return False
-                sleep(sending, LOOK if patience is None else min(patience, LOOK))
-                self._table.look_once(waiter)
+                sleep(sending, patience)
         finally:
             sending.close()
         return True
 
 
-def sleep(sending: _core.Sending, patience: float) -> None:
+def sleep(sending: _core.Sending, patience: float | None) -> None:
     """Sleeps until a message that waits for room may get further. Ctrl-C ends it."""
     import select  # noqa: PLC0415 # only where there is no room
 
     poll = select.poll()
     poll.register(sending.fileno(), select.POLLIN)
-    delay = sending.delay
-    poll.poll((patience if delay is None else min(patience, delay)) * 1000)
+    times = [time for time in (patience, sending.delay) if time is not None]
+    poll.poll(min(times) * 1000 if times else None)

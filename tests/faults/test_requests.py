@@ -176,3 +176,20 @@ async def test_cancelled_requests(spawn: Spawn, bus: str, anyio_backend: object)
     assert finished == len(answered) == len(set(answered))
     # Late is what nobody waited for when it came; some were cancelled after it had come.
     assert 0 < stats.dropped_by_reason["late_reply"] <= stats.sent - len(answered) - 1
+
+
+def test_late_replies_block_nobody(spawn: Spawn, bus: str) -> None:
+    """Who has given up on many requests, and whoever answers them all with all patience, do not stop each other."""
+    asker, worker = spawn.members(bus, "asker", "worker")
+    worker.child.begin(services.answer_patiently)
+    for _ in range(3):
+        gone = asker.child.call(services.ask_and_give_up, "worker", 3000, 500, bound=30.0)
+        assert gone == 3000
+        assert asker.child.call(services.ask, "worker", 21, 30.0, bound=40.0) == 42
+    sent = asker.stats()["sent"]
+
+    def counted() -> bool:
+        stats = asker.stats()
+        return bool(stats["dropped_by_reason"]["late_reply"] + stats["received"] == sent)
+
+    until(counted, "all replies counted")

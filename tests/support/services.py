@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
 import time
@@ -145,3 +146,24 @@ def ask_through_interrupts(to: str, count: int, threads: int, *, name: str = MAI
         one.join(30.0)
         assert not one.is_alive(), "stranded"
     return answered, interrupted, min(others)
+
+
+def answer_patiently(*, name: str = MAIN) -> None:
+    """Answer everything, and wait for room for each reply as long as it takes."""
+    for message in ends[name].receiver:
+        message.reply(message.payload * 2, timeout=None)
+
+
+def ask(to: str, payload: Any, timeout: float, *, name: str = MAIN) -> Any:
+    return ends[name].sender.request(to, payload, timeout=timeout).payload
+
+
+def ask_and_give_up(to: str, count: int, size: int, *, name: str = MAIN) -> int:
+    """Send requests and wait for no reply; how many were given up."""
+    given_up = 0
+    while given_up < count:
+        with contextlib.suppress(ipmb.RecvTimeout):
+            ends[name].sender.request(to, bytes(size), timeout=0.0)
+            continue
+        given_up += 1
+    return given_up

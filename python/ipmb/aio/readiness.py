@@ -16,7 +16,6 @@ import anyio
 from anyio import lowlevel
 
 from ipmb import _core, timeouts
-from ipmb.requests import LOOK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -76,11 +75,7 @@ class Pace:
             await lowlevel.checkpoint_if_cancelled()
         else:
             await lowlevel.checkpoint()
-            self.rested()
-
-    def rested(self) -> None:
-        """Other tasks have had their turn just now."""
-        self._until = time.monotonic() + _SLICE
+            self._until = time.monotonic() + _SLICE
 
 
 class Queue:
@@ -150,8 +145,6 @@ class Lines:
         target: Hashable,
         start: Callable[[], _core.Sending | int | None],
         until: float | None,
-        *,
-        meanwhile: Callable[[], None] | None = None,
     ) -> int | None:
         """Sends, and waits for room where there is none. When it is cancelled, what was not sent is not sent.
 
@@ -159,7 +152,6 @@ class Lines:
             target: Those with the same one line up.
             start: Sends, or gives what has to wait.
             until: When to give up, on the monotonic clock; None: never.
-            meanwhile: What to do ten times a second while this one is the first to wait for room.
 
         Returns:
             What `start` gave, or what came of the waiting.
@@ -173,14 +165,14 @@ class Lines:
             except TypeError:
                 line = None  # what is no target may have no hash; `start` says so better
             if line is not None:
-                return await self._stand_in(line, target, start, until, meanwhile)
+                return await self._stand_in(line, target, start, until)
         started = start()
         if not isinstance(started, _core.Sending):
             return started
         line = self._lines[target] = {}
         self._thread = get_ident()
         try:
-            return await push(started, until, meanwhile)
+            return await push(started, until)
         finally:
             self._wake_next(target, line)
 
@@ -190,7 +182,6 @@ class Lines:
         target: Hashable,
         start: Callable[[], _core.Sending | int | None],
         until: float | None,
-        meanwhile: Callable[[], None] | None,
     ) -> int | None:
         only_one_loop(self._thread)
         event = anyio.Event()
@@ -210,9 +201,9 @@ class Lines:
         if event in line:
             # The time is over before it was our turn. One try is due, as for everybody.
             del line[event]
-            return await self._try(start, until, meanwhile)
+            return await self._try(start, until)
         try:
-            return await self._try(start, until, meanwhile)
+            return await self._try(start, until)
         finally:
             self._wake_next(target, line)
 
@@ -220,10 +211,9 @@ class Lines:
         self,
         start: Callable[[], _core.Sending | int | None],
         until: float | None,
-        meanwhile: Callable[[], None] | None,
     ) -> int | None:
         started = start()
-        return await push(started, until, meanwhile) if isinstance(started, _core.Sending) else started
+        return await push(started, until) if isinstance(started, _core.Sending) else started
 
     def _wake_next(self, target: Hashable, line: dict[anyio.Event, None]) -> None:
         for event in line:
@@ -233,9 +223,7 @@ class Lines:
         del self._lines[target]
 
 
-async def push(
-    sending: _core.Sending, until: float | None, meanwhile: Callable[[], None] | None
-) -> int | None:
+async def push(sending: _core.Sending, until: float | None) -> int | None:
     """Waits until a message has found room. Cancelled, it gives up what has not.
 
     Raises:
@@ -246,9 +234,9 @@ async def push(
             patience = timeouts.left(until)
             if patience == 0.0:
                 return sending.poll(last=True)
-            for other in (sending.delay, None if meanwhile is None else LOOK):
-                if other is not None and (patience is None or other < patience):
-                    patience = other
+            delay = sending.delay
+            if delay is not None and (patience is None or delay < patience):
+                patience = delay
             if patience is None:
                 await readable(sending)
             else:
@@ -257,7 +245,5 @@ async def push(
             done = sending.poll()
             if done is not None:
                 return done
-            if meanwhile is not None:
-                meanwhile()
     finally:
         sending.close()

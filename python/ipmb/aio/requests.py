@@ -54,7 +54,7 @@ class Requests:
         start = partial(table.asking.ask, number, selector, payload, **how)
         # Requests with a ttl wait for somebody who matches; those without are told at once.
         target = ("request", selector, how.get("ttl", ...))
-        await self._lines.through(target, start, None, meanwhile=partial(table.look_once, waiter))
+        await self._lines.through(target, start, None)
         while waiter.outcome is None:
             if table.leads(waiter):
                 self._thread = get_ident()
