@@ -150,6 +150,11 @@ class Receiver(Generic[_T_co]):
         """A descriptor that is readable whenever `recv(0)` would return a message; see `ipmb.Receiver.fileno`."""
         return self._native.fileno()
 
+    @property
+    def closed(self) -> bool:
+        """Whether this half is closed."""
+        return self._native.closed
+
     def close(self) -> Closing:
         """Closes this half, see `ipmb.Receiver.close`. It may be awaited, and need not be."""
         self._native.close()
@@ -165,6 +170,7 @@ class Receiver(Generic[_T_co]):
             raise StopAsyncIteration from None
 
     async def __aenter__(self) -> Self:
+        self._native.__enter__()  # refuses when it is closed
         return self
 
     async def __aexit__(
