@@ -11,6 +11,7 @@ import os
 import queue as stdlib
 import select
 import signal
+import struct
 import threading
 from typing import NamedTuple
 
@@ -34,8 +35,10 @@ class Case(NamedTuple):
     size: int = 0
     #: What is taken out first, so that records do not begin at the beginning.
     before: int = 0
-    #: Whether somebody has found it empty, or full, and waits.
+    #: What somebody does who has found it empty, or full, and waits.
     waiter: str = ""
+    #: Whether the worker has a child, which outlives it and must not keep its lock.
+    child: bool = False
 
 
 CASES = [
@@ -43,10 +46,10 @@ CASES = [
     Case("put", 0, (), waiter="get"),
     Case("put", 0, (), size=100_000, waiter="get"),
     Case("put", 0, (1, 2)),
-    Case("put", 3, (1, 2)),
+    Case("put", 3, (1, 2), child=True),
     Case("put", 2, (1, 2)),
     Case("get", 0, (1,)),
-    Case("get", 0, (1, 2)),
+    Case("get", 0, (1, 2), child=True),
     Case("get", 0, (1, 2), size=100_000),
     Case("get", 0, (1, 2), size=600_000, before=2),
     Case("get", 0, (1,), size=3_000_000),
@@ -66,10 +69,13 @@ def _item(number: int, size: int) -> Item:
     return number, bytes([number]) * size
 
 
-def _worker(queue: ipmb.Queue[Item], case: Case, gate: int) -> None:
-    """What is killed: one operation between two marks."""
+def _worker(queue: ipmb.Queue[Item], case: Case, gate: int, begin: int) -> None:
+    """What is killed: one operation between two marks. It begins with a byte in the gate."""
     try:
+        os.close(begin)
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if case.child:
+            _have_a_child(gate)
         os.read(gate, 1)
         syscalls.mark()
         try:
@@ -82,6 +88,18 @@ def _worker(queue: ipmb.Queue[Item], case: Case, gate: int) -> None:
         syscalls.mark()
     finally:
         os._exit(7)
+
+
+def _have_a_child(gate: int) -> None:
+    """A process that lives until nobody can write to the gate any more."""
+    told, tell = os.pipe()
+    if os.fork() == 0:
+        os.write(tell, b"x")
+        poller = select.poll()
+        poller.register(gate, 0)
+        poller.poll(LONG * 5000)
+        os._exit(0)
+    os.read(told, 1)
 
 
 def die_at_every_step(number: int) -> int:
@@ -105,17 +123,17 @@ def _die_at(case: Case, step: int) -> bool:
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
-        _worker(queue, case, reader)
+        _worker(queue, case, reader, writer)
     hit = syscalls.Tracer(pid).kill_at(lambda: os.write(writer, b"x"), step)
     assert nursery.bury(pid) == -signal.SIGKILL
-    os.close(reader)
-    os.close(writer)
     try:
         _look(queue, case, waiter, hit=hit)
     except BaseException as error:
         raise AssertionError(f"{case}, killed at step {step}: {error!r}") from error
     finally:
         queue.close()
+        os.close(reader)
+        os.close(writer)
     return hit
 
 
@@ -133,9 +151,9 @@ class Waiter:
 
     def _wait(self, queue: ipmb.Queue[Item], what: str, size: int) -> None:
         if what == "get":
-            self.found.append(queue.get(timeout=LONG)[0])
+            self.found.append(queue.get(timeout=10 * LONG)[0])
         else:
-            queue.put(_item(8, size), timeout=LONG)
+            queue.put(_item(8, size), timeout=10 * LONG)
 
     def ended(self, bound: float = 0.0) -> bool:
         self._thread.join(bound)
@@ -144,6 +162,8 @@ class Waiter:
 
 def _look(queue: ipmb.Queue[Item], case: Case, waiter: Waiter | None, *, hit: bool) -> None:
     """What the others find: the old state or the new, and all of it in order."""
+    if waiter is None:
+        _flags_are_up(queue)
     found = _through_waiter(queue, case, waiter) if waiter is not None else []
     while not queue.empty():
         number, body = queue.get(timeout=LONG)
@@ -170,6 +190,25 @@ def _look(queue: ipmb.Queue[Item], case: Case, waiter: Waiter | None, *, hit: bo
     except stdlib.Empty:
         return
     raise AssertionError("an item out of nothing")
+
+
+def _flags_are_up(queue: ipmb.Queue[Item]) -> None:
+    """A flag that the queue's memory says is up must be up, or who comes next would not raise it.
+
+    The layout is that of `crates/transport/src/queue/state.rs`.
+    """
+    store = queue._store
+    assert store is not None
+    memory, *flags = store.descriptors
+    slots = [struct.unpack("<5Q", os.pread(memory, 40, place)) for place in (0, 64)]
+    _, _, _, count, raised = max(slots)
+    for bit, flag in enumerate(flags):
+        poller = select.poll()
+        poller.register(flag, select.POLLIN)
+        up = bool(poller.poll(0))
+        assert up or not raised & 1 << bit, "a flag is down that is said to be up"
+        if bit == 0:
+            assert up or not count, "there are items, and the flag is down"
 
 
 def _through_waiter(queue: ipmb.Queue[Item], case: Case, waiter: Waiter) -> list[int]:
