@@ -6,6 +6,8 @@ import dataclasses
 import gc
 import os
 import select
+import subprocess
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -326,3 +328,41 @@ def test_messages_are_no_requests(pair: Pair) -> None:
     assert message.reply("y") == 1
     assert pair.asker.receiver.recv(5).payload == "y"
     assert not ipmb.Message("worker", 1).is_request
+
+
+def test_what_a_reply_shows_of_itself(bus: str) -> None:
+    with ipmb.join(bus, "earth") as (sender, receiver):
+        sender.send("earth", "ping")
+        receiver.recv(5).reply("pong")
+        assert repr(receiver.recv(5)) == "<Message 'pong' from label('earth')>"
+
+
+COLD = """
+import ipmb, signal, sys
+a = ipmb.join(sys.argv[1], "a")
+asked = []
+def ask(*_):
+    if not asked:
+        asked.append(1)
+        try:
+            a.sender.request("nobody", 1, timeout=5)
+        except ipmb.NoRoute:
+            asked.append(2)
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name.startswith("ipmb."):
+            ask()
+sys.meta_path.insert(0, Finder())
+try:
+    a.sender.request("nobody", 1, timeout=5)
+except ipmb.NoRoute:
+    print("done", asked)
+"""
+
+
+def test_an_import_that_comes_back_does_not_wait_for_itself(bus: str) -> None:
+    """What native code imports at its first use runs code, which may want the same."""
+    done = subprocess.run(
+        [sys.executable, "-c", COLD, bus], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert done.stdout == "done [1, 2]\n"

@@ -2,19 +2,20 @@
 //!
 //! Nothing here keeps the endpoint: the endpoint keeps what is here.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use ipmb_bus::error::{RecvError, SendError};
 use ipmb_bus::{Outcome, Overflow};
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyList, PyType};
+use pyo3::types::PyList;
 
 use crate::arguments::{Argument, Timeout};
 use crate::attachments::Attachments;
 use crate::endpoint::Anchor;
 use crate::errors::{self, from_recv, from_send};
+use crate::imported::Imported;
 use crate::order::Order;
 use crate::payload::Type;
 use crate::received::Takes;
@@ -34,6 +35,8 @@ pub(crate) struct Asking {
     takes: Takes,
     /// Outcomes that were taken when somebody wanted this thread to stop.
     left: Mutex<Vec<(u64, Py<PyAny>)>>,
+    /// How often outcomes were asked for.
+    polls: AtomicU64,
 }
 
 /// What has come back to an asker.
@@ -44,14 +47,14 @@ enum Answer {
 
 /// The Python object through which an endpoint's requests go, made at the first.
 pub(crate) fn requests<'py>(sender: &Bound<'py, Sender>) -> PyResult<Bound<'py, PyAny>> {
-    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    static CLASS: Imported = Imported::new("ipmb.requests", "Requests");
     let py = sender.py();
     let kept = &sender.get().anchor.requests;
     if let Some(requests) = kept.get(py) {
         return Ok(requests.bind(py).clone());
     }
     let asking = Py::new(py, Asking::new(sender)?)?;
-    let made = CLASS.import(py, "ipmb.requests", "Requests")?.call1((asking,))?;
+    let made = CLASS.get(py)?.call1((asking,))?;
     // Another thread may have been first: there is to be only one.
     Ok(kept.get_or_init(py, || made.unbind()).bind(py).clone())
 }
@@ -72,7 +75,7 @@ impl Asking {
     fn new(sender: &Bound<'_, Sender>) -> PyResult<Asking> {
         let core = sender.get().core.asking().map_err(|error| from_send(sender.py(), &error))?;
         let anchor = Arc::downgrade(&sender.get().anchor);
-        Ok(Asking { core, anchor, takes: Takes::new(None), left: Mutex::default() })
+        Ok(Asking { core, anchor, takes: Takes::new(None), left: Mutex::default(), polls: AtomicU64::new(0) })
     }
 
     /// A number for a request that is about to be sent.
@@ -110,6 +113,7 @@ impl Asking {
     /// What became of requests since the last call: a number with each, then its reply or an exception.
     fn poll<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let anchor = self.anchor(py)?;
+        self.polls.fetch_add(1, Ordering::Relaxed);
         let outcomes = self.core.poll(|incoming| {
             let type_id = Type::from_be_bytes(incoming.type_id());
             if type_id == REFUSAL {
@@ -161,9 +165,17 @@ impl Asking {
         }
     }
 
-    /// Sleeps until `poll` may give something. Ctrl-C interrupts it.
-    #[pyo3(signature = (timeout = None))]
-    fn wait(&self, py: Python<'_>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+    /// How often `poll` was called; for `wait`.
+    #[getter]
+    fn polls(&self) -> u64 {
+        self.polls.load(Ordering::Relaxed)
+    }
+
+    /// Sleeps until `poll` may give something, or was called since `polls` was read. Ctrl-C interrupts it.
+    ///
+    /// A signal's handler that asks takes the outcomes of whom it has interrupted, who then must not sleep for them.
+    #[pyo3(signature = (timeout = None, polls = None))]
+    fn wait(&self, py: Python<'_>, timeout: Option<&Bound<'_, PyAny>>, polls: Option<u64>) -> PyResult<()> {
         let deadline = timeout.map_or(Ok(Timeout::Never), Timeout::parse)?.deadline();
         if !self.left().is_empty() {
             return Ok(());
@@ -171,7 +183,9 @@ impl Asking {
         if detached(py, || self.core.spin()) {
             return py.check_signals();
         }
-        interruptible(py, || self.core.park(deadline)).map(drop)
+        // Handlers run before the closure does.
+        let called = || polls.is_some_and(|seen| seen != self.polls.load(Ordering::Relaxed));
+        interruptible(py, || if called() { Ok(true) } else { self.core.park(deadline) }).map(drop)
     }
 
     /// A descriptor for event loops, readable whenever `poll` would give something; it stays the endpoint's.

@@ -10,10 +10,11 @@ use ipmb_bus::error::SendError;
 use ipmb_bus::stats::DropReason;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyDict, PyList, PyMappingProxy, PyString, PyType};
+use pyo3::types::{PyBytes, PyDict, PyList, PyMappingProxy, PyString};
 
 use crate::arguments::{self, Timeout};
 use crate::errors::{closed, from_join, from_send, wrong_type};
+use crate::imported::Imported;
 use crate::label::Label;
 use crate::peer::EndpointInfo;
 use crate::received::Takes;
@@ -87,7 +88,7 @@ impl Endpoint {
     }
 
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+        static CLASS: Imported = Imported::new("ipmb.values", "Stats");
         let stats = detached(py, || self.anchor.endpoint.stats()).map_err(|error| from_send(py, &error))?;
         let reasons = PyDict::new(py);
         for (reason, count) in DropReason::ALL.iter().zip(stats.dropped) {
@@ -108,7 +109,7 @@ impl Endpoint {
             fields.set_item(name, value)?;
         }
         fields.set_item("dropped_by_reason", PyMappingProxy::new(py, reasons.as_mapping()))?;
-        CLASS.import(py, "ipmb.values", "Stats")?.call((), Some(&fields))
+        CLASS.get(py)?.call((), Some(&fields))
     }
 
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {

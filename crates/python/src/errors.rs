@@ -9,20 +9,18 @@ use ipmb_bus::Peer;
 use ipmb_bus::error::{InvalidArgument, JoinError, PeerLost, RecvError, SendError};
 use pyo3::exceptions::{PyOSError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyType};
 
+use crate::imported::Imported;
 use crate::peer::EndpointInfo;
 use crate::waiting::end_of_thread;
 
 macro_rules! exceptions {
     ($($function:ident $name:literal)*) => {$(
         pub(crate) fn $function(py: Python<'_>, text: impl ToString) -> PyErr {
-            static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-            match CLASS.import(py, "ipmb.errors", $name) {
-                Ok(class) => PyErr::from_type(class.clone(), text.to_string()),
-                Err(error) => error,
-            }
+            static CLASS: Imported = Imported::new("ipmb.errors", $name);
+            let class = CLASS.get(py).and_then(|class| Ok(class.cast::<PyType>()?.clone()));
+            class.map_or_else(|error| error, |class| PyErr::from_type(class, text.to_string()))
         }
     )*};
 }
@@ -52,10 +50,10 @@ pub(crate) fn closed(py: Python<'_>, text: impl ToString) -> PyErr {
 /// Completes a `DecodeError` with who sent the message. Any other error is left alone: it is not the sender's.
 #[cold]
 pub(crate) fn sent_by(py: Python<'_>, error: PyErr, sender: &Bound<'_, EndpointInfo>) -> PyErr {
-    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    static CLASS: Imported = Imported::new("ipmb.errors", "DecodeError");
     let value = error.value(py);
     let complete = || {
-        if value.is_instance(CLASS.import(py, "ipmb.errors", "DecodeError")?)? {
+        if value.is_instance(CLASS.get(py)?)? {
             let label = sender.getattr("label")?.repr()?;
             value.setattr(
                 "args",
@@ -86,7 +84,7 @@ pub(crate) fn lost(py: Python<'_>, peer: &Arc<Peer>, read: bool) -> PyErr {
 
 /// Says who was asked and takes no such payload, or could not decode it for a reason.
 pub(crate) fn refused(py: Python<'_>, peer: &Arc<Peer>, reason: &str) -> PyErr {
-    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    static CLASS: Imported = Imported::new("ipmb.errors", "RemoteError");
     let make = || {
         let who = named(py, peer)?;
         if reason.is_empty() {
@@ -101,7 +99,7 @@ pub(crate) fn refused(py: Python<'_>, peer: &Arc<Peer>, reason: &str) -> PyErr {
         named.set_item("type", "DecodeError")?;
         named.set_item("text", reason)?;
         named.set_item("sender", EndpointInfo::of(py, peer)?)?;
-        let error = CLASS.import(py, "ipmb.errors", "RemoteError")?;
+        let error = CLASS.get(py)?;
         let error = error.call((format!("{who} could not decode the request: {reason}"),), Some(&named))?;
         Ok::<_, PyErr>(PyErr::from_value(error))
     };
@@ -110,9 +108,9 @@ pub(crate) fn refused(py: Python<'_>, peer: &Arc<Peer>, reason: &str) -> PyErr {
 
 /// The one exception that carries a number beside its text.
 fn send_timeout(py: Python<'_>, text: String, delivered: usize) -> PyErr {
-    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    static CLASS: Imported = Imported::new("ipmb.errors", "SendTimeout");
     let make = || {
-        let class = CLASS.import(py, "ipmb.errors", "SendTimeout")?;
+        let class = CLASS.get(py)?;
         let named = PyDict::new(py);
         named.set_item("delivered", delivered)?;
         class.call((text,), Some(&named))
@@ -122,8 +120,8 @@ fn send_timeout(py: Python<'_>, text: String, delivered: usize) -> PyErr {
 
 /// Whether an exception says that this side closed it.
 pub(crate) fn is_closed(py: Python<'_>, error: &PyErr) -> bool {
-    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-    CLASS.import(py, "ipmb.errors", "Closed").is_ok_and(|class| error.is_instance(py, class))
+    static CLASS: Imported = Imported::new("ipmb.errors", "Closed");
+    CLASS.get(py).is_ok_and(|class| error.is_instance(py, class))
 }
 
 /// A wrong value: "timeout is -1: give 0 or more seconds, or None for ever".

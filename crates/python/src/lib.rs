@@ -1,6 +1,6 @@
 //! The native module `ipmb._core`: what is on the path of a message, and thin faces of the core's own values.
 //!
-//! From the bottom up: `errors`, exceptions; `arguments`, checks that several functions share; `waiting`, with the
+//! From the bottom up: `imported`, what Python modules have; `errors`, exceptions; `arguments`, checks that several functions share; `waiting`, with the
 //! interpreter lock released; `label` and `selector`, where a message goes; `peer`, who sent it; `registry`, `msgpack`,
 //! `payload` and `received`, what it carries; `object`, `region` and `memory_registry`, what travels beside that, and
 //! `attachments`, how; `bulk`, memory of large payloads; `message`; `order` and `routes`, what is sent and where to; `sender`,
@@ -16,6 +16,7 @@ mod attachments;
 mod bulk;
 mod endpoint;
 mod errors;
+mod imported;
 mod label;
 mod memory_registry;
 mod message;

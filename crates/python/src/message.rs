@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ipmb_bus::Peer;
+use ipmb_bus::label_op::LabelOp as CoreOp;
 use ipmb_bus::selector::Selector as CoreSelector;
 use pyo3::exceptions::{PyAttributeError, PyTypeError};
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -265,12 +266,18 @@ impl Message {
             Some((cut, _)) => format!("{}...", &payload[..cut]),
             None => payload,
         };
-        let selector = self.selector_object().bind(py).as_any().repr()?.to_string();
+        let selector = self.selector_object().bind(py);
+        let shown = selector.as_any().repr()?;
         Ok(match &self.origin.get().sender {
-            None => format!("Message({selector}, {payload})"),
+            None => format!("Message({shown}, {payload})"),
             Some(sender) => {
                 let label = sender.bind(py).getattr("label")?.repr()?.to_string();
-                format!("<Message {payload} to {selector} from {label}>")
+                // A reply goes to one endpoint, whatever its label: it has a selector that nobody matches.
+                let to = match selector.get().core.op == CoreOp::constant(false) {
+                    true => String::new(),
+                    false => format!(" to {shown}"),
+                };
+                format!("<Message {payload}{to} from {label}>")
             }
         })
     }

@@ -9,11 +9,11 @@ use ipmb_bus::limits::PAYLOAD_DEPTH;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString};
 use rmp::encode::{self, ByteBuf, ValueWriteError};
 
 use crate::errors::{self, a_type};
+use crate::imported::Imported;
 use crate::payload;
 use crate::registry;
 use crate::waiting::Inside;
@@ -114,11 +114,11 @@ pub(crate) fn encode<'py>(value: &Bound<'py, PyAny>) -> PyResult<Done<'py>> {
 
 #[cold]
 fn encode_carefully<'py>(value: &Bound<'py, PyAny>) -> PyResult<Done<'py>> {
-    static PACKING: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    static PACKING: Imported = Imported::new("ipmb.extensions", "Packing");
     let py = value.py();
     // Python code under our frames: a thread that the interpreter ends in there would take the process along.
     let _inside = Inside::enter(py);
-    let packing = PACKING.import(py, "ipmb.extensions", "Packing")?.call0()?;
+    let packing = PACKING.get(py)?.call0()?;
     let mut out = ByteBuf::new();
     Walk { out: &mut out, packing: Some(packing.clone()) }
         .value(value, PAYLOAD_DEPTH)

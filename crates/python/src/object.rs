@@ -13,10 +13,10 @@ use ipmb_transport::sys::Fd;
 use pyo3::exceptions::{PyOSError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyCFunction, PyDict, PyInt, PyTuple};
 
 use crate::errors::{self, a_type, os_error, wrong_type, wrong_value};
+use crate::imported::Imported;
 use crate::waiting::detached;
 
 const KINDS: &str = "give an Object, the number of an open descriptor, or anything with a fileno()";
@@ -242,7 +242,7 @@ impl Object {
         errors: Option<&str>,
         newline: Option<&str>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        static OPEN: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        static OPEN: Imported = Imported::new("builtins", "open");
         let py = slf.py();
         let name = format!("<ipmb.Object {}>", slf.get().fileno(py)?);
         // The built-in asks for the descriptor only when everything else is in order, and closes it if it fails later.
@@ -260,7 +260,7 @@ impl Object {
         named.set_item("errors", errors)?;
         named.set_item("newline", newline)?;
         named.set_item("opener", opener)?;
-        OPEN.import(py, "builtins", "open")?.call((name,), Some(&named))
+        OPEN.get(py)?.call((name,), Some(&named))
     }
 
     /// Makes a `socket.socket` of a duplicate of the descriptor; both are to be closed, in any order.
@@ -282,8 +282,8 @@ impl Object {
     ///     >>> here.recv(10), here.close(), there.close()
     ///     (b'hello', None, None)
     fn socket<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        static SOCKET: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-        let class = SOCKET.import(py, "socket", "socket")?;
+        static SOCKET: Imported = Imported::new("socket", "socket");
+        let class = SOCKET.get(py)?;
         let fd = self.duplicate(py, &THIS)?;
         let named = PyDict::new(py);
         named.set_item("fileno", fd.raw())?;

@@ -5,10 +5,10 @@
 //! its encoder called. The rest (numpy arrays, large buffers, what cannot be sent) is left to `ipmb/codec.py`.
 
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 
 use crate::errors;
+use crate::imported::Imported;
 use crate::msgpack;
 use crate::registry::{self, Registered};
 use crate::waiting::Inside;
@@ -204,7 +204,7 @@ fn encode_subclass<'a>(payload: &'a Bound<'a, PyAny>) -> PyResult<Encoded<'a>> {
 fn encode_with_codec<'a>(payload: &'a Bound<'a, PyAny>) -> PyResult<Encoded<'a>> {
     // Python code may run under our frames: a thread that the interpreter ends there would take the process along.
     let _inside = Inside::enter(payload.py());
-    typed(codec(payload.py(), &ENCODE, "encode")?.call1((payload,))?)
+    typed(ENCODE.get(payload.py())?.call1((payload,))?)
 }
 
 /// Calls the encoder of a registered class. What it cannot do (a field with an array, a value out of range) the codec
@@ -215,7 +215,7 @@ fn encode_registered<'a>(payload: &'a Bound<'a, PyAny>, registered: &Registered)
     match registered.encode.bind(py).call1((payload,)) {
         Ok(bytes) => parted(registered.type_id, bytes),
         Err(error) => {
-            let again = codec(py, &ENCODE_AGAIN, "encode_again")?;
+            let again = ENCODE_AGAIN.get(py)?;
             parted(registered.type_id, again.call1((payload, error.into_value(py)))?)
         }
     }
@@ -245,12 +245,8 @@ fn contract(wanted: &str) -> PyErr {
     pyo3::exceptions::PyTypeError::new_err(format!("an encoder of a payload type has to return {wanted}"))
 }
 
-static ENCODE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-static ENCODE_AGAIN: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-
-pub(crate) fn codec<'py>(py: Python<'py>, cell: &PyOnceLock<Py<PyAny>>, name: &str) -> PyResult<Bound<'py, PyAny>> {
-    Ok(cell.import(py, "ipmb.codec", name)?.clone())
-}
+static ENCODE: Imported = Imported::new("ipmb.codec", "encode");
+static ENCODE_AGAIN: Imported = Imported::new("ipmb.codec", "encode_again");
 
 /// An int as the wire has it.
 pub(crate) enum Integer {

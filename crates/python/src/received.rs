@@ -6,12 +6,12 @@
 
 use pyo3::exceptions::{PyException, PyMemoryError};
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyBytes, PyFloat, PyInt, PyMemoryView, PyString};
 use rmp::decode;
 
 use crate::errors;
-use crate::payload::{BOOL, BYTES, FLOAT, INT, LAST, NONE, STR, TABLE, Type, VIEW, codec};
+use crate::imported::Imported;
+use crate::payload::{BOOL, BYTES, FLOAT, INT, LAST, NONE, STR, TABLE, Type, VIEW};
 use crate::registry;
 use crate::waiting::Inside;
 
@@ -138,7 +138,7 @@ pub(crate) fn decode(py: Python<'_>, type_id: Type, bytes: &Bound<'_, PyBytes>, 
     }
 }
 
-static DECODE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+static DECODE: Imported = Imported::new("ipmb.codec", "decode");
 
 /// Lists, dicts, and all that comes with a bulk, which is a read-only memoryview.
 pub(crate) fn with_codec(
@@ -149,7 +149,7 @@ pub(crate) fn with_codec(
 ) -> PyResult<Py<PyAny>> {
     let _inside = Inside::enter(py);
     let uuid = PyBytes::new(py, &type_id.to_be_bytes());
-    let value = codec(py, &DECODE, "decode")?.call1((uuid, head, bulk));
+    let value = DECODE.get(py)?.call1((uuid, head, bulk));
     value.map(Bound::unbind).map_err(|error| judged(py, type_id, head.as_bytes().len(), error))
 }
 

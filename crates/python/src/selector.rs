@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use ipmb_bus::selector::{Mode, Selector as CoreSelector, Ttl};
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyString, PyTuple, PyType};
+use pyo3::types::{PyString, PyTuple};
 
 use crate::arguments::{self, Argument};
 use crate::errors::wrong_type;
+use crate::imported::Imported;
 use crate::label::LabelOp;
 
 /// Where a message goes: who is meant, one of them or all, and how long it waits while nobody matches.
@@ -106,8 +106,8 @@ impl Selector {
 
     #[getter]
     fn mode<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        static MODES: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-        MODES.import(py, "ipmb.values", "SelectorMode")?.getattr(match self.core.mode {
+        static MODES: Imported = Imported::new("ipmb.values", "SelectorMode");
+        MODES.get(py)?.getattr(match self.core.mode {
             Mode::Unicast => "UNICAST",
             Mode::Multicast => "MULTICAST",
         })
