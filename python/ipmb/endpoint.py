@@ -31,7 +31,7 @@ else:
 
 _T = TypeVar("_T")
 
-logger = logging.getLogger("ipmb")
+logger: logging.Logger = logging.getLogger("ipmb")
 
 #: How to join again: everything but the label, and the payload types.
 Address = tuple[Options, Any]

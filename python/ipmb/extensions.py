@@ -14,7 +14,7 @@ from __future__ import annotations
 import struct
 import sys
 from datetime import datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 import msgspec
@@ -23,6 +23,9 @@ from ipmb import _core, buffers
 from ipmb.places import refused
 from ipmb.registrations import BY_CLASS, BY_UUID, Registration, a_type, missing
 from ipmb.values import BytesMessage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _UUID: Final = 1
 _DATETIME: Final = 2
@@ -51,7 +54,7 @@ class Packing:
 
     def __init__(self) -> None:
         self._packer = buffers.Packer()
-        self.encode_part = msgspec.msgpack.Encoder(enc_hook=self.field).encode
+        self.encode_part: Callable[[Any], bytes] = msgspec.msgpack.Encoder(enc_hook=self.field).encode
 
     def pack(self, value: object) -> tuple[int, bytes] | bytes | str:
         """Encodes a value inside a list or dict.

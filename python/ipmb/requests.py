@@ -9,11 +9,15 @@ stranded by it. Hence: who leads is written down in one place and taken back in 
 native code in one step that no signal interrupts and are kept until they have been handed out; whatever is cleaned up
 may be cleaned up twice.
 
+And between any two steps the same thread may ask again: in a signal's handler, in a finalizer, in the class of a reply
+that is being decoded. The one below cannot go on before it, so it leads in its place, and steps back when it is done.
+
 The table is shared with `ipmb.aio`, whose tasks wait in another way.
 """
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import deque
 from functools import partial
@@ -38,13 +42,19 @@ class Waiter:
     Attributes:
         outcome: What became of the request; None: not known yet.
         wake: Makes the one who waits look again. Calling it too often does no harm.
+        thread: The thread that sleeps with it; None: a task, which does not.
+        below: Who led in this thread before.
+        sent: Whether the request has found somebody, and room there.
     """
 
-    __slots__ = ("outcome", "wake")
+    __slots__ = ("below", "outcome", "sent", "thread", "wake")
 
-    def __init__(self, wake: Callable[[], object]) -> None:
+    def __init__(self, wake: Callable[[], object], thread: int | None = None) -> None:
         self.outcome: Outcome | None = None
-        self.wake = wake
+        self.wake: Callable[[], object] = wake
+        self.thread: int | None = thread
+        self.below: Waiter | None = None
+        self.sent: bool = False
 
 
 class Table:
@@ -52,7 +62,7 @@ class Table:
 
     def __init__(self, asking: _core.Asking) -> None:
         self.asking = asking
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._waiting: dict[int, Waiter] = {}
         self._leader: Waiter | None = None
         # Those who sleep and can be woken to lead. Who still waits for room cannot.
@@ -66,7 +76,9 @@ class Table:
     def leads(self, waiter: Waiter) -> bool:
         """Whether the waiter has to look for all; it becomes leader when nobody is. If not, it is to sleep now."""
         with self._lock:
-            if self._leader is None:
+            leader = self._leader
+            if leader is None or (leader is not waiter and leader.thread == waiter.thread is not None):
+                waiter.below = leader
                 self._leader = waiter
             if self._leader is waiter:
                 self._sleepers.pop(waiter, None)
@@ -87,15 +99,22 @@ class Table:
 
     def _hand_out(self) -> None:
         while self._collected:
-            for number, outcome in self._collected[0]:
-                with self._lock:
-                    waiter = self._waiting.get(number)
-                    if waiter is not None:
-                        waiter.outcome = outcome
-                        waiter.wake()
-                        self._sleepers.pop(waiter, None)
-                        del self._waiting[number]
-            self._collected.popleft()
+            try:
+                batch = self._collected[0]
+                for number, outcome in batch:
+                    self._give(number, outcome)
+                self._collected.remove(batch)
+            except (IndexError, ValueError):
+                continue  # a call on top of this one has handed it out
+
+    def _give(self, number: int, outcome: Outcome) -> None:
+        with self._lock:
+            waiter = self._waiting.get(number)
+            if waiter is not None:
+                waiter.outcome = outcome
+                waiter.wake()
+                self._sleepers.pop(waiter, None)
+                self._waiting.pop(number, None)
 
     def leave(self, number: int, waiter: Waiter) -> None:
         """The waiter waits no longer, with an outcome or without. May be called again."""
@@ -103,13 +122,20 @@ class Table:
             self._waiting.pop(number, None)
             self._sleepers.pop(waiter, None)
             if self._leader is waiter:
-                self._leader = None
+                self._leader = waiter.below
             if self._leader is None:
-                for successor in self._sleepers:
+                successor = self._next()
+                if successor is not None:
                     successor.wake()
-                    break
         if waiter.outcome is None:
             self.asking.forget(number)
+
+    def _next(self) -> Waiter | None:
+        while True:
+            try:
+                return next(iter(self._sleepers), None)
+            except RuntimeError:
+                continue  # a call on top of this one came between the two steps
 
 
 def answer(outcome: Outcome) -> Message[Any]:
@@ -121,8 +147,13 @@ def answer(outcome: Outcome) -> Message[Any]:
     return outcome
 
 
-def no_reply(timeout: object, selector: object) -> RecvTimeout:
+def no_reply(timeout: object, selector: object, *, sent: bool) -> RecvTimeout:
     """The error of a request that took too long."""
+    if not sent:
+        return RecvTimeout(
+            f"the request to {_shown(selector)} was not sent within {timeout} s: nobody matches, or whoever does reads "
+            "too slowly; give a longer timeout"
+        )
     return RecvTimeout(
         f"no reply from {_shown(selector)} within {timeout} s: whoever was asked is slow, stopped, or does not reply; "
         "give a longer timeout, or ask again if doing it twice does no harm"
@@ -162,31 +193,37 @@ class Requests:
         lock.acquire()  # held until there is something to look at
 
         def wake() -> None:
-            if lock.locked():
+            with contextlib.suppress(RuntimeError):  # awake already
                 lock.release()
 
-        waiter = Waiter(wake)
-        number = self._table.asking.begin()
+        waiter = Waiter(wake, threading.get_ident())
+        asking = self._table.asking
+        number = asking.begin()
         try:
             self._table.enter(number, waiter)
-            start = partial(self._table.asking.ask, number, selector, payload, **attached)
-            if not self._ask(start, until):
-                raise no_reply(timeout, selector)
+            waiter.sent = self._ask(partial(asking.ask, number, selector, payload, **attached), until)
             while waiter.outcome is None:
                 patience = timeouts.left(until)
+                if not waiter.sent:
+                    break
                 if self._table.leads(waiter):
-                    self._table.asking.wait(patience)
+                    polls = asking.polls
+                    # From here on a call on top of this one may hand out our outcome, and `wait` notices that.
+                    if waiter.outcome is None:
+                        asking.wait(patience, polls)
                     self._table.collect()
                 else:
                     lock.acquire(timeout=-1 if patience is None else patience)
-                if patience == 0.0 and waiter.outcome is None:
-                    raise no_reply(timeout, selector)
+                if patience == 0.0:
+                    break
         finally:
             try:
                 self._table.leave(number, waiter)
             except BaseException:
                 self._table.leave(number, waiter)
                 raise
+        if waiter.outcome is None:
+            raise no_reply(timeout, selector, sent=waiter.sent)
         return answer(waiter.outcome)
 
     def _ask(self, start: Callable[[], _core.Sending | None], until: float | None) -> bool:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 _H = TypeVar("_H", bound="Callable[..., object]")
 
-logger = logging.getLogger("ipmb")
+logger: logging.Logger = logging.getLogger("ipmb")
 
 #: Seconds that native code looks out for the next message before the thread sleeps on two descriptors.
 _SPIN: Final = 0.00002

@@ -33,7 +33,7 @@ else:
 
 _T = TypeVar("_T")
 
-logger = logging.getLogger("ipmb")
+logger: logging.Logger = logging.getLogger("ipmb")
 
 
 class Endpoint(tuple[Sender, Receiver[_T_co]], Generic[_T_co]):

@@ -12,12 +12,15 @@ from __future__ import annotations
 import io
 import pickle
 from multiprocessing.reduction import ForkingPickler
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 #: Types that nobody can have registered a reducer for, so that the plain pickler will do: it is six times as quick.
 _PLAIN = frozenset({bytes, str, int, float, bool, type(None)})
 
-decode = pickle.loads
+decode: Callable[[bytes], Any] = pickle.loads
 
 
 def encode(item: Any) -> bytes:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from ipmb.endpoint import Endpoint
 
-logger = logging.getLogger("ipmb")
+logger: logging.Logger = logging.getLogger("ipmb")
 
 #: Seconds to look for a holder that answers.
 SEEK_SECONDS = 10.0

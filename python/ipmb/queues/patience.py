@@ -32,7 +32,7 @@ class Patience:
 
     def __init__(self, block: object, timeout: float | None) -> None:
         """Starts the clock; the arguments are those of `put` and `get`."""
-        self.block = bool(block)
+        self.block: bool = bool(block)
         seconds = _seconds(timeout) if self.block else 0.0
         self._deadline = None if seconds is None else time.monotonic() + seconds
         # A change of somebody else's is no reason to say that there is nothing, at once.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-logger = logging.getLogger("ipmb")
+logger: logging.Logger = logging.getLogger("ipmb")
 
 #: The most items a queue can be told to take.
 _LARGEST = 2**63 - 1
