@@ -10,7 +10,8 @@ Processes `join` a bus by its identifier, and from then on `send` and `recv` mes
     'hello world'
 
 Start with `join`, `Sender.send` and `Receiver.recv`. `Sender.request` asks and `serve` answers; `ipmb.aio` has all of
-it for event loops. Everything that can go wrong is in `ipmb.errors`.
+it for event loops. Everything that can go wrong is in `ipmb.errors`. What no exception tells anybody is logged under
+"ipmb": failed handlers and dropped replies as errors and warnings, joining and leaving as debug messages.
 """
 
 import logging as _logging

@@ -153,7 +153,10 @@ class Endpoint(tuple[Sender, Receiver[_T_co]], Generic[_T_co]):
 
     def close(self) -> None:
         """Leaves the bus. A `recv` or `send` that waits in another thread raises `Closed`. Closing twice is fine."""
+        already = self.closed
         self._native.close()
+        if not already and self.closed:
+            logger.debug("left %r, where it was %#x with %r", self.identifier, self.id, self.label)
 
     def __enter__(self) -> Self:
         if self.closed:

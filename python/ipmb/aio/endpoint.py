@@ -125,7 +125,10 @@ class Endpoint(tuple[Sender, Receiver[_T_co]], Generic[_T_co]):
 
     def close(self) -> Closing:
         """Leaves the bus. A call that waits in another task raises `Closed`. It may be awaited, and need not be."""
+        already = self.closed
         self._native.close()
+        if not already and self.closed:
+            logger.debug("left %r, where it was %#x with %r", self.identifier, self.id, self.label)
         return CLOSED
 
     async def __aenter__(self) -> Self:
