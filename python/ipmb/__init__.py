@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
 from ipmb import _core, errors
+from ipmb import requests as _requests  # noqa: F401 # pyright: ignore[reportUnusedImport] # native code looks it up
 from ipmb._core import (
     EndpointInfo,
     Label,

@@ -955,8 +955,14 @@ class Asking:
         """Sends the request of a number. None: one who matches has it; otherwise it waits for room or a match."""
     def poll(self) -> list[tuple[int, Message[Any] | Exception]]:
         """What became of requests since the last call: a number with each, then its reply or an exception."""
-    def wait(self, timeout: float | None = None) -> None:
-        """Sleeps until `poll` may give something. Ctrl-C interrupts it."""
+    @property
+    def polls(self) -> int:
+        """How often `poll` was called; for `wait`."""
+    def wait(self, timeout: float | None = None, polls: int | None = None) -> None:
+        """Sleeps until `poll` may give something, or was called since `polls` was read. Ctrl-C interrupts it.
+
+        A signal's handler that asks takes the outcomes of whom it has interrupted, who then must not sleep for them.
+        """
     def fileno(self) -> int:
         """A descriptor for event loops, readable whenever `poll` would give something; it stays the endpoint's."""
     def forget(self, number: int) -> None:
@@ -1103,6 +1109,10 @@ class Endpoint(Generic[_T_co]):
     @property
     def closed(self) -> bool: ...
     def close(self) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None: ...
     def __reduce__(self) -> tuple[Any, ...]: ...
 
 @final

@@ -18,6 +18,8 @@ The table is shared with `ipmb.aio`, whose tasks wait in another way.
 from __future__ import annotations
 
 import contextlib
+import importlib
+import sys
 import threading
 from collections import deque
 from functools import partial
@@ -25,7 +27,6 @@ from typing import TYPE_CHECKING, Any
 
 from ipmb import _core, timeouts
 from ipmb.errors import RecvTimeout
-from ipmb.failures import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,6 +62,9 @@ class Table:
     """The requests of one endpoint that wait for their outcome."""
 
     def __init__(self, asking: _core.Asking) -> None:
+        # A failure can be received from here on. It is looked up again where one comes: what asks while this import
+        # is under way (a signal's handler) finds half a module.
+        importlib.import_module("ipmb.failures")
         self.asking = asking
         self._lock = threading.RLock()
         self._waiting: dict[int, Waiter] = {}
@@ -142,7 +146,8 @@ def answer(outcome: Outcome) -> Message[Any]:
     """The reply, or the error that came in its place, raised."""
     if isinstance(outcome, Exception):
         raise outcome
-    if type(outcome.payload) is Failure:
+    kind = getattr(sys.modules.get("ipmb.failures"), "Failure", None)
+    if kind is not None and type(outcome.payload) is kind:
         raise outcome.payload.error(outcome.sender)
     return outcome
 
@@ -202,10 +207,8 @@ class Requests:
         try:
             self._table.enter(number, waiter)
             waiter.sent = self._ask(partial(asking.ask, number, selector, payload, **attached), until)
-            while waiter.outcome is None:
+            while waiter.sent and waiter.outcome is None:
                 patience = timeouts.left(until)
-                if not waiter.sent:
-                    break
                 if self._table.leads(waiter):
                     polls = asking.polls
                     # From here on a call on top of this one may hand out our outcome, and `wait` notices that.

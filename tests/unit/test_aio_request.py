@@ -111,7 +111,7 @@ async def test_nobody_matches(ends: Ends) -> None:
         with pytest.raises(ipmb.NoRoute):
             await asker.sender.request("nobody", 1)
         assert time.monotonic() - begin < 0.1, "who has no ttl does not wait behind one who has"
-    with pytest.raises(ipmb.RecvTimeout, match="no reply from 'nobody'"):
+    with pytest.raises(ipmb.RecvTimeout, match="the request to 'nobody' was not sent"):
         await asker.sender.request("nobody", 1, ttl=None, timeout=0.02)
 
 

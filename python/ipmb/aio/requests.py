@@ -43,7 +43,7 @@ class Requests:
         finally:
             table.leave(number, waiter)
         if waiter.outcome is None:
-            raise no_reply(seconds, selector)
+            raise no_reply(seconds, selector, sent=waiter.sent)
         return answer(waiter.outcome)
 
     async def _run(
@@ -55,6 +55,7 @@ class Requests:
         # Requests with a ttl wait for somebody who matches; those without are told at once.
         target = ("request", selector, how.get("ttl", ...))
         await self._lines.through(target, start, None)
+        waiter.sent = True
         while waiter.outcome is None:
             if table.leads(waiter):
                 self._thread = get_ident()
