@@ -139,7 +139,12 @@ impl State {
             buried.insert(id);
             if let Some(known) = gone.remove(&id) {
                 self.events.push_back(PeerEvent::Left(known, Some(reason)));
-            } else if !self.buried.contains(&id) && tombstone.departed >= self.since && id != node.me.id {
+            } else if tombstone.departed >= self.since
+                && !self.buried.contains(&id)
+                && !self.told.contains_key(&id)
+                && roster.member(id).is_none()
+                && id != node.me.id
+            {
                 let peer = Peer::remembered(tombstone);
                 self.events.push_back(PeerEvent::Joined(peer.clone()));
                 self.events.push_back(PeerEvent::Left(peer, Some(reason)));

@@ -77,6 +77,8 @@ impl Roll {
         self.predecessors.drain(..spare);
         for mut tombstone in earlier.tombstones {
             if self.owner(tombstone.id).is_none() {
+                // Hearsay of a time when it was still there; whoever lives registers again.
+                self.strike(tombstone.id);
                 // One from the future would never go.
                 tombstone.departed = tombstone.departed.min(now);
                 self.bury(tombstone);
@@ -138,12 +140,18 @@ impl Roll {
 
     /// Turns an endpoint into a tombstone. Its connection, unless it was not on the bus.
     pub(super) fn depart(&mut self, id: EndpointId, reason: Departure, now: u64) -> Option<Option<ConnId>> {
-        let Member { entry, conn, .. } = self.members.remove(&id)?;
-        self.probes.remove(&id);
-        self.member_bytes -= entry_bound(&entry.label);
+        let Member { entry, conn, .. } = self.strike(id)?;
         let Entry { pid, uid, label, .. } = entry;
         self.bury(Tombstone { id, pid, uid, label, departed: now, reason });
         Some(conn)
+    }
+
+    /// Takes a member off the list.
+    fn strike(&mut self, id: EndpointId) -> Option<Member> {
+        let member = self.members.remove(&id)?;
+        self.probes.remove(&id);
+        self.member_bytes -= entry_bound(&member.entry.label);
+        Some(member)
     }
 
     fn bury(&mut self, tombstone: Tombstone) {

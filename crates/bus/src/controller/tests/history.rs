@@ -140,6 +140,26 @@ fn a_bus_founded_anew_learns_from_its_members_who_was_there() {
 }
 
 #[test]
+fn who_left_in_a_later_directory_is_not_there_by_an_earlier_one() {
+    let How { pid, uid, label, .. } = how(4);
+    let dead = Tombstone { id: 4, pid, uid, label, departed: 99 * SECOND, reason: Departure::Left };
+    let earlier = || (How { last_term: 4, ..how(2) }, Some(seed(&[2, 3, 4])));
+    let later = || (How { last_term: 8, ..how(3) }, Some(Snapshot { tombstones: vec![dead.clone()], ..seed(&[2, 3]) }));
+    for (first, second) in [(earlier(), later()), (later(), earlier())] {
+        let mut bench = Bench::new(1, None);
+        bench.join_recalling(&first.0, first.1);
+        bench.join_recalling(&second.0, second.1);
+        let snapshot = bench.controller.snapshot();
+        assert_eq!((bench.ids(), &snapshot.tombstones[..]), (vec![2, 3], &[dead.clone()][..]));
+        assert_eq!(Snapshot::decode(&snapshot.encode()).unwrap(), snapshot, "what the next controller can read");
+        assert!(!bench.after(limits::TAKEOVER_GRACE_MILLIS * MILLI).contains(&Action::Probe { id: 4 }));
+        // Whoever lives all the same says so itself.
+        bench.member(4);
+        assert_eq!((bench.ids(), bench.controller.snapshot().tombstones.len()), (vec![2, 3, 4], 0));
+    }
+}
+
+#[test]
 fn what_a_member_remembers_takes_nobodys_id() {
     let mut bench = Bench::new(1, None);
     let mut lies = seed(&[2, 3]);
