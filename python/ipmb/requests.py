@@ -134,6 +134,23 @@ class Table:
         if waiter.outcome is None:
             self.asking.forget(number)
 
+    def is_empty(self) -> bool:
+        """Whether nobody waits."""
+        return not self._waiting
+
+    def abandon(self, error: Exception) -> None:
+        """Ends all waits, of those who can perhaps not be woken any more, with an error."""
+        with self._lock:
+            waiting = dict(self._waiting)
+            self._waiting.clear()
+            self._sleepers.clear()
+            self._leader = None
+        for number, waiter in waiting.items():
+            self.asking.forget(number)
+            waiter.outcome = error
+            with contextlib.suppress(RuntimeError):
+                waiter.wake()
+
     def _next(self) -> Waiter | None:
         while True:
             try:

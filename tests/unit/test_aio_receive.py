@@ -13,7 +13,6 @@ import pytest
 
 import ipmb
 import ipmb.aio
-from tests.support.wait import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -209,20 +208,49 @@ async def test_a_decode_error_costs_one_message(earth: ipmb.aio.Endpoint) -> Non
     assert (await earth.receiver.recv(timeout=10)).payload == 2
 
 
-def test_two_event_loops_do_not_wait_on_one_receiver(bus: str) -> None:
-    with ipmb.join(bus, timeout=10):
-        endpoint = asyncio.run(ipmb.aio.join(bus, "earth", timeout=10))
-        first = threading.Thread(target=lambda: asyncio.run(take()))
+def test_event_loops_in_two_threads_share_a_receiver(bus: str) -> None:
+    found: list[object] = []
+    endpoint = asyncio.run(ipmb.aio.join(bus, "earth", timeout=10))
 
-        async def take() -> None:
-            with pytest.raises(ipmb.Closed):
-                await endpoint.receiver.recv()
+    async def take(count: int) -> None:
+        for _ in range(count):
+            found.append((await endpoint.receiver.recv(timeout=20)).payload)  # noqa: PERF401
 
-        first.start()
-        until(lambda: endpoint.receiver._queue._led, "the first loop waits")
-        with pytest.raises(
-            RuntimeError, match="this endpoint is in use in another event loop: join once in each"
-        ):
-            asyncio.run(endpoint.receiver.recv(timeout=10))
+    threads = [threading.Thread(target=lambda: asyncio.run(take(500))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    with ipmb.join(bus, timeout=10) as moon:
+        for number in range(1000):
+            assert moon.sender.send("earth", number, timeout=10) == 1
+        for thread in threads:
+            thread.join(30)
+    endpoint.close()
+    assert sorted(map(int, map(str, found))) == list(range(1000))
+
+
+def test_a_loop_that_was_closed_with_tasks_pending_is_not_waited_for(bus: str) -> None:
+    """What old code and some test plugins do: nobody cancels the tasks, and another loop uses the endpoint."""
+    loop = asyncio.new_event_loop()
+    endpoint = loop.run_until_complete(ipmb.aio.join(bus, "earth", timeout=10))
+    pending = [loop.create_task(endpoint.receiver.recv()) for _ in range(3)]
+    pending += [loop.create_task(endpoint.sender.request("moon", 1)) for _ in range(3)]
+    with ipmb.join(bus, "moon", timeout=10) as moon:
+        loop.run_until_complete(asyncio.sleep(0.05))
+        loop.close()
+
+        async def main() -> None:
+            task = asyncio.create_task(endpoint.receiver.recv(timeout=10))
+            asked = asyncio.create_task(endpoint.sender.request("moon", 2, timeout=10))
+            await asyncio.sleep(0.05)
+            moon.sender.send("earth", "hello")
+            assert (await task).payload == "hello"
+            while (message := moon.receiver.recv(timeout=10)).payload != 2:
+                pass
+            message.reply("here")
+            assert (await asked).payload == "here"
+
+        asyncio.run(main())
         endpoint.close()
-        first.join(10)
+    for task in pending:
+        task.get_coro().close()
+        task._log_destroy_pending = False  # type: ignore[attr-defined]

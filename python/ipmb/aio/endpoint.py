@@ -13,7 +13,6 @@ from ipmb.aio.readiness import Lines, readable
 from ipmb.aio.receiver import Receiver
 from ipmb.aio.sender import Sender
 from ipmb.endpoint import resolved
-from ipmb.errors import Closed
 from ipmb.presence import Watch
 
 if TYPE_CHECKING:
@@ -132,9 +131,7 @@ class Endpoint(tuple[Sender, Receiver[_T_co]], Generic[_T_co]):
         return CLOSED
 
     async def __aenter__(self) -> Self:
-        if self.closed:
-            msg = "the endpoint is closed: join again"
-            raise Closed(msg)
+        self._native.__enter__()  # refuses when it is closed
         return self
 
     async def __aexit__(

@@ -8,9 +8,10 @@ with an error or cancelled, lets the next one look: a task may be cancelled just
 
 from __future__ import annotations
 
+import contextlib
 import time
-from threading import get_ident
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from weakref import WeakKeyDictionary
 
 import anyio
 from anyio import lowlevel
@@ -47,18 +48,39 @@ async def readable(what: HasFileno | int) -> None:
         await anyio.wait_readable(descriptor)
     finally:
         del watched[descriptor]
+        wake(event)
+
+
+def running_loop() -> object:
+    """The event loop that runs now: always the same object for one loop."""
+    return lowlevel.current_token().native_token
+
+
+def wake(event: anyio.Event) -> None:
+    """Sets an event, unless its loop is closed: then nobody waits for it any more."""
+    with contextlib.suppress(RuntimeError):
         event.set()
 
 
-def only_one_loop(thread: int) -> None:
-    """Refuses to wait beside tasks of an event loop in another thread, which could not be woken from here.
+class PerLoop(Generic[_T]):
+    """Something for each event loop that uses an endpoint.
 
-    Raises:
-        RuntimeError: It is another one.
+    A loop may end with tasks that will never run again, and another one go on with the endpoint, or run beside it.
     """
-    if thread != get_ident():
-        msg = "this endpoint is in use in another event loop: join once in each"
-        raise RuntimeError(msg)
+
+    __slots__ = ("_by_loop", "_make")
+
+    def __init__(self, make: Callable[[], _T]) -> None:
+        self._make = make
+        self._by_loop: WeakKeyDictionary[object, _T] = WeakKeyDictionary()
+
+    def get(self) -> _T:
+        """That of the loop that runs now."""
+        loop = running_loop()
+        found = self._by_loop.get(loop)
+        if found is None:
+            found = self._by_loop[loop] = self._make()
+        return found
 
 
 class Pace:
@@ -81,11 +103,10 @@ class Pace:
 class Queue:
     """Tasks that want what shows on one descriptor: the first waits on it, the others behind it, in their order."""
 
-    __slots__ = ("_led", "_thread", "_waiting")
+    __slots__ = ("_led", "_waiting")
 
     def __init__(self) -> None:
         self._led = False
-        self._thread = 0
         self._waiting: dict[anyio.Event, None] = {}
 
     async def take(self, descriptor: int, look: Callable[[], _T | None]) -> _T:
@@ -98,10 +119,9 @@ class Queue:
         try:
             while True:
                 if self._led:
-                    only_one_loop(self._thread)
                     await self._stand_behind()
                 else:
-                    self._led, self._thread = True, get_ident()
+                    self._led = True
                     try:
                         await readable(descriptor)
                     finally:
@@ -124,21 +144,20 @@ class Queue:
     def _wake_next(self) -> None:
         for event in self._waiting:
             del self._waiting[event]
-            event.set()
+            wake(event)
             return
 
 
 class Lines:
-    """Tasks that wait for room, in a line for each target: the first tries, the others stand behind it.
+    """Tasks that wait for room, in a line for each target (and event loop): the first tries, the others stand behind.
 
     So ten thousand tasks that send to one slow receiver cost one descriptor, and their messages go out in their order.
     """
 
-    __slots__ = ("_lines", "_thread")
+    __slots__ = ("_lines",)
 
     def __init__(self) -> None:
         self._lines: dict[Hashable, dict[anyio.Event, None]] = {}
-        self._thread = 0
 
     async def through(
         self,
@@ -160,30 +179,30 @@ class Lines:
             SendTimeout: No room in time.
         """
         if self._lines:
+            place = (running_loop(), target)
             try:
-                line = self._lines.get(target)
+                line = self._lines.get(place)
             except TypeError:
                 line = None  # what is no target may have no hash; `start` says so better
             if line is not None:
-                return await self._stand_in(line, target, start, until)
+                return await self._stand_in(line, place, start, until)
         started = start()
         if not isinstance(started, _core.Sending):
             return started
-        line = self._lines[target] = {}
-        self._thread = get_ident()
+        place = (running_loop(), target)
+        line = self._lines[place] = {}
         try:
             return await push(started, until)
         finally:
-            self._wake_next(target, line)
+            self._wake_next(place, line)
 
     async def _stand_in(
         self,
         line: dict[anyio.Event, None],
-        target: Hashable,
+        place: Hashable,
         start: Callable[[], _core.Sending | int | None],
         until: float | None,
     ) -> int | None:
-        only_one_loop(self._thread)
         event = anyio.Event()
         line[event] = None
         try:
@@ -196,7 +215,7 @@ class Lines:
             if event in line:
                 del line[event]
             else:
-                self._wake_next(target, line)
+                self._wake_next(place, line)
             raise
         if event in line:
             # The time is over before it was our turn. One try is due, as for everybody.
@@ -205,7 +224,7 @@ class Lines:
         try:
             return await self._try(start, until)
         finally:
-            self._wake_next(target, line)
+            self._wake_next(place, line)
 
     async def _try(
         self,
@@ -215,12 +234,12 @@ class Lines:
         started = start()
         return await push(started, until) if isinstance(started, _core.Sending) else started
 
-    def _wake_next(self, target: Hashable, line: dict[anyio.Event, None]) -> None:
+    def _wake_next(self, place: Hashable, line: dict[anyio.Event, None]) -> None:
         for event in line:
             del line[event]
-            event.set()
+            wake(event)
             return
-        del self._lines[target]
+        del self._lines[place]
 
 
 async def push(sending: _core.Sending, until: float | None) -> int | None:

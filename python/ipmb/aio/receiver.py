@@ -10,7 +10,7 @@ import anyio
 from ipmb import _core, timeouts
 from ipmb.aio.closing import CLOSED, Closing
 from ipmb.aio.messages import Message
-from ipmb.aio.readiness import Lines, Pace, Queue
+from ipmb.aio.readiness import Lines, Pace, PerLoop, Queue
 from ipmb.errors import Closed, RecvTimeout
 
 if TYPE_CHECKING:
@@ -48,14 +48,14 @@ class Receiver(Generic[_T_co]):
         moon
     """
 
-    __slots__ = ("_lines", "_native", "_pace", "_queue")
+    __slots__ = ("_lines", "_native", "_pace", "_queues")
 
     def __init__(self, native: _core.Receiver[_T_co], lines: Lines) -> None:
         """Wraps what the native join made; programs call `join`."""
         self._native = native
         self._lines = lines
         self._pace = Pace()
-        self._queue = Queue()
+        self._queues = PerLoop(Queue)
 
     async def recv(self, timeout: float | None = None) -> Message[_T_co]:  # its own error
         """Takes the next message, and waits for it.
@@ -141,9 +141,9 @@ class Receiver(Generic[_T_co]):
 
         descriptor = self._native.fileno()
         if seconds is None:
-            return await self._queue.take(descriptor, look)
+            return await self._queues.get().take(descriptor, look)
         with anyio.move_on_after(seconds):
-            return await self._queue.take(descriptor, look)
+            return await self._queues.get().take(descriptor, look)
         return take()
 
     def fileno(self) -> int:

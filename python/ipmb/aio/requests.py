@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from ipmb import _core
-from ipmb.aio.readiness import only_one_loop, readable
+from ipmb.aio.readiness import readable, running_loop
 from ipmb.requests import Table, Waiter, answer, no_reply
 
 if TYPE_CHECKING:
@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 class Requests:
     """The requests of one endpoint that asks."""
 
-    __slots__ = ("_lines", "_table", "_thread")
+    __slots__ = ("_lines", "_loop", "_table", "_thread")
 
     def __init__(self, sender: _core.Sender, lines: Lines) -> None:
         self._table = Table(_core.Asking(sender))
         self._lines = lines
+        self._loop: object = None
         self._thread = 0
 
     async def request(
@@ -31,6 +32,7 @@ class Requests:
     ) -> _core.Message[Any]:
         """Asks, and waits for the reply; see `Sender.request`."""
         table = self._table
+        self._settle()
         waiter = Waiter(_nobody)
         number = table.asking.begin()
         table.enter(number, waiter)
@@ -46,6 +48,27 @@ class Requests:
             raise no_reply(seconds, selector, sent=waiter.sent)
         return answer(waiter.outcome)
 
+    def _settle(self) -> None:
+        """Makes the loop that runs now the one whose tasks ask.
+
+        Raises:
+            RuntimeError: Tasks of a loop in another thread wait, which could not be woken from here.
+        """
+        loop = running_loop()
+        if loop is self._loop:
+            return
+        if self._table.is_empty():
+            pass
+        elif self._thread != get_ident():
+            msg = "requests of this endpoint wait in the event loop of another thread: join once in each"
+            raise RuntimeError(msg)
+        else:
+            # Two loops do not run in one thread: the other one has ended, or been left, with tasks that waited.
+            self._table.abandon(
+                RuntimeError("another event loop asks through this endpoint now: join once in each")
+            )
+        self._loop, self._thread = loop, get_ident()
+
     async def _run(
         self, number: int, waiter: Waiter, selector: Any, payload: object, how: dict[str, Any]
     ) -> None:
@@ -58,11 +81,9 @@ class Requests:
         waiter.sent = True
         while waiter.outcome is None:
             if table.leads(waiter):
-                self._thread = get_ident()
                 await readable(table.asking)
                 table.collect()
             else:
-                only_one_loop(self._thread)
                 event = anyio.Event()
                 waiter.wake = event.set
                 await event.wait()
