@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar, overload
 
 from ipmb import _core
 from ipmb._core import Label, Receiver, Sender
-from ipmb.errors import Closed
 from ipmb.message_box import accepted
 from ipmb.presence import Watch
 from ipmb.values import Options, Stats
@@ -159,9 +158,7 @@ class Endpoint(tuple[Sender, Receiver[_T_co]], Generic[_T_co]):
             logger.debug("left %r, where it was %#x with %r", self.identifier, self.id, self.label)
 
     def __enter__(self) -> Self:
-        if self.closed:
-            msg = "the endpoint is closed: join again"
-            raise Closed(msg)
+        self._native.__enter__()  # refuses when it is closed
         return self
 
     def __exit__(

@@ -56,3 +56,11 @@ def test_exit_while_daemon_threads_wait(
     _, errors = program.communicate(timeout=20)
     assert time.monotonic() - begin < SECONDS
     assert (program.returncode, errors) == (0, "")
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.1, 0.2, 0.4])
+def test_exit_while_daemon_threads_work(bus: str, seconds: float) -> None:
+    """None of them is told of the end by an error, and none comes back into an interpreter that is gone."""
+    command = [sys.executable, "-m", "tests.support.busy", bus, str(seconds)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=20, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

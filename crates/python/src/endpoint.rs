@@ -129,6 +129,19 @@ impl Endpoint {
     fn close(&self, py: Python<'_>) {
         detached(py, || self.anchor.endpoint.close());
     }
+
+    fn __enter__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
+        match slf.get().closed(slf.py()) {
+            true => Err(closed(slf.py(), "the endpoint is closed: join again")),
+            false => Ok(slf),
+        }
+    }
+
+    #[pyo3(signature = (kind, error, trace, /))]
+    fn __exit__(&self, py: Python<'_>, kind: &Bound<'_, PyAny>, error: &Bound<'_, PyAny>, trace: &Bound<'_, PyAny>) {
+        let _ = (kind, error, trace);
+        self.close(py);
+    }
 }
 
 /// Joins a bus; the arguments are those of `ipmb.join`, with the UUIDs of the types it takes, and its address.

@@ -19,6 +19,10 @@ macro_rules! exceptions {
     ($($function:ident $name:literal)*) => {$(
         pub(crate) fn $function(py: Python<'_>, text: impl ToString) -> PyErr {
             static CLASS: Imported = Imported::new("ipmb.errors", $name);
+            // The end of the interpreter closes everything: what follows from that for its threads is no error.
+            if let Some(end) = end_of_thread() {
+                return end;
+            }
             let class = CLASS.get(py).and_then(|class| Ok(class.cast::<PyType>()?.clone()));
             class.map_or_else(|error| error, |class| PyErr::from_type(class, text.to_string()))
         }
@@ -26,7 +30,7 @@ macro_rules! exceptions {
 }
 
 exceptions! {
-    closed_here "Closed"
+    closed "Closed"
     decode "DecodeError"
     forked "Forked"
     full "Full"
@@ -40,11 +44,6 @@ exceptions! {
     too_large "TooLarge"
     too_many_open_files "TooManyOpenFiles"
     version_mismatch "VersionMismatch"
-}
-
-/// This side closed it; or the interpreter did at its end, and then the thread ends, too.
-pub(crate) fn closed(py: Python<'_>, text: impl ToString) -> PyErr {
-    end_of_thread().unwrap_or_else(|| closed_here(py, text))
 }
 
 /// Completes a `DecodeError` with who sent the message. Any other error is left alone: it is not the sender's.
