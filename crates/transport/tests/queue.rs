@@ -6,7 +6,7 @@
 
 mod support;
 
-use std::os::fd::{BorrowedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, RawFd};
 use std::time::Duration;
 
 use ipmb_transport::queue::{Glance, Queue};
@@ -66,6 +66,36 @@ fn records_of_all_sizes_come_in_order() {
         }
         assert_eq!(get(&queue), None);
     }
+}
+
+#[test]
+fn the_file_of_a_queue_that_is_never_empty_does_not_grow() {
+    let queue = queue(0);
+    let ahead = 3;
+    let record = |number: usize| vec![number as u8; 1000 + number % 777];
+    for number in 0..ahead {
+        assert!(put(&queue, &record(number)));
+    }
+    for number in ahead..20_000 {
+        assert!(put(&queue, &record(number)));
+        assert!(get(&queue) == Some(record(number - ahead)), "record {}", number - ahead);
+        assert_eq!(queue.count().expect("sound"), ahead as u64);
+    }
+    // SAFETY: the number belongs to the queue.
+    let file = unsafe { BorrowedFd::borrow_raw(queue.descriptors().0) };
+    let len = rustix::fs::fstat(file).expect("a file").st_size;
+    assert!(len < 3 << 20, "{len} bytes long after 28 MB");
+    for number in 20_000 - ahead..20_000 {
+        assert!(get(&queue) == Some(record(number)), "record {number}");
+    }
+}
+
+#[test]
+fn one_that_has_ended_wakes_also_who_waits_afterwards() {
+    let queue = queue(0);
+    queue.end();
+    let signal = queue.ending().expect("a signal");
+    assert_eq!(sys::poll(&[signal.as_fd()], Some(Duration::ZERO)).expect("polled"), 1);
 }
 
 #[test]

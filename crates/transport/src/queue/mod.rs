@@ -27,7 +27,7 @@ use rustix::event::{EventfdFlags, eventfd};
 use rustix::fs::{FallocateFlags, FlockOperation, fallocate, flock, ftruncate};
 use rustix::io::Errno;
 
-use crate::atomic::{AtomicU64, Ordering};
+use crate::atomic::{AtomicU64, Ordering, fence};
 use crate::sys::{self, Fd, Signal};
 use state::{FIRST, ITEMS, ROOM, State};
 
@@ -60,6 +60,8 @@ pub struct Queue {
     /// 1 while a thread of this process is inside: for the kernel they are all the same.
     inside: AtomicU64,
     ending: OnceLock<Signal>,
+    /// 1 when it has ended for the threads of this process.
+    ended: AtomicU64,
 }
 
 impl Queue {
@@ -92,7 +94,7 @@ impl Queue {
 
     fn hold(shared: Arc<Shared>) -> io::Result<Queue> {
         let own = sys::reopen(shared.memory.as_fd(), true)?;
-        Ok(Queue { shared, own, inside: AtomicU64::new(0), ending: OnceLock::new() })
+        Ok(Queue { shared, own, inside: AtomicU64::new(0), ending: OnceLock::new(), ended: AtomicU64::new(0) })
     }
 
     /// Whether this process may use it: not a child of the one that made it.
@@ -113,11 +115,19 @@ impl Queue {
             // Another thread may have been quicker; then that one's is the signal.
             let _ = self.ending.set(signal);
         }
-        Ok(self.ending.get().expect("set just now"))
+        let signal = self.ending.get().expect("set just now");
+        // Either we see here that it has ended, or `end` sees the signal.
+        fence(Ordering::SeqCst);
+        if self.ended.load(Ordering::Relaxed) == 1 {
+            signal.set();
+        }
+        Ok(signal)
     }
 
-    /// Wakes the threads of this process that wait, for good.
+    /// Wakes the threads of this process that wait, for good, and those that are about to.
     pub fn end(&self) {
+        self.ended.store(1, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
         if let Some(signal) = self.ending.get() {
             signal.set();
         }
@@ -286,21 +296,39 @@ impl<'g> First<'_, 'g> {
         }
         state.start += PREFIX + len as u64;
         state.count -= 1;
+        let stepped = begun / STEP != state.start / STEP;
+        let moved = stepped && bring_forward(&mut state, turn.memory());
         if state.count == 0 {
             (state.start, state.end) = (FIRST, FIRST);
         }
         state.commit(turn.memory())?;
         // From here on it is only about memory. What fails or is left out now is done another time.
-        if state.count == 0 {
+        if state.count == 0 || moved {
             if ended > STEP || state.is_nth(SWEEP) {
-                let _ = ftruncate(turn.memory(), STEP);
+                let _ = ftruncate(turn.memory(), STEP.max(state.end));
             }
-        } else if begun / STEP != state.start / STEP {
+        } else if stepped {
             let hole = state.start / STEP * STEP - FIRST;
             let _ = fallocate(turn.memory(), FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, FIRST, hole);
         }
         Ok(())
     }
+}
+
+/// Copies what a short queue has left to the beginning of the file, where nobody looks before it is committed. Without it
+/// the file of a queue that is never empty would grow in length, though not in memory, up to what the process may write.
+fn bring_forward(state: &mut State, memory: BorrowedFd<'_>) -> bool {
+    let left = state.end - state.start;
+    if left == 0 || left > STEP.min(state.start - FIRST) {
+        return false;
+    }
+    let mut bytes = vec![0; left as usize];
+    let whole = rustix::io::pread(memory, &mut bytes[..], state.start) == Ok(bytes.len())
+        && rustix::io::pwrite(memory, &bytes, FIRST) == Ok(bytes.len());
+    if whole {
+        (state.start, state.end) = (FIRST, FIRST + left);
+    }
+    whole
 }
 
 /// Writes a record behind the last one, where nobody looks before it is committed.
