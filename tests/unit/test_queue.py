@@ -14,6 +14,7 @@ import random
 import socket
 import subprocess
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -227,6 +228,31 @@ def test_close_ends_what_waits_in_other_threads() -> None:
     assert errors == ["closed"] * 3
 
 
+def test_close_ends_what_is_just_about_to_wait() -> None:
+    for number in range(100):
+        queue: ipmb.Queue[Any] = ipmb.Queue(number % 2)
+
+        def wait(queue: ipmb.Queue[Any] = queue) -> None:
+            with pytest.raises(ValueError, match="is closed"):
+                queue.get()
+
+        together(wait, queue.close)
+
+
+def test_a_queue_that_is_never_empty_fits_a_limit_on_files() -> None:
+    """What has been read makes room, so that only what is in it counts."""
+    code = (
+        "import ipmb, resource\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20 << 20, 20 << 20))\n"
+        "q = ipmb.Queue(); q.put(bytes(10_000))\n"
+        "for _ in range(5000):\n    q.put(bytes(10_000)); q.get()\n"
+        "try:\n    q.put(bytes(30 << 20))\nexcept OSError as error:\n    print(error.errno, q.qsize())\n"
+        "q.get(); q.put('after'); print(q.get())\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60)
+    assert run.stdout == "27 1\nafter\n"
+
+
 def test_one_object_is_closed_and_the_other_goes_on(queue: ipmb.Queue[Any]) -> None:
     other: ipmb.Queue[Any] = pickle.loads(pickle.dumps(queue))
     third: ipmb.Queue[Any] = pickle.loads(pickle.dumps(other))
@@ -411,3 +437,30 @@ def test_forked_by_hand_and_closed_there() -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=30)
     assert run.stdout == "1 2 0\n"
+
+
+def test_a_close_wakes_who_is_about_to_wait() -> None:
+    """However the close falls between a thread's look and its wait."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for number in range(300):
+            queue: ipmb.Queue[int] = ipmb.Queue()
+            ended: list[str] = []
+
+            def wait(queue: ipmb.Queue[int] = queue, ended: list[str] = ended) -> None:
+                try:
+                    queue.get()
+                except ValueError as error:
+                    ended.append(str(error))
+
+            thread = threading.Thread(target=wait, daemon=True)
+            thread.start()
+            for _ in range(number % 60):
+                pass
+            queue.close()
+            thread.join(10)
+            assert not thread.is_alive(), f"try {number} hangs"
+            assert "is closed" in ended[0]
+    finally:
+        sys.setswitchinterval(before)
