@@ -52,6 +52,7 @@ CASES = [
     Case("get", 0, (1, 2), child=True),
     Case("get", 0, (1, 2), size=100_000),
     Case("get", 0, (1, 2), size=600_000, before=2),
+    Case("get", 0, (1, 2), size=800_000, before=5),  # what is left moves to the beginning
     Case("get", 0, (1,), size=3_000_000),
     Case("get", 0, ()),
     Case("get", 2, (1, 2)),

@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 #: process that was stopped in the middle of one takes that long.
 BUSY_SECONDS = 1.0
 
-#: The first and the longest sleep while somebody else is at it. A change of small items takes a few microseconds.
-_FIRST_PAUSE = 0.00005
-_LONGEST_PAUSE = 0.002
+#: Sleeps while somebody else is at it: so many short ones, which are enough for any change but that of a process which
+#: was stopped in the middle, and then longer and longer ones.
+_SHORT_PAUSE = 0.00005
+_SHORT_PAUSES = 50
+_LONGEST_PAUSE = 0.005
 
 #: What `poll` can be told at most, in seconds; who waits longer asks again.
 _LONGEST_POLL = 1_000_000.0
@@ -39,17 +41,17 @@ class Patience:
         self._busy_deadline = self._deadline
         if seconds == 0:
             self._busy_deadline = time.monotonic() + BUSY_SECONDS
-        self._pause = _FIRST_PAUSE
+        self._pauses = 0
 
     def pause(self) -> bool:
         """Sleeps for a moment, for the one who is at it to finish; False when the time is over."""
-        left = self._pause
+        left = min(_SHORT_PAUSE * max(1, self._pauses - _SHORT_PAUSES), _LONGEST_PAUSE)
         if self._busy_deadline is not None:
             left = min(left, self._busy_deadline - time.monotonic())
             if left <= 0:
                 return False
         time.sleep(left)
-        self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+        self._pauses += 1
         return True
 
     def wait(self, store: QueueStore, flag: int) -> bool:
@@ -59,7 +61,7 @@ class Patience:
         poller = select.poll()
         poller.register(flag, select.POLLIN)
         poller.register(store.ending(), select.POLLIN)
-        self._pause = _FIRST_PAUSE
+        self._pauses = 0
         while True:
             left = _LONGEST_POLL
             if self._deadline is not None:

@@ -81,7 +81,7 @@ class Queue(Generic[_T]):
         self._address = address
         self._holder: Holder | None = None
         self._has_put = False
-        self._was_empty = True
+        self._last_count = 0
         _follow_forks()
         key = id(self)
         _open[key] = weakref.ref(self, lambda _: _open.pop(key, None))
@@ -113,8 +113,12 @@ class Queue(Generic[_T]):
             self._refuse()
         item = self._encode(obj)
         self._has_put = True
-        if not (store.is_alive and store.put(item)):
-            self._insist_on_putting(item, Patience(block, timeout))
+        try:
+            if store.put(item):
+                return
+        except errors.Forked:
+            pass  # we are a child, and go on with an heir
+        self._insist_on_putting(item, Patience(block, timeout))
 
     def _insist_on_putting(self, item: bytes, patience: Patience) -> None:
         """Puts, also when the first try has not done it: somebody was at it, there was no room, or we were forked."""
@@ -164,7 +168,10 @@ class Queue(Generic[_T]):
         store = self._store
         if store is None:
             self._refuse()
-        item = store.get() if store.is_alive else None
+        try:
+            item = store.get()
+        except errors.Forked:
+            item = None  # we are a child, and go on with an heir
         if item is None or item is False:
             item = self._insist_on_getting(Patience(block, timeout))
         loaded: _T = self._decode(item)
@@ -194,31 +201,25 @@ class Queue(Generic[_T]):
         return self.get(False)
 
     def qsize(self) -> int:
-        """How many items are in it, at this moment exactly.
-
-        Raises:
-            OSError: This queue is closed.
-        """
-        return self._count()
+        """How many items are in it, at this moment exactly; of a closed one, how many were when it was closed."""
+        store = self._store
+        return self._last_count if store is None else store.count()
 
     def empty(self) -> bool:
         """Whether there is no item in it, at this moment exactly.
 
         Raises:
-            OSError: This queue is closed. As in multiprocessing, one that nothing was put into from here goes on
-                answering; it says how it was when it was closed.
+            OSError: This queue is closed, and something was put into it here. As in multiprocessing, one that nothing
+                was put into goes on answering; it says how it was when it was closed.
         """
-        if self._store is None and not self._has_put:
-            return self._was_empty
-        return self._count() == 0
+        if self._store is None and self._has_put:
+            msg = f"Queue {self!r} is closed"
+            raise OSError(msg)
+        return self.qsize() == 0
 
     def full(self) -> bool:
-        """Whether there is no room in it, at this moment exactly.
-
-        Raises:
-            OSError: This queue is closed.
-        """
-        return 0 < self._address.bound <= self._count()
+        """Whether there is no room in it, at this moment exactly; of a closed one, when it was closed."""
+        return 0 < self._address.bound <= self.qsize()
 
     def close(self) -> None:
         """Lets go of the queue here: nothing can be put or taken by this object any more. Other processes go on.
@@ -229,7 +230,7 @@ class Queue(Generic[_T]):
         store, self._store = self._store, None
         if store is not None:
             with contextlib.suppress(OSError):
-                self._was_empty = store.count() == 0
+                self._last_count = store.count()
             store.end()
             self._holder = None
             _open.pop(id(self), None)
@@ -248,12 +249,10 @@ class Queue(Generic[_T]):
         """Does nothing: nothing waits in this process to be written, so its exit waits for nothing."""
 
     def __repr__(self) -> str:
-        try:
-            count = self._count()
-        except OSError:
+        if self._store is None:
             return f"<Queue {self._address.name}, closed>"
         bound = f" of {self._address.bound}" if self._address.bound else ""
-        return f"<Queue {self._address.name}, {count}{bound} items>"
+        return f"<Queue {self._address.name}, {self.qsize()}{bound} items>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         store = self._opened()
@@ -282,13 +281,6 @@ class Queue(Generic[_T]):
     def _refuse(self) -> NoReturn:
         msg = f"Queue {self!r} is closed"
         raise ValueError(msg)
-
-    def _count(self) -> int:
-        store = self._store
-        if store is None:
-            msg = f"Queue <Queue {self._address.name}, closed> is closed"
-            raise OSError(msg)
-        return store.count()
 
 
 def _bound(maxsize: object) -> int:

@@ -35,12 +35,16 @@ use state::{FIRST, ITEMS, ROOM, State};
 const PREFIX: u64 = 8;
 /// How much of the file the first look at a record brings.
 const GLANCE: usize = 4096;
-/// Memory that was read is given back in steps of this many bytes, and so much of it is kept.
+/// Memory that was read is looked after in steps of this many bytes.
 const STEP: u64 = 1 << 20;
+/// So much memory of a queue is kept for the next records: new memory costs several times as much as old.
+const WARM: u64 = 16 << 20;
+/// What is left moves to the beginning when so many times as much has been read, so that moving costs little.
+const MOVE_AT: u64 = 4;
 /// An emptied queue gives back what a writer that was killed left behind, every so many changes.
 const SWEEP: u64 = 64;
 /// How long to try for the lock before the thread sleeps: changes of small records are over by then.
-const SOON: Duration = Duration::from_micros(30);
+const SOON: Duration = Duration::from_micros(50);
 
 /// What all processes share of a queue.
 #[derive(Debug)]
@@ -304,10 +308,10 @@ impl<'g> First<'_, 'g> {
         state.commit(turn.memory())?;
         // From here on it is only about memory. What fails or is left out now is done another time.
         if state.count == 0 || moved {
-            if ended > STEP || state.is_nth(SWEEP) {
-                let _ = ftruncate(turn.memory(), STEP.max(state.end));
+            if ended > WARM || state.is_nth(SWEEP) {
+                let _ = ftruncate(turn.memory(), WARM.max(state.end));
             }
-        } else if stepped {
+        } else if stepped && state.start > WARM {
             let hole = state.start / STEP * STEP - FIRST;
             let _ = fallocate(turn.memory(), FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, FIRST, hole);
         }
@@ -319,7 +323,7 @@ impl<'g> First<'_, 'g> {
 /// the file of a queue that is never empty would grow in length, though not in memory, up to what the process may write.
 fn bring_forward(state: &mut State, memory: BorrowedFd<'_>) -> bool {
     let left = state.end - state.start;
-    if left == 0 || left > STEP.min(state.start - FIRST) {
+    if left == 0 || left > WARM.min((state.start - FIRST) / MOVE_AT) {
         return false;
     }
     let mut bytes = vec![0; left as usize];
