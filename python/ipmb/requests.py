@@ -64,7 +64,8 @@ class Table:
     def __init__(self, asking: _core.Asking) -> None:
         # A failure can be received from here on. It is looked up again where one comes: what asks while this import
         # is under way (a signal's handler) finds half a module.
-        importlib.import_module("ipmb.failures")
+        if "ipmb.failures" not in sys.modules:
+            importlib.import_module("ipmb.failures")
         self.asking = asking
         self._lock = threading.RLock()
         self._waiting: dict[int, Waiter] = {}

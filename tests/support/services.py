@@ -34,16 +34,15 @@ def answer(workers: int, reply_timeout: float = 0.5, *, name: str = MAIN) -> str
     return "returned"
 
 
-def answer_slowly(pause: float, tell_at: int, stick_at: int, *, name: str = MAIN) -> None:
-    """Answer one after the other, to be killed in the middle; tell when some are done, and never do more than those."""
+def answer_until_stuck(pause: float, stick_at: int, *, name: str = MAIN) -> None:
+    """Answer one after the other, and stick for ever at a certain one: there is something to lose when it is killed."""
     count = 0
 
     def handler(message: ipmb.Message) -> object:
         nonlocal count
         count += 1
-        if count == tell_at:
-            runner.event("under way")
         if count == stick_at:
+            runner.event("stuck")
             threading.Event().wait()
         time.sleep(pause)
         return message.payload * 2
@@ -127,6 +126,8 @@ def ask_through_interrupts(to: str, count: int, threads: int, *, name: str = MAI
             others[at] += 1
             number += threads
 
+    # Before the storm: Ctrl-C in the middle of an import may leave the interpreter's own import lock taken.
+    ask(to, 0, 20.0)
     signal.signal(signal.SIGINT, handle)
     everybody = [threading.Thread(target=ask_on, args=(at,), daemon=True) for at in range(threads)]
     for one in everybody:
