@@ -330,3 +330,40 @@ async def test_wrong_arguments(ends: Ends) -> None:
         await ask_wrongly("worker", {1})
     with pytest.raises(ValueError, match="timeout is -1"):
         await ask_wrongly("worker", 1, timeout=-1)
+
+
+def test_a_handler_that_waits_for_something_cancelled_costs_one_message(bus: str) -> None:
+    """In asyncio a cancelled task raises the same error in whoever awaits it; nobody has cancelled the service."""
+
+    async def handler(message: ipmb.aio.Message) -> object:
+        if message.payload == "accident":
+            job = asyncio.create_task(asyncio.sleep(10))
+            job.cancel()
+            await job
+        if message.payload == "cancel me":
+            task = asyncio.current_task()
+            assert task is not None
+            task.cancel()
+            await asyncio.sleep(10)
+        if message.payload == "slow":
+            await asyncio.sleep(0.2)
+        return "done"
+
+    async def main() -> None:
+        async with (
+            await ipmb.aio.join(bus, "worker", timeout=10) as worker,
+            await ipmb.aio.join(bus, "asker", timeout=10) as asker,
+        ):
+            service = asyncio.create_task(ipmb.aio.serve(worker.receiver, handler))
+            slow = asyncio.create_task(ask(asker, "slow"))
+            assert await ask(asker, 1) == "done"
+            for accident in ("accident", "cancel me"):
+                with pytest.raises(ipmb.RemoteError, match="CancelledError"):
+                    await ask(asker, accident)
+                assert await ask(asker, 1) == "done"
+            assert await slow == "done"
+            assert not service.done()
+            worker.receiver.close()
+            await service
+
+    asyncio.run(main())

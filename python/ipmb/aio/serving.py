@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
@@ -128,6 +129,11 @@ class _Service(Service["Callable[[Message[Any]], Awaitable[object]]"]):
         try:
             result = await self.handler(message)
         except Exception as error:  # noqa: BLE001 # whatever a handler does costs its message only
+            result, is_failure = self.failed(native, error), True
+        except anyio.get_cancelled_exc_class() as error:
+            if anyio.current_effective_deadline() == -math.inf:
+                raise  # we are cancelled
+            # Something that the handler waited for was.
             result, is_failure = self.failed(native, error), True
         while self.wants(native):
             try:
