@@ -27,6 +27,9 @@ class OurDocstrings(griffe.Extension):
             if name not in cls.members:
                 cls.members[name] = versions[-1]  # the one with the docstring
                 versions[-1].overloads = list(versions)
+        # In the order of the file: what refers to another comes after it.
+        for name in sorted(cls.members, key=lambda name: cls.members[name].lineno or 0):
+            cls.members[name] = cls.members.pop(name)
         make = cls.members.get("__new__")
         if not isinstance(make, griffe.Function) or "__init__" in cls.members:
             return

@@ -112,6 +112,9 @@ __all__ = [
 if _TYPE_CHECKING:
     from ipmb import aio as aio
 
+__version__: str = _core.PACKAGE
+"""The version of the package, as `version().package`."""
+
 _logging.getLogger("ipmb").addHandler(_logging.NullHandler())
 
 

@@ -1128,7 +1128,16 @@ class Joining:
 @final
 class Watch:
     """The native part of a watch."""
-    def poll(self) -> tuple[Literal["joined", "left"], EndpointInfo, str | None] | None:
+    def poll(
+        self,
+    ) -> (
+        tuple[
+            Literal["joined", "left"],
+            EndpointInfo,
+            Literal["closed", "died", "expelled", "vanished", "unknown"] | None,
+        ]
+        | None
+    ):
         """The next event, if there is one: "joined" or "left", who, and for those who left the reason."""
     def wait(self, timeout: float | None = None) -> None:
         """Sleeps until there may be an event, or the end; at most `timeout` seconds."""

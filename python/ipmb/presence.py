@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from ipmb import _core
     from ipmb._core import EndpointInfo, Label
+    from ipmb.aio.readiness import Pace
 
 
 class PeerEvent(NamedTuple):
@@ -32,7 +33,7 @@ class PeerEvent(NamedTuple):
 
     kind: Literal["joined", "left"]
     peer: EndpointInfo
-    reason: str | None = None
+    reason: Literal["closed", "died", "expelled", "vanished", "unknown"] | None = None
 
     @property
     def id(self) -> int:
@@ -74,11 +75,12 @@ class Watch:
         [('joined', label('comet')), ('left', label('comet'))]
     """
 
-    __slots__ = ("_native",)
+    __slots__ = ("_native", "_pace")
 
     def __init__(self, native: _core.Watch) -> None:
         """Wraps what the native endpoint made; programs call `Endpoint.watch`."""
         self._native = native
+        self._pace: Pace | None = None
 
     @property
     def peers(self) -> list[EndpointInfo]:
@@ -151,8 +153,11 @@ class Watch:
 
     async def __anext__(self) -> PeerEvent:
         # Asynchronous programs have loaded anyio; others need not.
-        from ipmb.aio.readiness import readable  # noqa: PLC0415
+        from ipmb.aio.readiness import Pace, readable  # noqa: PLC0415
 
+        if self._pace is None:
+            self._pace = Pace()
+        await self._pace.keep()
         try:
             while (event := self.poll()) is None:
                 await readable(self)

@@ -16,8 +16,8 @@ HELLO = '```python title="hello.py"\nprint("hello")\nprint("world")\n```\n'
 RUN = "```console\n$ python hello.py\nhello\nworld\n```\n"
 WAITS = """```python title="waits.py"
 import os, time
-print("I am", os.getpid())
 try:
+    print("I am", os.getpid())
     time.sleep(60)
 except KeyboardInterrupt:
     print("interrupted")

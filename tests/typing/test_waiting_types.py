@@ -42,7 +42,7 @@ def test_presence(bus: str) -> None:
         assert isinstance(assert_type(event.peer, ipmb.EndpointInfo), ipmb.EndpointInfo)
         assert isinstance(assert_type(event.label, ipmb.Label), ipmb.Label)
         assert_type(event.kind, Literal["joined", "left"])
-        assert_type(event.reason, str | None)
+        assert_type(event.reason, Literal["closed", "died", "expelled", "vanished", "unknown"] | None)
         assert_type(watch.peers, list[ipmb.EndpointInfo])
         for one in watch:
             assert isinstance(assert_type(one, ipmb.PeerEvent), ipmb.PeerEvent)

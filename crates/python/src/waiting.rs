@@ -103,9 +103,12 @@ pub(crate) fn interruptible<T: Send>(
     if let Some(end) = end_of_thread() {
         return Err(end);
     }
+    // Also after a wait that was not interrupted: a signal that came while the thread woke up is handled before it takes
+    // what it has waited for, and nothing is lost by it.
+    py.check_signals()?;
     match waited {
         Ok(done) => Ok(Some(done)),
-        Err(Interrupted) => py.check_signals().map(|()| None),
+        Err(Interrupted) => Ok(None),
     }
 }
 
