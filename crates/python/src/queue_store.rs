@@ -6,8 +6,9 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
+use std::time::Duration;
 
-use ipmb_transport::queue::{First, Glance, Queue, Turn};
+use ipmb_transport::queue::{First, Glance, Put, Queue, Turn};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes};
 
@@ -16,6 +17,8 @@ use crate::waiting::detached;
 
 /// Records up to this many bytes are copied with the interpreter lock held: that is quicker than giving it back.
 const QUICK: usize = 64 << 10;
+/// What a writer gives readers who have fallen behind.
+const MOMENT: Duration = Duration::from_micros(50);
 
 /// The items of a queue, as this process holds them.
 #[pyclass(frozen, module = "ipmb._core")]
@@ -107,7 +110,14 @@ impl QueueStore {
         let (py, bytes) = (item.py(), item.as_bytes());
         let Some(turn) = self.turn(py)? else { return Ok(None) };
         let put = if bytes.len() <= QUICK { turn.put(bytes) } else { detached(py, || turn.put(bytes)) };
-        put.map(Some).map_err(|error| failed(&error))
+        match put.map_err(|error| failed(&error))? {
+            Put::Full => Ok(Some(false)),
+            Put::Done => Ok(Some(true)),
+            Put::Ahead => {
+                detached(py, || std::thread::sleep(MOMENT));
+                Ok(Some(true))
+            }
+        }
     }
 
     /// Takes the oldest item: its bytes, False when there is none, None when somebody else is at it.
