@@ -6,9 +6,8 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
-use std::time::Duration;
 
-use ipmb_transport::queue::{First, Glance, Put, Queue, Turn};
+use ipmb_transport::queue::{First, Glance, Queue, Turn};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes};
 
@@ -17,8 +16,6 @@ use crate::waiting::detached;
 
 /// Records up to this many bytes are copied with the interpreter lock held: that is quicker than giving it back.
 const QUICK: usize = 64 << 10;
-/// What a writer gives readers who have fallen behind.
-const MOMENT: Duration = Duration::from_micros(50);
 
 /// The items of a queue, as this process holds them.
 #[pyclass(frozen, module = "ipmb._core")]
@@ -110,14 +107,7 @@ impl QueueStore {
         let (py, bytes) = (item.py(), item.as_bytes());
         let Some(turn) = self.turn(py)? else { return Ok(None) };
         let put = if bytes.len() <= QUICK { turn.put(bytes) } else { detached(py, || turn.put(bytes)) };
-        match put.map_err(|error| failed(&error))? {
-            Put::Full => Ok(Some(false)),
-            Put::Done => Ok(Some(true)),
-            Put::Ahead => {
-                detached(py, || std::thread::sleep(MOMENT));
-                Ok(Some(true))
-            }
-        }
+        put.map(Some).map_err(|error| failed(&error))
     }
 
     /// Takes the oldest item: its bytes, False when there is none, None when somebody else is at it.

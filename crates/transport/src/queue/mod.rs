@@ -46,13 +46,6 @@ const SWEEP: u64 = 64;
 /// How long to try for the lock before the thread sleeps: changes of small records are over by then.
 const SOON: Duration = Duration::from_micros(50);
 
-/// Records of so many bytes go through the processor's caches when readers are less than so many bytes behind, and through
-/// memory, several times as slowly, when they are more.
-const LARGE: usize = 4096;
-const AHEAD: u64 = 1 << 20;
-/// Readers who have taken something in the last so many nanoseconds are at it.
-const AT_IT: u64 = 10_000_000;
-
 /// What all processes share of a queue.
 #[derive(Debug)]
 struct Shared {
@@ -73,20 +66,6 @@ pub struct Queue {
     ending: OnceLock<Signal>,
     /// 1 when it has ended for the threads of this process.
     ended: AtomicU64,
-    /// Where the oldest record was when this process last put a large one, and since when that has been so.
-    seen: AtomicU64,
-    seen_at: AtomicU64,
-}
-
-/// What became of a record that was to be put.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Put {
-    /// The queue is full.
-    Full,
-    /// It is in.
-    Done,
-    /// It is in, and readers are at it who have fallen behind: to give them a moment now makes it quicker for both.
-    Ahead,
 }
 
 impl Queue {
@@ -119,15 +98,7 @@ impl Queue {
 
     fn hold(shared: Arc<Shared>) -> io::Result<Queue> {
         let own = sys::reopen(shared.memory.as_fd(), true)?;
-        Ok(Queue {
-            shared,
-            own,
-            inside: AtomicU64::new(0),
-            ending: OnceLock::new(),
-            ended: AtomicU64::new(0),
-            seen: AtomicU64::new(FIRST),
-            seen_at: AtomicU64::new(0),
-        })
+        Ok(Queue { shared, own, inside: AtomicU64::new(0), ending: OnceLock::new(), ended: AtomicU64::new(0) })
     }
 
     /// Whether this process may use it: not a child of the one that made it.
@@ -221,15 +192,15 @@ impl Drop for Turn<'_> {
 }
 
 impl<'a> Turn<'a> {
-    /// Appends a record, or finds the queue full. With an error nothing is in it.
-    pub fn put(self, record: &[u8]) -> io::Result<Put> {
+    /// Appends a record, or finds the queue full: false. With an error nothing is in it.
+    pub fn put(self, record: &[u8]) -> io::Result<bool> {
         let shared = &*self.queue.shared;
         let mut state = self.state()?;
         if let Some(room) = &shared.room
             && state.count >= shared.bound
         {
             lower(state, ROOM, room, self.memory())?;
-            return Ok(Put::Full);
+            return Ok(false);
         }
         if let Err(error) = append(self.memory(), state.end, record) {
             // What could be written is of no use to anybody.
@@ -240,8 +211,7 @@ impl<'a> Turn<'a> {
         state.end = u64::checked_add(state.end, PREFIX + record.len() as u64).ok_or_else(damaged)?;
         state.count += 1;
         state.commit(self.memory())?;
-        let ahead = record.len() >= LARGE && state.end - state.start > AHEAD && self.readers_are_at_it(state.start);
-        Ok(if ahead { Put::Ahead } else { Put::Done })
+        Ok(true)
     }
 
     /// The oldest record, if there is one; it stays where it is.
@@ -258,14 +228,6 @@ impl<'a> Turn<'a> {
             return Err(damaged());
         }
         Ok(Some(First { turn: self, state, len: len as usize, head: &head[..head.len().min(len as usize)] }))
-    }
-
-    fn readers_are_at_it(&self, start: u64) -> bool {
-        let (queue, now) = (self.queue, sys::now());
-        if queue.seen.swap(start, Ordering::Relaxed) != start {
-            queue.seen_at.store(now, Ordering::Relaxed);
-        }
-        now.saturating_sub(queue.seen_at.load(Ordering::Relaxed)) < AT_IT
     }
 
     fn state(&self) -> io::Result<State> {
