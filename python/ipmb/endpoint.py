@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import atexit
 import dataclasses
-import logging
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar, overload
 
 from ipmb import _core
 from ipmb._core import Label, Receiver, Sender
+from ipmb.membership import Membership, logger
 from ipmb.message_box import accepted
-from ipmb.presence import Watch
-from ipmb.values import Options, Stats
+from ipmb.values import Options
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from typing_extensions import TypeForm
     from typing_extensions import TypeVar as _TypeVar
 
-    from ipmb._core import EndpointInfo
     from ipmb.message_box import MessageBox
 
     _T_co = _TypeVar("_T_co", covariant=True, default=Any)
@@ -30,7 +28,6 @@ else:
 
 _T = TypeVar("_T")
 
-logger: logging.Logger = logging.getLogger("ipmb")
 
 #: How to join again: everything but the label, and the payload types.
 Address = tuple[Options, Any]
@@ -42,7 +39,7 @@ REJOIN_SECONDS: Final = 10.0
 atexit.register(_core.close_all)
 
 
-class Endpoint(tuple[Sender, Receiver[_T_co]], Generic[_T_co]):
+class Endpoint(Membership, tuple[Sender, Receiver[_T_co]], Generic[_T_co]):
     """One place on a bus: a sender and a receiver, with an id nobody else has.
 
     Type checkers know from `payloads` what it receives: `join(..., payloads=str | int)` is an `Endpoint[str | int]`.
@@ -71,31 +68,6 @@ class Endpoint(tuple[Sender, Receiver[_T_co]], Generic[_T_co]):
         return self
 
     @property
-    def id(self) -> int:
-        """The id of this endpoint, which nobody else has as long as the bus lives."""
-        return self._native.id
-
-    @property
-    def label(self) -> Label:
-        """The label it joined with."""
-        return self._native.label
-
-    @property
-    def identifier(self) -> str:
-        """The name of the bus."""
-        return self._native.identifier
-
-    @property
-    def is_controller(self) -> bool:
-        """Whether this endpoint plays controller now."""
-        return self._native.is_controller
-
-    @property
-    def closed(self) -> bool:
-        """Whether this endpoint has left the bus: it was closed, or both of its halves were."""
-        return self._native.closed
-
-    @property
     def sender(self) -> Sender:
         """The half that sends."""
         return self[0]
@@ -105,57 +77,9 @@ class Endpoint(tuple[Sender, Receiver[_T_co]], Generic[_T_co]):
         """The half that receives."""
         return self[1]
 
-    def peers(self) -> list[EndpointInfo]:
-        """Everybody on the bus but this endpoint.
-
-        Raises:
-            Closed: The endpoint has left the bus.
-
-        Example:
-            >>> import ipmb
-            >>> with ipmb.join("com.example.peers", "earth") as earth, ipmb.join("com.example.peers", "moon"):
-            ...     [peer.label for peer in earth.peers()]
-            [label('moon')]
-        """
-        return self._native.peers()
-
-    def watch(self) -> Watch:
-        """Who joins and who leaves from now on; see `Watch`.
-
-        Raises:
-            Closed: The endpoint has left the bus.
-            OSError: This process has too many open files.
-
-        Example:
-            >>> import ipmb
-            >>> with ipmb.join("com.example.watch", "earth") as earth, earth.watch() as watch:
-            ...     with ipmb.join("com.example.watch", "moon"):
-            ...         watch.get(timeout=5).kind
-            ...     watch.get(timeout=5).reason
-            'joined'
-            'closed'
-        """
-        return Watch(self._native.watch())
-
-    def stats(self) -> Stats:
-        """What this endpoint has counted since it joined.
-
-        Example:
-            >>> import ipmb
-            >>> with ipmb.join("com.example.stats") as endpoint:
-            ...     endpoint.sender.send("nobody", b"lost")
-            ...     endpoint.stats().dropped_by_reason["no_route"]
-            0
-            1
-        """
-        return self._native.stats()
-
     def close(self) -> None:
         """Leaves the bus. A `recv` or `send` that waits in another thread raises `Closed`. Closing twice is fine."""
-        already = self.closed
-        self._native.close()
-        if not already and self.closed:
-            logger.debug("left %r, where it was %#x with %r", self.identifier, self.id, self.label)
+        self._leave()
 
     def __enter__(self) -> Self:
         self._native.__enter__()  # refuses when it is closed
@@ -167,8 +91,7 @@ class Endpoint(tuple[Sender, Receiver[_T_co]], Generic[_T_co]):
         self.close()
 
     def __repr__(self) -> str:
-        closed = ", closed" if self.closed else ""
-        return f"<Endpoint {self.id:#x} {self.label!r} on {self.identifier!r}{closed}>"
+        return self._shown("Endpoint")
 
     def __reduce__(self) -> tuple[Any, ...]:
         """An address under which the other side joins anew: an endpoint of its own, never this one."""

@@ -74,7 +74,7 @@ def test_what_is_called_has_an_example() -> None:
     names = {
         *("ipmb", "ipmb.label", "ipmb.version", "ipmb.endpoint.join", "ipmb.endpoint.Endpoint"),
         *("ipmb.message_types.message_type", "ipmb.message_box.MessageBox", "ipmb.values.BytesMessage"),
-        *("ipmb.endpoint.Endpoint.peers", "ipmb.endpoint.Endpoint.stats", "ipmb.values.Options"),
+        *("ipmb.membership.Membership.peers", "ipmb.membership.Membership.stats", "ipmb.values.Options"),
         *(f"ipmb._core.{name}" for name in ("Label", "LabelOp", "LabelOp.parse", "LabelOp.matches")),
         *(
             f"ipmb._core.{name}"

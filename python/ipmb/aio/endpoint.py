@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar, overload
 
 import anyio
@@ -13,7 +12,7 @@ from ipmb.aio.readiness import Lines, readable
 from ipmb.aio.receiver import Receiver
 from ipmb.aio.sender import Sender
 from ipmb.endpoint import resolved
-from ipmb.presence import Watch
+from ipmb.membership import Membership, logger
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,9 +21,9 @@ if TYPE_CHECKING:
     from typing_extensions import TypeForm
     from typing_extensions import TypeVar as _TypeVar
 
-    from ipmb._core import EndpointInfo, Label
+    from ipmb._core import Label
     from ipmb.message_box import MessageBox
-    from ipmb.values import Options, Stats
+    from ipmb.values import Options
 
     _T_co = _TypeVar("_T_co", covariant=True, default=Any)
 else:
@@ -32,10 +31,8 @@ else:
 
 _T = TypeVar("_T")
 
-logger: logging.Logger = logging.getLogger("ipmb")
 
-
-class Endpoint(tuple[Sender, Receiver[_T_co]], Generic[_T_co]):
+class Endpoint(Membership, tuple[Sender, Receiver[_T_co]], Generic[_T_co]):
     """One place on a bus, as `ipmb.Endpoint` is, whose halves are awaited.
 
     Made by `join`. It unpacks to `(sender, receiver)` and is an asynchronous context manager that leaves the bus at its
@@ -61,31 +58,6 @@ class Endpoint(tuple[Sender, Receiver[_T_co]], Generic[_T_co]):
         return self
 
     @property
-    def id(self) -> int:
-        """The id of this endpoint, which nobody else has as long as the bus lives."""
-        return self._native.id
-
-    @property
-    def label(self) -> Label:
-        """The label it joined with."""
-        return self._native.label
-
-    @property
-    def identifier(self) -> str:
-        """The name of the bus."""
-        return self._native.identifier
-
-    @property
-    def is_controller(self) -> bool:
-        """Whether this endpoint plays controller now."""
-        return self._native.is_controller
-
-    @property
-    def closed(self) -> bool:
-        """Whether this endpoint has left the bus."""
-        return self._native.closed
-
-    @property
     def sender(self) -> Sender:
         """The half that sends."""
         return self[0]
@@ -95,39 +67,9 @@ class Endpoint(tuple[Sender, Receiver[_T_co]], Generic[_T_co]):
         """The half that receives."""
         return self[1]
 
-    def peers(self) -> list[EndpointInfo]:
-        """Everybody on the bus but this endpoint; see `ipmb.Endpoint.peers`."""
-        return self._native.peers()
-
-    def watch(self) -> Watch:
-        """Who joins and who leaves from now on, for `async for`; see `ipmb.Watch`.
-
-        Example:
-            >>> import asyncio, ipmb.aio
-            >>> async def main():
-            ...     async with await ipmb.aio.join("com.example.aio.watch", "earth") as earth:
-            ...         with earth.watch() as watch:
-            ...             await (await ipmb.aio.join("com.example.aio.watch", "moon")).close()
-            ...             async for event in watch:
-            ...                 print(event.kind, event.label)
-            ...                 if event.kind == "left":
-            ...                     break
-            >>> asyncio.run(main())
-            joined label('moon')
-            left label('moon')
-        """
-        return Watch(self._native.watch())
-
-    def stats(self) -> Stats:
-        """What this endpoint has counted since it joined; see `ipmb.Stats`."""
-        return self._native.stats()
-
     def close(self) -> Closing:
         """Leaves the bus. A call that waits in another task raises `Closed`. It may be awaited, and need not be."""
-        already = self.closed
-        self._native.close()
-        if not already and self.closed:
-            logger.debug("left %r, where it was %#x with %r", self.identifier, self.id, self.label)
+        self._leave()
         return CLOSED
 
     async def __aenter__(self) -> Self:
@@ -140,8 +82,7 @@ class Endpoint(tuple[Sender, Receiver[_T_co]], Generic[_T_co]):
         self.close()
 
     def __repr__(self) -> str:
-        closed = ", closed" if self.closed else ""
-        return f"<aio.Endpoint {self.id:#x} {self.label!r} on {self.identifier!r}{closed}>"
+        return self._shown("aio.Endpoint")
 
     def __reduce__(self) -> NoReturn:
         msg = "an aio.Endpoint belongs to its event loop: pickle an ipmb.Endpoint, or its identifier, and join there"
