@@ -7,9 +7,11 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import pytest
 
 import ipmb
+import ipmb.aio
 from tests.support.churn import come_and_go
 from tests.support.nursery import Nursery
 from tests.support.wait import until
@@ -182,3 +184,38 @@ def test_a_watch_keeps_its_endpoint_on_the_bus(bus: str) -> None:
         watch.close()
         del watch
         until(lambda: moon.peers() == [], "the endpoint to go with its watch")
+
+
+@pytest.mark.anyio
+async def test_a_watch_with_much_to_tell_lets_others_run(bus: str) -> None:
+    async with await ipmb.aio.join(bus, "observer") as observer:
+        watch = observer.watch()
+        for _ in range(300):
+            ipmb.join(bus, "passer").close()
+        turns = 0
+
+        async def count() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await anyio.sleep(0)
+
+        with anyio.fail_after(20):
+            async with anyio.create_task_group() as group:
+                group.start_soon(count)
+                told = 0
+                async for _ in watch:
+                    told += 1
+                    if told == 600:
+                        break
+                group.cancel_scope.cancel()
+        assert turns > 2
+        # Also a cancellation is noticed while there is something to tell.
+        for _ in range(300):
+            ipmb.join(bus, "passer").close()
+        told = 0
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            async for _ in watch:
+                told += 1
+        assert told == 0
