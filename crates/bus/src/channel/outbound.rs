@@ -111,6 +111,8 @@ pub(crate) struct Outbound {
     ended: bool,
     /// The receiver said something since this was last asked: whoever waits for it has to know.
     heard: bool,
+    /// The receiver's tail page is on the socket, and this process has no descriptor left for it.
+    starved: bool,
 }
 
 impl Outbound {
@@ -150,6 +152,7 @@ impl Outbound {
             flights: Flights::default(),
             ended: false,
             heard: false,
+            starved: false,
         })
     }
 
@@ -219,6 +222,10 @@ impl Outbound {
             // at the ring after it has sent that word, so a message pushed before we found nothing is seen.
             Ok(Pushed::Unattached) => {
                 self.service();
+                // Its word is there, and finds no room in this process: whether it sleeps we cannot see, so it is rung.
+                if self.starved {
+                    self.socket.ring();
+                }
                 Ok(())
             }
             Err(ipmb_transport::PushError::Full) => Err(PushError::Full),
@@ -286,6 +293,7 @@ impl Outbound {
     pub(crate) fn service(&mut self) -> Serviced {
         let mut seen = Serviced::Nothing;
         let mut packet = [0; PACKET_BYTES];
+        self.starved = false;
         while !self.ended {
             match self.socket.receive(&mut packet) {
                 Ok(Received::Packet { len: 1, fds, .. }) if packet[0] == ROOM && fds.is_empty() => {
@@ -301,7 +309,10 @@ impl Outbound {
                 }
                 Ok(Received::Empty) => return seen,
                 // Our own table is full: the tail page stays queued, the ring counts as full until there is room.
-                Ok(Received::NoRoomForFds) => return seen,
+                Ok(Received::NoRoomForFds) => {
+                    self.starved = true;
+                    return seen;
+                }
                 Ok(Received::Packet { .. } | Received::End) | Err(_) => self.ended = true,
             }
         }
