@@ -204,14 +204,16 @@ def closed(what: str, bus: str) -> str:
     return ended[0] if ended else "never ended"
 
 
+def _wait(blocked: Blocked) -> None:
+    blocked.call()
+
+
 def main() -> None:
     """A program of its own that ends while daemon threads wait; it says when it begins to end."""
     bus, *waits = sys.argv[1:]
-    kept = []
     for number, what in enumerate(waits):
-        blocked = Blocked(what, f"{bus}.{number}")
-        kept.append(blocked)
-        threading.Thread(target=blocked.call, daemon=True).start()
+        # The thread keeps the other ends too: let go of with this function they would end its wait.
+        threading.Thread(target=_wait, args=(Blocked(what, f"{bus}.{number}"),), daemon=True).start()
     print("waiting", flush=True)
     sys.stdin.readline()
     print(time.monotonic(), flush=True)
