@@ -27,9 +27,22 @@ impl OwnMemory {
     /// A zeroed memory file of `size` bytes (rounded up to pages), mapped and then sealed; `name` shows up in
     /// `/proc`. The descriptor is for sending; the memory stays when it is closed.
     pub fn create(name: &str, size: usize) -> io::Result<(OwnMemory, MemoryFile)> {
+        OwnMemory::create_by(name, size, |fd, size| Ok(rustix::fs::ftruncate(fd, size as u64)?))
+    }
+
+    /// The same with all of its memory there from birth, or an error.
+    pub fn create_whole(name: &str, size: usize) -> io::Result<(OwnMemory, MemoryFile)> {
+        OwnMemory::create_by(name, size, sys::allocate)
+    }
+
+    fn create_by(
+        name: &str,
+        size: usize,
+        give: impl FnOnce(&Fd, usize) -> io::Result<()>,
+    ) -> io::Result<(OwnMemory, MemoryFile)> {
         let size = sys::round_to_pages(size);
         let fd = sys::create_memfd(name)?;
-        rustix::fs::ftruncate(&fd, size as u64)?;
+        give(&fd, size)?;
         let mapping = Mapping::writable(&fd, size)?;
         sys::seal(&fd, RING_SEALS)?;
         Ok((OwnMemory { mapping }, fd))

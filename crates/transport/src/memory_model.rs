@@ -73,6 +73,11 @@ impl OwnMemory {
     }
 
     /// See the production twin.
+    pub fn create_whole(name: &str, size: usize) -> io::Result<(OwnMemory, MemoryFile)> {
+        OwnMemory::create(name, size)
+    }
+
+    /// See the production twin.
     pub fn word(&self, offset: usize) -> &Word {
         self.0.word(offset)
     }

@@ -8,7 +8,9 @@
 //! round the end of the ring; `overwrite`: none is overwritten before it is read; `sleep_wake` and `burst`: a
 //! consumer never sleeps with a record that nobody rings for; `room_wait`: a producer never waits with room
 //! and nobody to wake it; `both_wait`: the two do not get into each other's way, also when the consumer's idea
-//! of the head is old; `attach`: records pushed before the consumer's memory came are found or rung for.
+//! of the head is old; `attach`: records pushed before the consumer's memory came are found or rung for; `grow` and
+//! `grow_while_full`: the same holds across a switch into a larger memory, for a consumer that sleeps and for a
+//! producer that waits.
 //!
 //! They can fail. Tried by hand: without the fence in `Word::publish` all but the first two deadlock; without
 //! the one in `Consumer::sleep` `sleep_wake`, `burst`, `both_wait` and `attach` do; without the one in
@@ -21,12 +23,14 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use ipmb_transport::ring::{Consumer, MemoryFile, Producer, PushError, Pushed};
+use ipmb_transport::ring::{Consumer, Larger, MAX_CAPACITY, MemoryFile, Producer, PushError, Pushed};
 use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
 
 /// The smallest ring: 64 bytes, eight records without a body.
 const CAPACITY: usize = 64;
+/// The tag of the record that leads into a larger ring.
+const SWITCH: u32 = u32::MAX;
 
 /// One direction of the channel's socket: what was sent waits until it is received.
 struct Line<T> {
@@ -81,18 +85,24 @@ fn take(consumer: &mut Consumer, number: u32) -> Option<bool> {
 fn take_all(consumer: &mut Consumer, numbers: Range<u32>, bell: &Line<()>, room: &Line<()>) {
     for number in numbers {
         loop {
-            match take(consumer, number) {
-                Some(wake) => {
-                    if wake {
+            let wake = match consumer.peek().unwrap() {
+                Some(record) if record.tag == SWITCH => consumer.switch(record).unwrap(),
+                Some(_) => {
+                    if take(consumer, number).unwrap() {
                         room.send(());
                     }
                     break;
                 }
-                None if consumer.sleep().unwrap() => {
-                    bell.receive();
-                    consumer.wake();
+                None => {
+                    if consumer.sleep().unwrap() {
+                        bell.receive();
+                        consumer.wake();
+                    }
+                    false
                 }
-                None => {}
+            };
+            if wake {
+                room.send(());
             }
         }
     }
@@ -264,5 +274,60 @@ fn attach() {
             }
         }
         reader.join().unwrap();
+    });
+}
+
+/// A ring that both sides are ready to grow.
+fn growing() -> (Producer, Consumer, Larger) {
+    let (mut producer, file) = Producer::create(CAPACITY).unwrap();
+    producer.keep_room_to_grow();
+    let (mut consumer, back) = Consumer::open(&file).unwrap();
+    producer.attach(&back).unwrap();
+    let (larger, file) = Larger::create(2 * CAPACITY).unwrap();
+    consumer.accept(&file, MAX_CAPACITY).unwrap();
+    (producer, consumer, larger)
+}
+
+#[test]
+fn grow() {
+    loom::model(|| {
+        let (mut producer, mut consumer, larger) = growing();
+        let bell = Line::new();
+        let ringer = Arc::clone(&bell);
+        let writer = thread::spawn(move || {
+            if producer.switch(SWITCH, larger).unwrap() == Pushed::Ring {
+                ringer.send(());
+            }
+            push_all(&mut producer, 0..1, &Line::new(), &ringer);
+        });
+        take_all(&mut consumer, 0..1, &bell, &Line::new());
+        writer.join().unwrap();
+    });
+}
+
+#[test]
+fn grow_while_full() {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(3);
+    model.check(|| {
+        let (mut producer, mut consumer, larger) = growing();
+        for number in 0..3 {
+            producer.push(number, &[&[number as u8]]).unwrap();
+        }
+        let (bell, room) = (Line::new(), Line::new());
+        let (ringer, waker) = (Arc::clone(&bell), Arc::clone(&room));
+        let writer = thread::spawn(move || {
+            // One waits in the old memory, and the word that ends its wait comes through the new one.
+            let waits = producer.announce_wait().unwrap();
+            if producer.switch(SWITCH, larger).unwrap() == Pushed::Ring {
+                ringer.send(());
+            }
+            if waits {
+                room.receive();
+            }
+            push_all(&mut producer, 3..4, &Line::new(), &ringer);
+        });
+        take_all(&mut consumer, 0..4, &bell, &waker);
+        writer.join().unwrap();
     });
 }

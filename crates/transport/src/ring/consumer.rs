@@ -4,6 +4,7 @@
 //! producer waits for room costs a fence, and is needed only where the answer can be yes: when the tail
 //! passes the place from which half the ring is free, and when it has caught up with the head as last seen.
 
+use super::growth::Offered;
 use super::layout::{
     FRAME, HEAD, HEADER, KIND, MAX_CAPACITY, ROOM, SLEEP, TAIL, consumer_kind, max_body, parse_frame, place,
     read_capacity, span, whole_pages,
@@ -39,6 +40,9 @@ pub struct Consumer {
     /// Number of the last sleep.
     slept: u64,
     asleep: bool,
+    /// The memory that the ring is to go on in, until it does.
+    offered: Option<Offered>,
+    grown: bool,
 }
 
 impl Consumer {
@@ -49,9 +53,55 @@ impl Consumer {
         let capacity = read_capacity(&peer)? as u64;
         let (memory, file) = OwnMemory::create("ipmb-tail", HEADER)?;
         memory.word(KIND).store(consumer_kind(), Ordering::Relaxed);
-        let consumer =
-            Consumer { memory, peer, capacity, tail: 0, head: 0, look_from: 0, woken: 0, slept: 0, asleep: false };
+        let consumer = Consumer {
+            memory,
+            peer,
+            capacity,
+            tail: 0,
+            head: 0,
+            look_from: 0,
+            woken: 0,
+            slept: 0,
+            asleep: false,
+            offered: None,
+            grown: false,
+        };
         Ok((consumer, file))
+    }
+
+    /// Takes the larger memory that the producer goes on in when it says so in the ring: once, and of at most
+    /// `most` bytes for records.
+    pub fn accept(&mut self, larger: &MemoryFile, most: usize) -> Result<(), RingError> {
+        if self.grown {
+            return Err(RingError::Corrupt);
+        }
+        let peer = PeerMemory::open(larger, HEADER, whole_pages(HEADER + most))?;
+        let capacity = read_capacity(&peer)? as u64;
+        if capacity <= self.capacity || capacity > most as u64 {
+            return Err(RingError::Corrupt);
+        }
+        self.grown = true;
+        self.offered = Some(Offered { peer, capacity });
+        Ok(())
+    }
+
+    /// Consumes the switch, which was just peeked at, and goes over to the memory that was accepted. True: wake the
+    /// producer, as after [`consume`](Consumer::consume).
+    ///
+    /// # Panics
+    /// When it is not the record at the tail.
+    pub fn switch(&mut self, record: Record) -> Result<bool, RingError> {
+        assert!(record.position == self.tail, "a record that is consumed already");
+        let Some(Offered { peer, capacity }) = self.offered.take() else { return Err(RingError::Corrupt) };
+        // Nothing follows it in the old memory.
+        if record.len != 0 || self.head != self.tail + FRAME {
+            return Err(RingError::Corrupt);
+        }
+        self.peer = peer;
+        self.capacity = capacity;
+        // The word of a wait for room has moved too.
+        self.look_from = 0;
+        Ok(self.consume(record))
     }
 
     /// The next record, if there is one. It stays until it is consumed.

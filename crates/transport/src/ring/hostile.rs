@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 
 use super::layout::{HEAD, HEADER, KIND, MAX_CAPACITY, ROOM, SLEEP, TAIL, consumer_kind, frame, producer_kind};
-use super::{Consumer, Producer, Record};
+use super::{Consumer, Larger, Producer, Record};
 use crate::atomic::Ordering;
 use crate::error::{PushError, RingError};
 use crate::memory::{MemoryFile, OwnMemory};
@@ -170,6 +170,110 @@ fn a_restless_sleep_or_room_word_costs_a_bell_and_no_more() {
         memory.word(ROOM).store(word, Ordering::Relaxed);
         let record = consumer.peek().expect("honest").expect("a record");
         let _ = consumer.consume(record);
+    }
+}
+
+/// A memory of a ring of `capacity`, its head where the switch of an empty ring ends.
+fn forged_larger(capacity: usize) -> (OwnMemory, MemoryFile) {
+    let (memory, file) = OwnMemory::create("forged", HEADER + capacity).expect("memory");
+    memory.word(KIND).store(producer_kind(capacity), Ordering::Relaxed);
+    memory.word(HEAD).store(8, Ordering::Relaxed);
+    (memory, file)
+}
+
+/// A consumer that has a switch before it, and has accepted `larger`.
+fn before_the_switch(larger: &MemoryFile, records: u64, len: usize) -> (OwnMemory, Consumer, Record) {
+    let (mut memory, mut consumer) = victim_of_producer(0);
+    memory.copy_in(HEADER, &frame(0, len));
+    memory.word(HEAD).store(8 * records + len as u64, Ordering::Release);
+    consumer.accept(larger, MAX_CAPACITY).expect("in good order");
+    let record = consumer.peek().expect("honest").expect("a record");
+    (memory, consumer, record)
+}
+
+#[test]
+fn a_larger_memory_that_is_not_one_is_refused() {
+    let most = CAPACITY * 16;
+    for capacity in [CAPACITY / 2, CAPACITY, CAPACITY * 32] {
+        let (_memory, mut consumer) = victim_of_producer(0);
+        let (_larger, file) = forged_larger(capacity);
+        let refused = consumer.accept(&file, most);
+        assert!(matches!(refused, Err(RingError::Corrupt | RingError::Memory(_))), "{capacity}");
+    }
+    // One that claims more than is there, or to be something else.
+    for kind in [producer_kind(CAPACITY * 8), producer_kind(MAX_CAPACITY), consumer_kind(), 0, u64::MAX] {
+        let (_memory, mut consumer) = victim_of_producer(0);
+        let (larger, file) = forged_larger(CAPACITY * 4);
+        larger.word(KIND).store(kind, Ordering::Relaxed);
+        assert!(is_corrupt(&consumer.accept(&file, most)), "{kind:x}");
+    }
+    let (_memory, mut consumer) = victim_of_producer(0);
+    let unsealed = crate::sys::create_memfd("unsealed").expect("memory");
+    rustix::fs::ftruncate(&unsealed, (HEADER + CAPACITY * 4) as u64).expect("memory");
+    assert!(matches!(consumer.accept(&unsealed, most), Err(RingError::Memory(_))));
+}
+
+#[test]
+fn a_ring_grows_once_and_only_into_what_was_offered() {
+    let (_larger, file) = forged_larger(CAPACITY * 4);
+    let (_memory, mut consumer, record) = before_the_switch(&file, 1, 0);
+    assert!(is_corrupt(&consumer.accept(&file, MAX_CAPACITY)), "a second offer");
+    assert!(!consumer.switch(record).expect("the first one"));
+    let (_more, file) = forged_larger(CAPACITY * 8);
+    assert!(is_corrupt(&consumer.accept(&file, MAX_CAPACITY)), "an offer after it has grown");
+
+    let (mut memory, mut consumer) = victim_of_producer(0);
+    memory.copy_in(HEADER, &frame(0, 0));
+    memory.word(HEAD).store(8, Ordering::Release);
+    let record = consumer.peek().expect("honest").expect("a record");
+    assert!(is_corrupt(&consumer.switch(record)), "nothing was offered");
+}
+
+#[test]
+fn a_switch_that_is_not_the_end_of_the_old_ring_is_corrupt() {
+    let (_larger, file) = forged_larger(CAPACITY * 4);
+    for (records, len) in [(2, 0), (1, 8), (5, 64)] {
+        let (_memory, mut consumer, record) = before_the_switch(&file, records, len);
+        assert!(is_corrupt(&consumer.switch(record)), "{records} {len}");
+    }
+    // The new head is before the switch, off the grid, or too far.
+    for head in [0, 12, u64::MAX, 8 + CAPACITY as u64 * 4 + 8] {
+        let (larger, file) = forged_larger(CAPACITY * 4);
+        larger.word(HEAD).store(head, Ordering::Relaxed);
+        let (_memory, mut consumer, record) = before_the_switch(&file, 1, 0);
+        let _ = consumer.switch(record);
+        assert!(is_corrupt(&consumer.peek()), "{head}");
+    }
+}
+
+#[test]
+fn a_tail_across_the_switch_is_believed_only_between_two_records() {
+    // 3 records of 24 bytes, the switch, then 3 more.
+    let switched = || {
+        let (memory, file) = forged_consumer();
+        let (mut producer, _) = Producer::create(CAPACITY).expect("a ring");
+        producer.keep_room_to_grow();
+        producer.attach(&file).expect("in good order");
+        for number in 0..6 {
+            if number == 3 {
+                producer.switch(9, Larger::create(CAPACITY * 4).expect("memory").0).expect("room");
+            }
+            producer.push(number, &[&[number as u8; 16]]).expect("room");
+        }
+        (memory, producer)
+    };
+    let starts = [0, 24, 48, 72, 80, 104, 128, 152];
+    for tail in (0..176).chain([CAPACITY as u64, CAPACITY as u64 + 80, u64::MAX]) {
+        let (memory, mut producer) = switched();
+        memory.word(TAIL).store(tail, Ordering::Release);
+        let left = starts.iter().filter(|start| **start >= tail && **start < 152).count();
+        if starts.contains(&tail) {
+            assert_eq!(producer.tail().expect("between two records"), tail);
+            assert_eq!(producer.unread().len(), left, "{tail}");
+        } else {
+            assert!(is_corrupt(&producer.tail()), "{tail}");
+            assert_eq!(producer.unread().len(), 7, "{tail}");
+        }
     }
 }
 

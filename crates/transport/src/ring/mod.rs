@@ -21,8 +21,11 @@
 //! side publishes its progress, fences, and looks whether it has to wake somebody. One of the two sees the
 //! other. What is published is a sequence number, odd while it holds, so a doorbell is rung once per sleep and
 //! not once per record. Doorbells themselves are sockets and are rung by the caller.
+//!
+//! **Growing.** A ring begins small and can go on, once, in a larger memory: see `growth.rs`.
 
 mod consumer;
+mod growth;
 #[cfg(all(test, not(loom)))]
 mod hostile;
 mod layout;
@@ -30,6 +33,7 @@ mod producer;
 mod starts;
 
 pub use consumer::{Consumer, Record};
+pub use growth::Larger;
 pub use layout::{MAX_CAPACITY, MIN_CAPACITY};
 pub use producer::{Producer, Pushed, Unread};
 

@@ -4,8 +4,9 @@
 //! which is on a line of its own and rarely changes. The consumer's memory may come long after the first
 //! records: until then the tail is known to be 0 and the caller is told that nobody can be rung yet.
 
-use std::{io, vec};
+use std::{io, mem, vec};
 
+use super::growth::{Former, Larger};
 use super::layout::{
     FRAME, HEAD, HEADER, KIND, MIN_CAPACITY, ROOM, SLEEP, TAIL, check_consumer, frame, is_capacity, max_body,
     parse_frame, place, producer_kind, span, whole_pages,
@@ -32,6 +33,8 @@ pub struct Producer {
     memory: OwnMemory,
     peer: Option<PeerMemory>,
     capacity: u64,
+    /// What records may use of it: all, or all but the room for a switch.
+    usable: u64,
     /// One past the last record that the consumer sees.
     head: u64,
     /// One past the last record, published or only staged.
@@ -43,6 +46,8 @@ pub struct Producer {
     /// Number of the last wait for room.
     wait: u64,
     starts: Starts,
+    /// The ring before it grew, while the consumer may read there.
+    former: Option<Former>,
 }
 
 impl Producer {
@@ -61,14 +66,48 @@ impl Producer {
             memory,
             peer: None,
             capacity: capacity as u64,
+            usable: capacity as u64,
             head: 0,
             end: 0,
             tail: 0,
             rung: 0,
             wait: 0,
             starts: Starts::new(capacity),
+            former: None,
         };
         Ok((producer, file))
+    }
+
+    /// Keeps room for the switch of a ring that grows, from before the first record on.
+    pub fn keep_room_to_grow(&mut self) {
+        debug_assert!(self.end == 0, "records may have that room already");
+        self.usable = self.capacity - FRAME;
+    }
+
+    /// Goes on in a larger memory, which the consumer is known to have: appends the switch, a record without a body,
+    /// and publishes it with all that was staged. What was waited for may be there now.
+    ///
+    /// # Panics
+    /// When the memory is not larger, or the ring has grown before.
+    pub fn switch(&mut self, tag: u32, larger: Larger) -> Result<Pushed, PushError> {
+        assert!(larger.capacity > self.capacity && self.usable < self.capacity, "a ring grows once");
+        // There is room: it was kept.
+        self.usable = self.capacity;
+        self.stage(tag, &[])?;
+        let Larger { memory, capacity } = larger;
+        // Whoever waited for room waits on.
+        memory.word(ROOM).store(self.memory.word(ROOM).load(Ordering::Relaxed), Ordering::Relaxed);
+        memory.word(HEAD).store(self.end, Ordering::Relaxed);
+        // From here on the consumer may go over.
+        let pushed = self.publish();
+        self.former = Some(Former {
+            memory: mem::replace(&mut self.memory, memory),
+            capacity: mem::replace(&mut self.capacity, capacity),
+            starts: mem::replace(&mut self.starts, Starts::new(capacity as usize)),
+            end: self.end,
+        });
+        self.usable = capacity;
+        Ok(pushed)
     }
 
     /// Takes the consumer's memory, once. Ask [`must_ring`](Producer::must_ring) next.
@@ -220,9 +259,7 @@ impl Producer {
         let mut at = self.tail;
         let mut found = Vec::new();
         while at < self.head {
-            let mut word = [0; FRAME as usize];
-            self.memory.copy_out(place(at, word.len(), self.capacity).0, &mut word);
-            let (tag, len) = parse_frame(word);
+            let (tag, len) = self.frame_at(at);
             found.push((tag, at, len));
             at += span(len);
         }
@@ -234,26 +271,40 @@ impl Producer {
     /// # Panics
     /// When the record is not in the ring or has no such piece.
     pub fn read(&self, position: u64, offset: usize, buf: &mut [u8]) {
-        let known = (self.tail..self.end).contains(&position) && self.starts.is_set(position);
+        let (memory, capacity, starts) = self.part(position);
+        let known = (self.tail..self.end).contains(&position) && starts.is_set(position);
         assert!(known && position.is_multiple_of(8), "no record at {position}");
-        let mut word = [0; FRAME as usize];
-        self.memory.copy_out(place(position, word.len(), self.capacity).0, &mut word);
-        let (_, len) = parse_frame(word);
+        let (_, len) = self.frame_at(position);
         assert!(offset <= len && buf.len() <= len - offset, "no such piece in the record at {position}");
-        let (start, straight) = place(position + FRAME + offset as u64, buf.len(), self.capacity);
+        let (start, straight) = place(position + FRAME + offset as u64, buf.len(), capacity);
         let (before, after) = buf.split_at_mut(straight);
-        self.memory.copy_out(start, before);
-        self.memory.copy_out(HEADER, after);
+        memory.copy_out(start, before);
+        memory.copy_out(HEADER, after);
+    }
+
+    fn frame_at(&self, position: u64) -> (u32, usize) {
+        let (memory, capacity, _) = self.part(position);
+        let mut word = [0; FRAME as usize];
+        memory.copy_out(place(position, word.len(), capacity).0, &mut word);
+        parse_frame(word)
+    }
+
+    /// Where the record at `position` stands: a ring that has grown has some in each memory for a while.
+    fn part(&self, position: u64) -> (&OwnMemory, u64, &Starts) {
+        match &self.former {
+            Some(former) if position < former.end => (&former.memory, former.capacity, &former.starts),
+            _ => (&self.memory, self.capacity, &self.starts),
+        }
     }
 
     /// Whether `span` bytes fit behind the head, looking at the consumer's tail only when they seem not to.
     #[inline(always)]
     fn make_room(&mut self, span: u64) -> Result<bool, RingError> {
-        if span <= self.capacity - (self.end - self.tail) {
+        if span <= self.usable - (self.end - self.tail) {
             return Ok(true);
         }
         self.refresh()?;
-        Ok(span <= self.capacity - (self.end - self.tail))
+        Ok(span <= self.usable - (self.end - self.tail))
     }
 
     /// Takes over the consumer's tail if it is a possible one.
@@ -269,11 +320,18 @@ impl Producer {
         let possible = tail > self.tail
             && tail <= self.head
             && tail.is_multiple_of(8)
-            && (tail == self.head || self.starts.is_set(tail));
+            && (tail == self.head || self.part(tail).2.is_set(tail));
         if !possible {
             return Err(RingError::Corrupt);
         }
-        self.starts.clear(self.tail, tail);
+        match &mut self.former {
+            None => self.starts.clear(self.tail, tail),
+            Some(former) if tail < former.end => former.starts.clear(self.tail, tail),
+            Some(former) => {
+                self.starts.clear(former.end, tail);
+                self.former = None;
+            }
+        }
         self.tail = tail;
         Ok(())
     }
