@@ -65,6 +65,7 @@ pub(crate) fn get() -> io::Result<Arc<Reactor>> {
     if let Some(reactor) = known() {
         return Ok(reactor);
     }
+    sys::widen_descriptor_table();
     let fresh = Arc::new(Reactor {
         poller: Poller::new()?,
         wake: Signal::new()?,

@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
 use std::sync::mpsc;
@@ -281,6 +282,31 @@ fn the_descriptor_limit_is_raised_as_far_as_it_goes() {
         let hard = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
         assert_eq!(sys::raise_descriptor_limit(), hard.min(1 << 20));
         assert_eq!(sys::descriptor_limit(), hard.min(1 << 20));
+    });
+}
+
+#[test]
+fn the_descriptor_table_is_long_before_there_are_threads() {
+    in_own_process("the_descriptor_table_is_long_before_there_are_threads", || {
+        let slots = || {
+            let status = fs::read_to_string("/proc/self/status").expect("proc");
+            let line = status.lines().find_map(|line| line.strip_prefix("FDSize:")).expect("a line");
+            line.trim().parse::<u64>().expect("a number")
+        };
+        sys::raise_descriptor_limit();
+        let (before, open) = (slots(), support::count_open());
+        let (go, wait) = mpsc::channel::<()>();
+        let other = thread::spawn(move || wait.recv());
+        sys::widen_descriptor_table();
+        assert_eq!(slots(), before, "with several threads it would have to wait");
+        drop(go);
+        other.join().expect("it ends").expect_err("nothing was sent");
+        // A forked child has one thread, whatever its parent has.
+        let child = support::in_child(|| {
+            sys::widen_descriptor_table();
+            i32::from(slots() >= 1024) + 2 * i32::from(support::count_open() == open)
+        });
+        assert_eq!(child, 3, "1: it is long, 2: nothing more is open");
     });
 }
 

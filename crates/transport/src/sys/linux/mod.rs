@@ -26,5 +26,6 @@ pub(crate) use memfd::{
 pub use poll::{Event, Events, Interest, Poller, Signal, poll};
 pub use process::{
     descriptor_limit, effective_uid, is_descriptor_limit, pid, raise_descriptor_limit, spawn_core_thread,
+    widen_descriptor_table,
 };
 pub use socket::{DOORBELL, Listener, MAX_FDS, Peercred, Received, Socket};
