@@ -196,6 +196,13 @@ impl Sender {
         self.check()?.outbox.try_send(out)
     }
 
+    /// The quick way of a message that is nothing but a payload of at most [`INLINE_BYTES`](crate::INLINE_BYTES). `false`:
+    /// nothing was done, [`Sender::try_send`] finds out what there is to do.
+    #[inline]
+    pub fn try_plain(&self, route: RouteId, type_id: TypeId, payload: &[u8]) -> bool {
+        self.check().is_ok_and(|node| node.outbox.try_plain(route, type_id, payload))
+    }
+
     /// Gives up a message that was `Blocked`. Every such message ends in this or in another `try_send`.
     pub fn abandon(&self, out: &mut Outgoing<'_>) {
         if let Ok(node) = self.check() {
@@ -282,9 +289,24 @@ impl Receiver {
     /// # Errors
     /// See [`RecvError`]. No message is lost by an error.
     #[inline]
-    pub fn try_recv<R>(&self, mut build: impl FnMut(&mut Incoming<'_>) -> Build<R>) -> Result<Polled<R>, RecvError> {
+    pub fn try_recv<R>(&self, build: impl FnMut(&mut Incoming<'_>) -> Build<R>) -> Result<Polled<R>, RecvError> {
         let node = self.check()?;
-        node.inbox.try_recv(&node.view, &node.me, &mut build)
+        node.inbox.try_recv(&node.view, &node.me, build)
+    }
+
+    /// Takes up to `limit` messages that are there, in one visit of one channel; 0: there is none. `build` reads each in place,
+    /// and they count as read when this returns.
+    ///
+    /// # Errors
+    /// See [`RecvError`]. No message is lost by an error.
+    #[inline]
+    pub fn try_drain(
+        &self,
+        limit: usize,
+        build: impl FnMut(&mut Incoming<'_>) -> Build<()>,
+    ) -> Result<usize, RecvError> {
+        let node = self.check()?;
+        node.inbox.try_drain(&node.view, &node.me, limit, build)
     }
 
     /// Looks for a message for a few microseconds without sleeping. `true`: try again.

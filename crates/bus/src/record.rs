@@ -65,15 +65,21 @@ impl Tag {
         Kind::Void as u32 | (descriptors as u32) << 16
     }
 
+    /// `None` for a kind this version does not know.
+    #[inline]
+    pub(crate) fn kind(tag: u32) -> Option<Kind> {
+        match tag & 0xff {
+            1 => Some(Kind::Message),
+            2 => Some(Kind::Route),
+            3 => Some(Kind::Switch),
+            4 => Some(Kind::Void),
+            _ => None,
+        }
+    }
+
     /// `None` for a kind this version does not know, or more descriptors than a message may carry.
     pub(crate) fn decode(tag: u32) -> Option<Tag> {
-        let kind = match tag & 0xff {
-            1 => Kind::Message,
-            2 => Kind::Route,
-            3 => Kind::Switch,
-            4 => Kind::Void,
-            _ => return None,
-        };
+        let kind = Tag::kind(tag)?;
         let descriptors = (tag >> 16) as u16;
         if usize::from(descriptors) > limits::DESCRIPTORS_PER_MESSAGE {
             return None;

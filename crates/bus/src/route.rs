@@ -192,6 +192,16 @@ impl Route {
         self.word = roster.word;
     }
 
+    /// Whom a unicast takes first, and the channel there, if both are known for the directory `word`.
+    #[inline]
+    pub(crate) fn first(&self, word: u64) -> Option<(usize, usize)> {
+        if self.word != word || self.way != Way::One {
+            return None;
+        }
+        let place = if self.next < self.targets.len() { self.next } else { 0 };
+        Some((place, self.targets.get(place)?.channel?))
+    }
+
     /// Forgets which channel leads to `id`: it is gone.
     pub(crate) fn forget(&mut self, id: EndpointId) {
         for target in self.targets.iter_mut().filter(|target| target.id == id) {

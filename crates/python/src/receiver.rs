@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ipmb_bus::error::RecvError;
-use ipmb_bus::{Build, Incoming, Polled};
+use ipmb_bus::{Build, Incoming};
 use pyo3::prelude::*;
 use pyo3::types::{PyInt, PyList};
 
@@ -68,25 +68,56 @@ impl Receiver {
         // Filled in place: handing it through the layers of results would copy it at each.
         let mut taken = None;
         let mut refused = Vec::new();
-        let polled = this.core.try_recv(|incoming| this.build(py, incoming, &mut taken, &mut refused));
-        for request in refused {
-            request.tell(&this.back.get().core, None);
+        let polled = this.core.try_drain(1, |incoming| this.build(py, incoming, &mut taken, &mut refused));
+        if !refused.is_empty() {
+            this.refuse(refused);
         }
-        match polled {
-            Ok(Polled::Got(())) => {}
-            Ok(Polled::Empty) => return Ok(None),
-            Err(error) => return Err(from_recv(py, &error)),
+        match (polled, taken) {
+            (Ok(_), Some(taken)) => this.message(py, taken).map(Some),
+            (Ok(_), None) => Ok(None),
+            (Err(error), _) => Err(from_recv(py, &error)),
         }
-        let Some(taken) = taken else { return Ok(None) };
-        let Some(request) = taken.request() else { return taken.message(py, &this.takes, &this.back).map(Some) };
-        taken.message(py, &this.takes, &this.back).map(Some).inspect_err(|error| {
+    }
+
+    /// Adds messages that are there, up to `limit` in all. One that may fail ends a visit: nothing stands behind it then
+    /// that an error could take along.
+    fn drain(slf: &Bound<'_, Self>, messages: &Bound<'_, PyList>, limit: usize) -> PyResult<()> {
+        /// Messages in one visit: what is taken and not made yet is held beside the ring.
+        const VISIT: usize = 256;
+        let (py, this) = (slf.py(), slf.get());
+        let mut visit = Vec::new();
+        while messages.len() < limit {
+            let mut refused = Vec::new();
+            let most = (limit - messages.len()).min(VISIT);
+            let drained = this.core.try_drain(most, |incoming| {
+                let mut taken = None;
+                let built = this.build(py, incoming, &mut taken, &mut refused);
+                visit.extend(taken);
+                built
+            });
+            this.refuse(refused);
+            for taken in visit.drain(..) {
+                messages.append(this.message(py, taken)?)?;
+            }
+            if drained.map_err(|error| from_recv(py, &error))? == 0 {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The object of a message that was taken.
+    #[inline(always)]
+    fn message(&self, py: Python<'_>, taken: Taken) -> PyResult<Py<Message>> {
+        let Some(request) = taken.request() else { return taken.message(py, &self.takes, &self.back) };
+        taken.message(py, &self.takes, &self.back).inspect_err(|error| {
             let why = error.value(py).str().map_or_else(|_| "?".to_owned(), |text| text.to_string());
-            request.tell(&this.back.get().core, Some(why));
+            request.tell(&self.back.get().core, Some(why));
         })
     }
 
     /// Takes a message out of its ring. Runs no Python code.
-    #[inline]
+    #[inline(always)]
     fn build(
         &self,
         py: Python<'_>,
@@ -100,7 +131,14 @@ impl Receiver {
             return Build::Skip;
         }
         Taken::take(py, type_id, incoming, &self.takes, taken);
-        Build::Take(())
+        if taken.as_ref().is_some_and(Taken::is_plain) { Build::Take(()) } else { Build::Enough(()) }
+    }
+
+    #[cold]
+    fn refuse(&self, refused: Vec<Refused>) {
+        for request in refused {
+            request.tell(&self.back.get().core, None);
+        }
     }
 
     /// The next message; waits for it. `None`: the time is over.
@@ -227,16 +265,9 @@ impl Receiver {
         let timeout = parse_timeout(timeout)?;
         let first = Self::wait(slf, timeout)?.ok_or_else(|| late(py))?;
         let messages = PyList::new(py, [first])?;
-        while messages.len() < limit {
-            // A broken message in the middle must not take the good ones before it along.
-            match Self::poll(slf) {
-                Ok(Some(message)) => messages.append(message)?,
-                Ok(None) => break,
-                Err(error) => {
-                    slf.get().postpone(error);
-                    break;
-                }
-            }
+        // A broken message in the middle must not take the good ones before it along.
+        if let Err(error) = Self::drain(slf, &messages, limit) {
+            slf.get().postpone(error);
         }
         Ok(messages)
     }

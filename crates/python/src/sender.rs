@@ -96,6 +96,10 @@ impl Sender {
     ) -> PyResult<R> {
         let number = target.route(self)?;
         let bytes = encoded.bytes();
+        let plain = encoded.bulk.is_none() && attachments.is_none() && correlation.is_none();
+        if plain && bytes.len() <= INLINE_BYTES && self.core.try_plain(number, encoded.type_id.to_be_bytes(), bytes) {
+            return Ok(done(1));
+        }
         let body = match &encoded.bulk {
             None if bytes.len() <= INLINE_BYTES => Payload::Inline(bytes),
             None => detached(py, || prepare(bytes)).map_err(|error| from_send(py, &error))?,

@@ -16,12 +16,21 @@ use crate::bulk;
 use crate::errors;
 use crate::message::{Message, Origin};
 use crate::payload::Type;
-use crate::received::{self, Takes};
+use crate::received::{self, Received, Takes};
 use crate::refusal::Refused;
 use crate::sender::Sender;
 
 /// What was taken out of a ring.
-pub(crate) struct Taken {
+pub(crate) enum Taken {
+    /// A message that is nothing but a payload, which is made already: most are.
+    Plain(Py<PyAny>, Py<Origin>),
+    /// The same, its bytes still to be decoded.
+    Encoded(Type, Py<PyBytes>, Py<Origin>),
+    Other(Box<Other>),
+}
+
+/// All that a message can be.
+pub(crate) struct Other {
     body: Body,
     from: From,
     redelivered: bool,
@@ -55,7 +64,7 @@ impl From {
 }
 
 enum Body {
-    Built(received::Received),
+    Built(Received),
     Large(Box<Large>),
 }
 
@@ -77,33 +86,79 @@ impl Taken {
         takes: &Takes,
         taken: &mut Option<Taken>,
     ) {
-        let face = incoming.face();
-        let known = face.and_then(|face| face.get()).and_then(|kept| kept.downcast_ref::<Py<Origin>>());
-        let from = match known {
-            Some(origin) => From::Known(origin.clone_ref(py)),
-            None => From::New(incoming.sender().clone(), selector(incoming), face.cloned()),
+        let known = incoming.face().and_then(|face| face.get()).and_then(|kept| kept.downcast_ref::<Py<Origin>>());
+        let (true, Some(origin)) = (incoming.is_plain(), known) else {
+            *taken = Some(Taken::Other(other(py, type_id, incoming, takes)));
+            return;
         };
-        let redelivered = incoming.redelivered();
-        let request = Refused::of(incoming);
-        let (large, attached) = if incoming.has_luggage() { unpack(type_id, incoming) } else { (None, None) };
-        let body = match large {
-            None => Body::Built(received::receive(py, type_id, takes, incoming.len(), |into| incoming.read(into))),
-            Some(large) => Body::Large(large),
-        };
+        let origin = origin.clone_ref(py);
         // Filled in place: handing it through the layers of results would copy it at each.
-        *taken = Some(Taken { body, from, redelivered, request, attached });
+        *taken = Some(match received::receive(py, type_id, takes, incoming.len(), |into| incoming.read(into)) {
+            Received::Value(payload) => Taken::Plain(payload, origin),
+            Received::Encoded(type_id, bytes) => Taken::Encoded(type_id, bytes, origin),
+            body => Taken::Other(Box::new(Other {
+                body: Body::Built(body),
+                from: From::Known(origin),
+                redelivered: false,
+                request: None,
+                attached: None,
+            })),
+        });
+    }
+
+    /// Whether making a message of it cannot fail.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        matches!(self, Taken::Plain(..))
     }
 
     /// Who waits for a reply, if it is a request.
     #[inline]
     pub(crate) fn request(&self) -> Option<Refused> {
-        self.request
+        match self {
+            Taken::Other(other) => other.request,
+            Taken::Plain(..) | Taken::Encoded(..) => None,
+        }
     }
 
     /// The message as a program gets it.
     #[inline(always)]
     pub(crate) fn message(self, py: Python<'_>, takes: &Takes, back: &Py<Sender>) -> PyResult<Py<Message>> {
-        let Taken { body, from, redelivered, request, attached } = self;
+        let (payload, origin) = match self {
+            Taken::Plain(payload, origin) => (payload, origin),
+            Taken::Encoded(type_id, bytes, origin) => match received::decode(py, type_id, bytes.bind(py), takes) {
+                Ok(payload) => (payload, origin),
+                Err(error) => return Err(undecoded(py, error, From::Known(origin))),
+            },
+            Taken::Other(other) => return other.message(py, takes, back),
+        };
+        Py::new(py, Message::received(payload, origin, back.clone_ref(py), false, None, None))
+    }
+}
+
+/// Takes a message of which something may be out of the ordinary.
+#[cold]
+fn other(py: Python<'_>, type_id: Type, incoming: &mut Incoming<'_>, takes: &Takes) -> Box<Other> {
+    let face = incoming.face();
+    let known = face.and_then(|face| face.get()).and_then(|kept| kept.downcast_ref::<Py<Origin>>());
+    let from = match known {
+        Some(origin) => From::Known(origin.clone_ref(py)),
+        None => From::New(incoming.sender().clone(), selector(incoming), face.cloned()),
+    };
+    let redelivered = incoming.redelivered();
+    let request = Refused::of(incoming);
+    let (large, attached) = if incoming.has_luggage() { unpack(type_id, incoming) } else { (None, None) };
+    let body = match large {
+        None => Body::Built(received::receive(py, type_id, takes, incoming.len(), |into| incoming.read(into))),
+        Some(large) => Body::Large(large),
+    };
+    Box::new(Other { body, from, redelivered, request, attached })
+}
+
+impl Other {
+    #[cold]
+    fn message(self, py: Python<'_>, takes: &Takes, back: &Py<Sender>) -> PyResult<Py<Message>> {
+        let Other { body, from, redelivered, request, attached } = self;
         let payload = match body {
             Body::Built(built) => built.value(py, takes),
             Body::Large(large) => read_large(py, *large, takes),
@@ -113,17 +168,9 @@ impl Taken {
             Err(error) => return Err(undecoded(py, error, from)),
         };
         let held = attached.map(|attached| Held::received(py, *attached)).transpose()?;
-        Py::new(
-            py,
-            Message::received(
-                payload,
-                from.origin(py)?,
-                back.clone_ref(py),
-                redelivered,
-                request.map(Refused::number),
-                held,
-            ),
-        )
+        let origin = from.origin(py)?;
+        let request = request.map(Refused::number);
+        Py::new(py, Message::received(payload, origin, back.clone_ref(py), redelivered, request, held))
     }
 }
 

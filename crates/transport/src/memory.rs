@@ -179,8 +179,12 @@ unsafe fn copy_to(place: *mut u8, bytes: &[u8]) {
         _ => match (bytes.len(), bytes.first_chunk(), bytes.last_chunk()) {
             // SAFETY: passed on.
             (17..=32, Some(first), Some(last)) => unsafe { ends_to::<16>(place, bytes.len(), first, last) },
-            // SAFETY: passed on.
-            _ => unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), place, bytes.len()) },
+            _ => match (bytes.len(), bytes.first_chunk(), bytes.last_chunk()) {
+                // SAFETY: passed on.
+                (33..=64, Some(first), Some(last)) => unsafe { ends_to::<32>(place, bytes.len(), first, last) },
+                // SAFETY: passed on.
+                _ => unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), place, bytes.len()) },
+            },
         },
     }
 }
@@ -208,6 +212,8 @@ unsafe fn copy_from(place: *const u8, buf: &mut [u8]) {
         8..=16 => unsafe { ends_from::<8>(place, buf) },
         // SAFETY: passed on.
         17..=32 => unsafe { ends_from::<16>(place, buf) },
+        // SAFETY: passed on.
+        33..=64 => unsafe { ends_from::<32>(place, buf) },
         // SAFETY: passed on.
         _ => unsafe { ptr::copy_nonoverlapping(place, buf.as_mut_ptr(), buf.len()) },
     }

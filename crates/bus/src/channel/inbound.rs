@@ -29,13 +29,19 @@ pub(crate) struct Lie;
 /// A message at the front of the ring, checked but still in place.
 pub(crate) struct Popped {
     pub(crate) record: Record,
-    pub(crate) tag: Tag,
     pub(crate) header: Header,
-    pub(crate) extension: Extension,
     /// Offset of the payload in the record's body.
     pub(crate) payload_at: usize,
     /// Bytes of the payload in the ring; of a large one those of its head.
     pub(crate) payload_len: usize,
+    /// `None` for a message that is nothing but a payload, as most are.
+    pub(crate) special: Option<Box<Special>>,
+}
+
+/// What only some messages have.
+pub(crate) struct Special {
+    pub(crate) tag: Tag,
+    pub(crate) extension: Extension,
     /// Where a large payload is in its region, as the sender says.
     place: [u8; PLACE_BYTES],
 }
@@ -153,23 +159,35 @@ impl Inbound {
     pub(crate) fn front(&mut self) -> Result<Front, Lie> {
         loop {
             let Some(record) = self.ring.peek().map_err(|_| Lie)? else { return Ok(Front::Empty) };
-            let tag = Tag::decode(record.tag).ok_or(Lie)?;
-            match tag.kind {
-                Kind::Message => return self.message(record, tag),
-                Kind::Route => self.define(record)?,
-                Kind::Void => {
-                    if tag.descriptors == 0 {
-                        return Err(Lie);
-                    }
-                    if !self.are_there(tag)? {
-                        return Ok(Front::TooManyOpenFiles);
-                    }
-                    self.descriptors.drain(..usize::from(tag.descriptors));
-                    self.consume(record);
-                }
-                Kind::Switch => return Err(Lie),
+            if Tag::kind(record.tag) == Some(Kind::Message) {
+                let popped = self.message(record)?;
+                return Ok(popped.map_or(Front::TooManyOpenFiles, Front::Message));
+            }
+            if !self.news(record)? {
+                return Ok(Front::TooManyOpenFiles);
             }
         }
+    }
+
+    /// Takes in a record that is no message. `false`: it finds no room in this process.
+    #[cold]
+    fn news(&mut self, record: Record) -> Result<bool, Lie> {
+        let tag = Tag::decode(record.tag).ok_or(Lie)?;
+        match tag.kind {
+            Kind::Route => self.define(record)?,
+            Kind::Void => {
+                if tag.descriptors == 0 {
+                    return Err(Lie);
+                }
+                if !self.are_there(tag)? {
+                    return Ok(false);
+                }
+                self.descriptors.drain(..usize::from(tag.descriptors));
+                self.consume(record);
+            }
+            Kind::Message | Kind::Switch => return Err(Lie),
+        }
+        Ok(true)
     }
 
     /// Whether all descriptors of a record have been taken off the socket. `false`: the others find no room in this
@@ -188,18 +206,29 @@ impl Inbound {
         }
     }
 
+    /// The message of a record: most are told by their tag to be nothing but a payload.
     #[inline(always)]
-    fn message(&mut self, record: Record, tag: Tag) -> Result<Front, Lie> {
+    fn message(&mut self, record: Record) -> Result<Option<Popped>, Lie> {
         if record.len < HEADER_BYTES {
             return Err(Lie);
         }
         let mut header = [0; HEADER_BYTES];
         self.ring.copy_out(&record, 0, &mut header);
         let header = Header::decode(&header);
-        let extension = if tag.flags & EXTENDED == 0 && header.extension == 0 {
-            Extension::default()
-        } else {
-            self.extension(&record, &header)?
+        if record.tag != Tag::message(0, 0) || header.extension != 0 {
+            return self.special(record, header);
+        }
+        let (payload_at, payload_len) = (HEADER_BYTES, record.len - HEADER_BYTES);
+        Ok(Some(Popped { record, header, payload_at, payload_len, special: None }))
+    }
+
+    /// `None`: what comes with it finds no room in this process.
+    #[cold]
+    fn special(&mut self, record: Record, header: Header) -> Result<Option<Popped>, Lie> {
+        let tag = Tag::decode(record.tag).ok_or(Lie)?;
+        let extension = match tag.flags & EXTENDED == 0 && header.extension == 0 {
+            true => Extension::default(),
+            false => self.extension(&record, &header)?,
         };
         let mut payload_at = HEADER_BYTES + header.extension as usize;
         let mut place = [0; PLACE_BYTES];
@@ -214,9 +243,10 @@ impl Inbound {
         if (tag.flags & LARGE != 0 || extension.regions > 0 || tag.descriptors > 0)
             && !self.luggage_is_there(tag, &extension)?
         {
-            return Ok(Front::TooManyOpenFiles);
+            return Ok(None);
         }
-        Ok(Front::Message(Popped { record, tag, header, extension, payload_at, payload_len, place }))
+        let special = Some(Box::new(Special { tag, extension, place }));
+        Ok(Some(Popped { record, header, payload_at, payload_len, special }))
     }
 
     /// Whether what a message says it has with it has come. `false`: it finds no room in this process.
@@ -273,41 +303,47 @@ impl Inbound {
         self.routes.get(route as usize)?.as_ref().map(|road| &road.face)
     }
 
-    /// The message counts as read from here on.
+    /// The record counts as read from here on, and those before it.
     #[inline]
     pub(crate) fn consume(&mut self, record: Record) {
-        if self.ring.consume(record) {
+        self.ring.advance(record);
+        self.publish();
+    }
+
+    /// All that was gone past counts as read from here on.
+    #[inline]
+    pub(crate) fn publish(&mut self) {
+        if self.ring.publish() {
             let _ = self.socket.send(&[ROOM], &[]);
         }
     }
 
-    /// What came with the message at the front, checked. Nothing comes with most, which must cost nothing.
-    #[inline]
-    pub(crate) fn take_luggage(&mut self, popped: &Popped) -> Result<Option<Box<Luggage>>, Lie> {
-        if popped.tag.descriptors == 0 { Ok(None) } else { self.unpack(popped).map(Some) }
+    /// What came with the message at the front, checked.
+    pub(crate) fn take_luggage(&mut self, special: &Special) -> Result<Option<Box<Luggage>>, Lie> {
+        if special.tag.descriptors == 0 { Ok(None) } else { self.unpack(special).map(Some) }
     }
 
     #[cold]
-    fn unpack(&mut self, popped: &Popped) -> Result<Box<Luggage>, Lie> {
-        let mut descriptors = self.descriptors.drain(..usize::from(popped.tag.descriptors));
+    fn unpack(&mut self, special: &Special) -> Result<Box<Luggage>, Lie> {
+        let mut descriptors = self.descriptors.drain(..usize::from(special.tag.descriptors));
         let holder = self.holder;
         let mut region = || {
             let fd = descriptors.next().ok_or(Lie)?;
             Region::open(fd, holder).map_err(|_| Lie)
         };
-        let bulk = match popped.tag.flags & LARGE {
+        let bulk = match special.tag.flags & LARGE {
             0 => None,
             _ => {
                 bulk::keep_house();
-                Some(Bulk::at(region()?, &popped.place).ok_or(Lie)?)
+                Some(Bulk::at(region()?, &special.place).ok_or(Lie)?)
             }
         };
-        let regions = (0..popped.extension.regions).map(|_| region()).collect::<Result<_, _>>()?;
+        let regions = (0..special.extension.regions).map(|_| region()).collect::<Result<_, _>>()?;
         Ok(Box::new(Luggage { bulk, regions, objects: descriptors.collect() }))
     }
 
     /// The descriptors of the message at the front go with it.
-    pub(crate) fn drop_luggage(&mut self, popped: &Popped) {
-        self.descriptors.drain(..usize::from(popped.tag.descriptors));
+    pub(crate) fn drop_luggage(&mut self, special: &Special) {
+        self.descriptors.drain(..usize::from(special.tag.descriptors));
     }
 }

@@ -9,7 +9,7 @@ mod salvage;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use inbound::{Front, Inbound, Lie, Luggage, Popped};
+pub(crate) use inbound::{Front, Inbound, Lie, Luggage, Popped, Special};
 pub(crate) use outbound::{Content, OpenError, Opener, Outbound, PushError, Serviced};
 pub(crate) use salvage::Unread;
 

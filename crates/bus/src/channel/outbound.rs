@@ -185,6 +185,18 @@ impl Outbound {
         self.pushed(pushed)
     }
 
+    /// The same for a message that is nothing but a payload. `false`: nothing was done, and [`Outbound::push`] says what
+    /// there is to do first.
+    #[inline]
+    pub(crate) fn push_plain(&mut self, id: RouteId, type_id: TypeId, payload: &[u8]) -> bool {
+        if !self.is_defined(id) {
+            return false;
+        }
+        let header = Header { route: id.index, extension: 0, type_id }.encode();
+        let pushed = self.ring.push(Tag::message(0, 0), &[&header, payload]);
+        pushed.is_ok() && self.pushed(pushed).is_ok()
+    }
+
     /// Descriptors go first, so that they are there when the record is seen. Room was made sure of before, for if the
     /// record did not follow, the next record's descriptors would be taken for its own.
     #[cold]

@@ -116,7 +116,7 @@ fn what_strayed_is_dropped_and_the_message_comes_whole_later() {
     };
     out.push(routes.get(route).unwrap(), route, &content).unwrap();
     let Ok(Front::Message(popped)) = inbound.front() else { panic!("a message") };
-    assert_eq!(inbound.take_luggage(&popped).unwrap().unwrap().objects.len(), again.len());
+    assert_eq!(inbound.take_luggage(popped.special.as_ref().unwrap()).unwrap().unwrap().objects.len(), again.len());
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn a_lie_about_what_travels_with_a_message_ends_its_channel() {
         channel.lie(tag, &extension, &payload, fds);
         let (_out, mut inbound) = channel.take_up();
         let believed = match inbound.front() {
-            Ok(Front::Message(popped)) => inbound.take_luggage(&popped).is_ok(),
+            Ok(Front::Message(popped)) => inbound.take_luggage(popped.special.as_ref().unwrap()).is_ok(),
             Ok(_) => true,
             Err(Lie) => false,
         };
@@ -192,7 +192,7 @@ fn a_place_is_read_once_and_checked_as_it_was_read() {
     channel.lie(Tag::message(LARGE, 1), &Extension::default(), &bulk.place(), vec![region.share(TO).unwrap()]);
     let (_out, mut inbound) = channel.take_up();
     let Ok(Front::Message(popped)) = inbound.front() else { panic!("a message") };
-    let came = inbound.take_luggage(&popped).unwrap().unwrap().bulk.unwrap();
+    let came = inbound.take_luggage(popped.special.as_ref().unwrap()).unwrap().unwrap().bulk.unwrap();
     assert!(came.region.same(&region) && (came.offset, came.len) == (64, 4032));
 }
 

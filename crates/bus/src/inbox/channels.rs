@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::AsFd;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use ipmb_transport::RingError;
 use ipmb_transport::ring::Consumer;
@@ -10,19 +10,20 @@ use ipmb_transport::sys::{self, Interest, Poller};
 
 use super::{BURST, Build, CHANNEL, IDLE_LOOKS, Inbox, Incoming, PENDING, POLL_NANOS, State};
 use crate::admission;
-use crate::channel::{Front, Inbound, Lie, Popped};
+use crate::channel::{Front, Inbound, Lie, Luggage, Popped, Special};
 use crate::error::RecvError;
 use crate::local::Local;
-use crate::roster::View;
+use crate::roster::{Peer, View};
 
 impl State {
-    /// The next message that `build` takes, from the hot channels in turn.
+    /// Has `build` take the next messages, up to `limit` of one channel; the hot ones have their turns. How many it took.
     #[inline]
-    pub(super) fn next<R>(
+    pub(super) fn next(
         &mut self,
         view: &Mutex<View>,
-        build: &mut dyn FnMut(&mut Incoming<'_>) -> Build<R>,
-    ) -> Result<Option<R>, RecvError> {
+        limit: usize,
+        mut build: impl FnMut(&mut Incoming<'_>) -> Build<()>,
+    ) -> Result<usize, RecvError> {
         let mut empty = 0;
         while empty < self.hot.len() {
             if self.cursor >= self.hot.len() {
@@ -61,20 +62,51 @@ impl State {
             };
             empty = 0;
             channel.idle = 0;
-            self.burst += 1;
             let several = self.hot.len() > 1;
-            match self.take(place, popped, view, build) {
-                Ok(Some(taken)) => {
+            match self.take(place, popped, view, &mut build) {
+                Ok(Some(more)) => {
+                    let more = more && limit > 1;
+                    let taken = if more { 1 + self.drain(place, limit - 1, view, &mut build) } else { 1 };
+                    self.publish(place);
                     if several && self.burst >= BURST {
                         self.turn();
                     }
-                    return Ok(Some(taken));
+                    return Ok(taken);
                 }
-                Ok(None) => {}
+                Ok(None) => self.publish(place),
                 Err(Lie) => self.remove(place),
             }
         }
-        Ok(None)
+        Ok(0)
+    }
+
+    /// Takes what else the channel has, in one visit. Whatever is no message is left for the next one.
+    fn drain(
+        &mut self,
+        place: usize,
+        limit: usize,
+        view: &Mutex<View>,
+        build: &mut impl FnMut(&mut Incoming<'_>) -> Build<()>,
+    ) -> usize {
+        let mut taken = 0;
+        while taken < limit && (self.hot.len() == 1 || self.burst < BURST) {
+            let Some(channel) = self.channels[place].as_deref_mut() else { break };
+            let Ok(Front::Message(popped)) = channel.front() else { break };
+            let Ok(Some(more)) = self.take(place, popped, view, build) else { break };
+            taken += 1;
+            if !more {
+                break;
+            }
+        }
+        taken
+    }
+
+    /// Lets the sender know how far its messages were read.
+    #[inline]
+    fn publish(&mut self, place: usize) {
+        if let Some(channel) = self.channels[place].as_deref_mut() {
+            channel.publish();
+        }
     }
 
     /// Whether the doorbells have not been looked at for a while.
@@ -93,18 +125,56 @@ impl State {
         self.burst = 0;
     }
 
+    /// Shows a message to `build` and goes past it. `None`: it is not taken, or not now; else whether more are wanted.
     #[inline]
-    pub(super) fn take<R>(
+    fn take(
         &mut self,
         place: usize,
         popped: Popped,
         view: &Mutex<View>,
-        build: &mut dyn FnMut(&mut Incoming<'_>) -> Build<R>,
-    ) -> Result<Option<R>, Lie> {
+        build: &mut impl FnMut(&mut Incoming<'_>) -> Build<()>,
+    ) -> Result<Option<bool>, Lie> {
+        self.burst += 1;
+        let (origin, luggage) = match &popped.special {
+            None => (None, None),
+            Some(special) => match self.inspect(place, &popped, special, view)? {
+                Some(found) => found,
+                None => return Ok(None),
+            },
+        };
+        let Some(channel) = self.channels[place].as_deref_mut() else { return Ok(None) };
+        let mut incoming = Incoming { channel, popped: &popped, origin, luggage };
+        let bytes = incoming.payload_bytes();
+        let built = build(&mut incoming);
+        drop(incoming);
+        channel.ring.advance(popped.record);
+        let more = match built {
+            Build::Take(()) => true,
+            Build::Enough(()) => false,
+            Build::Skip => {
+                self.counters.skipped += 1;
+                return Ok(None);
+            }
+        };
+        self.counters.received += 1;
+        self.counters.bytes += bytes;
+        Ok(Some(more))
+    }
+
+    /// Who has really sent a message that says more than its payload, and what came with it. `None`: it has to wait, or
+    /// has been here before.
+    #[cold]
+    fn inspect(
+        &mut self,
+        place: usize,
+        popped: &Popped,
+        special: &Special,
+        view: &Mutex<View>,
+    ) -> Result<Option<(Option<Arc<Peer>>, Option<Box<Luggage>>)>, Lie> {
         let Some(channel) = self.channels[place].as_deref_mut() else { return Ok(None) };
         let mut origin = None;
-        if popped.extension.parked.is_some() || popped.extension.origin.is_some() {
-            match admission::judge(&popped.extension, &channel.peer, view) {
+        if special.extension.parked.is_some() || special.extension.origin.is_some() {
+            match admission::judge(&special.extension, &channel.peer, view) {
                 admission::Verdict::Accept(first) => origin = first,
                 admission::Verdict::Later => {
                     channel.hot = false;
@@ -114,32 +184,15 @@ impl State {
                 }
                 admission::Verdict::Refuse => return Err(Lie),
             }
-            if let Some(number) = popped.extension.parked
+            if let Some(number) = special.extension.parked
                 && !self.seen.insert(number)
             {
-                channel.drop_luggage(&popped);
-                channel.consume(popped.record);
+                channel.drop_luggage(special);
+                channel.ring.advance(popped.record);
                 return Ok(None);
             }
         }
-        let luggage = channel.take_luggage(&popped)?;
-        let bulk_len = luggage.as_ref().and_then(|luggage| luggage.bulk.as_ref()).map_or(0, |bulk| bulk.len);
-        let bytes = (popped.payload_len + bulk_len) as u64;
-        let mut incoming = Incoming { channel, popped: &popped, origin, luggage };
-        let built = build(&mut incoming);
-        drop(incoming);
-        channel.consume(popped.record);
-        Ok(match built {
-            Build::Take(taken) => {
-                self.counters.received += 1;
-                self.counters.bytes += bytes;
-                Some(taken)
-            }
-            Build::Skip => {
-                self.counters.skipped += 1;
-                None
-            }
-        })
+        Ok(Some((origin, channel.take_luggage(special)?)))
     }
 
     pub(super) fn anything(&mut self) -> bool {

@@ -14,6 +14,8 @@ use crate::selector::Selector;
 pub enum Build<R> {
     /// It is taken.
     Take(R),
+    /// It is taken, and so much at a time is enough.
+    Enough(R),
     /// It is not for this receiver: counted as skipped, and the next one is looked at.
     Skip,
 }
@@ -36,6 +38,17 @@ pub struct Incoming<'a> {
 }
 
 impl Incoming<'_> {
+    /// Whether it is nothing but a payload, as most messages are: nothing below is worth asking for then.
+    #[inline]
+    pub fn is_plain(&self) -> bool {
+        self.popped.special.is_none()
+    }
+
+    #[inline]
+    fn flags(&self) -> u8 {
+        self.popped.special.as_ref().map_or(0, |special| special.tag.flags)
+    }
+
     /// The payload's type.
     pub fn type_id(&self) -> TypeId {
         self.popped.header.type_id
@@ -86,17 +99,17 @@ impl Incoming<'_> {
 
     /// The first receiver died before it had read it.
     pub fn redelivered(&self) -> bool {
-        self.popped.tag.flags & REDELIVERED != 0
+        self.flags() & REDELIVERED != 0
     }
 
     /// Whether the sender waits for a reply.
     pub fn is_request(&self) -> bool {
-        self.popped.tag.flags & REQUEST != 0
+        self.flags() & REQUEST != 0
     }
 
     /// Pairs requests and replies.
     pub fn correlation(&self) -> Option<u64> {
-        self.popped.extension.correlation
+        self.popped.special.as_ref()?.extension.correlation
     }
 
     /// The number of the request that this replies to. A reply comes from the one who was asked, in nobody's name.

@@ -164,8 +164,29 @@ impl Inbox {
         &self,
         view: &Mutex<View>,
         me: &Local,
-        build: &mut dyn FnMut(&mut Incoming<'_>) -> Build<R>,
+        mut build: impl FnMut(&mut Incoming<'_>) -> Build<R>,
     ) -> Result<Polled<R>, RecvError> {
+        let mut taken = None;
+        self.try_drain(view, me, 1, |incoming| match build(incoming) {
+            Build::Take(message) | Build::Enough(message) => {
+                taken = Some(message);
+                Build::Take(())
+            }
+            Build::Skip => Build::Skip,
+        })?;
+        Ok(taken.map_or(Polled::Empty, Polled::Got))
+    }
+
+    /// Takes up to `limit` messages that are there, in one visit of one channel; 0: there is none. They count as read when
+    /// this returns, all at once.
+    #[inline]
+    pub(crate) fn try_drain(
+        &self,
+        view: &Mutex<View>,
+        me: &Local,
+        limit: usize,
+        mut build: impl FnMut(&mut Incoming<'_>) -> Build<()>,
+    ) -> Result<usize, RecvError> {
         let mut guard = lock(&self.state);
         let state = &mut *guard;
         if self.is_closed() {
@@ -176,21 +197,21 @@ impl Inbox {
             self.look(state, me, view)?;
         }
         loop {
-            match state.next(view, &mut *build) {
-                Ok(Some(taken)) => {
-                    if (state.watched || state.waiters > 0) && !state.hot.is_empty() {
-                        self.raise(state);
-                    }
-                    return Ok(Polled::Got(taken));
-                }
-                Ok(None) if state.starving => {
+            match state.next(view, limit, &mut build) {
+                Ok(0) if state.starving => {
                     if state.starves(&self.poller, me, view) {
                         return Err(RecvError::TooManyOpenFiles);
                     }
                 }
                 // An event loop waits on the descriptor next: from here on every channel must ring.
-                Ok(None) if state.watched && !state.settle(self) => {}
-                Ok(None) => return Ok(Polled::Empty),
+                Ok(0) if state.watched && !state.settle(self) => {}
+                Ok(0) => return Ok(0),
+                Ok(taken) => {
+                    if (state.watched || state.waiters > 0) && !state.hot.is_empty() {
+                        self.raise(state);
+                    }
+                    return Ok(taken);
+                }
                 Err(error) => return Err(error),
             }
         }

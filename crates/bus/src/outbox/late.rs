@@ -20,7 +20,7 @@ impl Outbox {
         // Nothing was asked that has not been given up, and nothing can be before this lock is free: whatever comes is late.
         for _ in 0..MOST {
             let (view, me) = (state.view.clone(), state.me.clone());
-            match door.try_recv(&view, &me, &mut |incoming| Build::Take(incoming.sender().info.id)) {
+            match door.try_recv(&view, &me, |incoming| Build::Take(incoming.sender().info.id)) {
                 Ok(Polled::Got(from)) => state.count_stray(from),
                 Ok(Polled::Empty) => break,
                 // Closed, or descriptors that find no room in this process: whoever asks next sees to it.

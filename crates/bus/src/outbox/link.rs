@@ -10,6 +10,7 @@ use crate::error::{FullReason, SendError};
 use crate::identity::EndpointId;
 use crate::names;
 use crate::reactor::Key;
+use crate::record::TypeId;
 use crate::roster::Peer;
 use crate::route::RouteId;
 
@@ -109,6 +110,32 @@ impl State {
         }
         self.bury(place);
         Ok(Offer::Gone)
+    }
+
+    /// See [`Outbox::try_plain`](super::Outbox::try_plain).
+    #[inline]
+    pub(super) fn push_plain(&mut self, id: RouteId, type_id: TypeId, payload: &[u8]) -> bool {
+        let word = self.roster.word;
+        let known = !self.closed
+            && !self.unsettled
+            && self.held.is_empty()
+            && self.reader.as_ref().is_some_and(|reader| reader.word() == word);
+        if !known {
+            return false;
+        }
+        let Some(route) = self.routes.get_mut(id) else { return false };
+        let Some((place, channel)) = route.first(word) else { return false };
+        let Some(Some(link)) = self.links.get_mut(channel) else { return false };
+        if !link.channel.push_plain(id, type_id, payload) {
+            return false;
+        }
+        route.next = place + 1;
+        let heard = link.channel.heard();
+        self.count_sent(1, payload.len());
+        if heard {
+            self.tell_waiters();
+        }
+        true
     }
 
     /// Reads what a receiver has said. Its word of room may be the only one, and is for everybody who waits.

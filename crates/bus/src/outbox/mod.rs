@@ -32,7 +32,7 @@ use crate::identity::EndpointId;
 use crate::local::Local;
 use crate::parking::Parking;
 use crate::reactor::{Reactor, Source, TimerKey, lock};
-use crate::record::OwnedMessage;
+use crate::record::{OwnedMessage, TypeId};
 use crate::roster::{Roster, View};
 use crate::route::{RouteId, RouteTable};
 use crate::selector::Selector;
@@ -166,6 +166,14 @@ impl Outbox {
     /// The number of the route to the door at which an endpoint takes replies.
     pub(crate) fn intern_replies(&self, id: EndpointId) -> Result<RouteId, SendError> {
         lock(&self.state).intern_by(|routes| routes.intern_replies(id))
+    }
+
+    /// The whole way of a message that is nothing but a payload and has nothing in its way: a unicast over a channel that
+    /// is open, with room, while nobody waits. `false`: nothing was done, and [`Outbox::try_send`] finds out what there
+    /// is to do.
+    #[inline]
+    pub(crate) fn try_plain(&self, route: RouteId, type_id: TypeId, payload: &[u8]) -> bool {
+        lock(&self.state).push_plain(route, type_id, payload)
     }
 
     /// Sends, or says what is in the way. Never waits.

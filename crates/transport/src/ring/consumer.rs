@@ -144,8 +144,24 @@ impl Consumer {
     /// When it is not the record at the tail.
     #[inline]
     pub fn consume(&mut self, record: Record) -> bool {
+        self.advance(record);
+        self.publish()
+    }
+
+    /// Goes on to the next record. This one counts as unread until [`publish`](Consumer::publish): a burst that is read
+    /// in one go costs one look for a producer that waits.
+    ///
+    /// # Panics
+    /// When it is not the record at the tail.
+    #[inline]
+    pub fn advance(&mut self, record: Record) {
         assert!(record.position == self.tail, "a record that is consumed already");
         self.tail += span(record.len);
+    }
+
+    /// Gives back the room of all that was read. True: the producer waits for room and there is enough now, wake it.
+    #[inline]
+    pub fn publish(&mut self) -> bool {
         if self.tail < self.look_from {
             self.memory.word(TAIL).store(self.tail, Ordering::Release);
             return false;

@@ -156,28 +156,36 @@ impl Producer {
         if !self.make_room(span).map_err(|_| PushError::Corrupt)? {
             return Err(PushError::Full);
         }
-        let (offset, _) = place(self.end, FRAME as usize, self.capacity);
-        self.memory.put(offset, &frame(tag, len));
-        let mut at = self.end + FRAME;
-        for part in parts {
-            let (offset, straight) = place(at, part.len(), self.capacity);
-            if straight == part.len() {
-                self.memory.put(offset, part);
-            } else {
-                self.put_around(offset, part.split_at(straight));
+        let whole = FRAME as usize + len;
+        let (start, straight) = place(self.end, whole, self.capacity);
+        if straight == whole {
+            self.memory.put(start, &frame(tag, len));
+            let mut at = start + FRAME as usize;
+            for part in parts {
+                self.memory.put(at, part);
+                at += part.len();
             }
-            at += part.len() as u64;
+        } else {
+            self.put_around(tag, len, parts);
         }
         self.starts.set(self.end);
         self.end += span;
         Ok(())
     }
 
-    /// Writes a part that goes round the end.
+    /// Writes a record that goes round the end. Its frame word never does.
     #[cold]
-    fn put_around(&mut self, offset: usize, (before, after): (&[u8], &[u8])) {
-        self.memory.put(offset, before);
-        self.memory.put(HEADER, after);
+    fn put_around(&mut self, tag: u32, len: usize, parts: &[&[u8]]) {
+        let (offset, _) = place(self.end, FRAME as usize, self.capacity);
+        self.memory.put(offset, &frame(tag, len));
+        let mut at = self.end + FRAME;
+        for part in parts {
+            let (offset, straight) = place(at, part.len(), self.capacity);
+            let (before, after) = part.split_at(straight);
+            self.memory.put(offset, before);
+            self.memory.put(HEADER, after);
+            at += part.len() as u64;
+        }
     }
 
     /// Shows the consumer all that was staged.
