@@ -65,7 +65,8 @@ lock: $(STAMPS)/tools ## resolve requirements/dev.in into requirements/dev.txt
 	"$$(tools/need.sh)" -m venv $(STAMPS)/lock
 	$(STAMPS)/lock/bin/pip install --quiet -r requirements/dev.in
 	sed -n '/^# Exact/p' requirements/dev.txt > $(STAMPS)/dev.txt
-	$(STAMPS)/lock/bin/pip freeze >> $(STAMPS)/dev.txt
+	sed -n 's/^\([a-z0-9-]*\) *; *\([^#]*[^# ]\).*$$/s~^\1==.*~\&; \2~/p' requirements/dev.in > $(STAMPS)/lock/markers
+	$(STAMPS)/lock/bin/pip freeze | sed -f $(STAMPS)/lock/markers >> $(STAMPS)/dev.txt
 	mv $(STAMPS)/dev.txt requirements/dev.txt
 
 clean: ## remove everything that was built

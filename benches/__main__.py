@@ -28,7 +28,7 @@ def available(group: str, chosen: tuple[str, ...], console: Console) -> dict[str
     """The peers of a group that were asked for and are installed; ours, and the limit, in any case."""
     found = {}
     for module in peers.names(group):
-        if chosen and not module.startswith(("ipmb", "codec", "limit")) and module not in chosen:
+        if chosen and not module.startswith(("ipmb", *peers.LIMITS)) and module not in chosen:
             continue
         try:
             found[module] = peers.load(group, module)

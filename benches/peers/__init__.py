@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
+#: Peers that show what is possible at all.
+LIMITS = ("codec", "limit", "ring")
+
+
 def nothing(*_: Any) -> None:
     """For links that need no preparation and leave nothing behind."""
 
@@ -35,6 +39,13 @@ class Link:
     open: Callable[[int], object] = nothing
     #: Typed payloads: what each object goes through before ``send``.
     encode: Callable[[Any], Any] | None = None
+    #: Bytes: a list in one call, and what comes, so many a call at most. None for links that have no such calls.
+    send_many: Callable[[list[Any]], object] | None = None
+    incoming_many: Callable[[int], Iterator[Any]] | None = None
+    #: Bytes: views of what comes where it lies, each valid until the next one is asked for. None where nothing lies.
+    viewed: Iterator[Any] | None = None
+    #: What ``send`` has to be given so that ``viewed`` gives views.
+    lend: Callable[[bytes], Any] = bytes
     #: Arrays: send memory of this many bytes as it is, but for a number in its first element. None for
     #: links that always copy.
     hand_over: Callable[[int, float], object] | None = None
@@ -73,7 +84,7 @@ def names(group: str) -> list[str]:
     """Every peer's module of a group: this bus first, the limit last."""
     package = importlib.import_module(f"benches.peers.{group}")
     found = [module.name for module in pkgutil.iter_modules(package.__path__)]
-    return sorted(found, key=lambda name: (not name.startswith("ipmb"), name in ("codec", "limit"), name))
+    return sorted(found, key=lambda name: (not name.startswith("ipmb"), name in LIMITS, name))
 
 
 def load(group: str, name: str) -> Peer:

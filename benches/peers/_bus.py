@@ -29,5 +29,9 @@ class Bus:
 def join(address: dict[str, Any], **options: Any) -> tuple[ipmb.Endpoint, Any]:
     """The endpoint of one end, and how it sends to the other."""
     endpoint = ipmb.join(address["identifier"], address["me"], timeout=20.0, **options)
-    selector = ipmb.Selector.unicast(ipmb.LabelOp(address["other"]))
-    return endpoint, functools.partial(endpoint.sender.send, selector)
+    return endpoint, functools.partial(endpoint.sender.send, other(address))
+
+
+def other(address: dict[str, Any]) -> ipmb.Selector:
+    """Who is at the other end."""
+    return ipmb.Selector.unicast(ipmb.LabelOp(address["other"]))

@@ -97,9 +97,9 @@ def test_every_name_of_the_native_module_is_in_the_stub() -> None:
 
 
 def named_for_development() -> list[str]:
-    """What requirements/dev.in names, without the extras in brackets."""
+    """What requirements/dev.in names, without extras in brackets and where it is for."""
     lines = (ROOT / "requirements" / "dev.in").read_text().splitlines()
-    return [line.partition("[")[0].strip() for line in lines if line and not line.startswith("#")]
+    return [re.split(r"[\[;]", line)[0].strip() for line in lines if line and not line.startswith("#")]
 
 
 def test_every_dependency_is_explained() -> None:
@@ -122,7 +122,7 @@ def test_every_dependency_is_explained() -> None:
 
 def test_every_development_tool_is_pinned() -> None:
     pinned = dict(
-        line.lower().split("==")
+        line.lower().partition(";")[0].split("==")
         for line in (ROOT / "requirements" / "dev.txt").read_text().splitlines()
         if line and not line.startswith("#")
     )
