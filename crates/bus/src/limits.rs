@@ -75,8 +75,14 @@ pub const LISTEN_BACKLOG: i32 = 4096;
 /// [bytes] Size of a new ring. Every page of a ring becomes resident in its first lap, so it starts small.
 pub const RING_BYTES: usize = 64 << 10;
 
-/// [bytes] Size a ring may grow to; not built yet, rings stay at `RING_BYTES`. It holds a burst of a millisecond and still fits a level 2 cache.
-pub const RING_BYTES_MAX: usize = 1 << 20;
+/// [bytes] Size of the ring of a pair that has proved busy. It holds a burst of a millisecond and still fits a level 2 cache.
+pub const GROWN_RING_BYTES: usize = 1 << 20;
+
+/// [bytes] Memory that a sender spends on grown rings. Those that come later stay small.
+pub const GROWN_RINGS_BYTES: usize = 64 << 20;
+
+/// [times] How often a ring is found full, each time after half a ring more was read, before it grows: several laps.
+pub const FULL_RINGS_BEFORE_GROWTH: u32 = 8;
 
 /// [bytes] Longest body of a record in the smallest ring: a quarter, so that several messages are always under way.
 pub const RECORD_BYTES: usize = RING_BYTES / 4;

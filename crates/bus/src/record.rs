@@ -28,8 +28,7 @@ pub(crate) enum Kind {
     Message = 1,
     /// The definition of a route: its number, then the encoded selector.
     Route = 2,
-    /// The ring goes on in another, larger memory file that is on the socket. Planned for, not sent yet: a receiver
-    /// of this version treats it as an unknown kind.
+    /// The ring goes on in the larger memory that the receiver has accepted.
     Switch = 3,
     /// No message: its descriptors are those of one of which not all could be sent. They are dropped.
     Void = 4,
@@ -59,6 +58,10 @@ impl Tag {
 
     pub(crate) fn route() -> u32 {
         Kind::Route as u32
+    }
+
+    pub(crate) fn switch() -> u32 {
+        Kind::Switch as u32
     }
 
     pub(crate) fn void(descriptors: usize) -> u32 {

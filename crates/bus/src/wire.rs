@@ -23,6 +23,12 @@ pub const DOORBELL: u8 = b'D';
 pub const DESCRIPTORS: u8 = b'F';
 /// On the socket of a channel after opening, from the consumer: the ring has room again.
 pub const ROOM: u8 = b'R';
+/// On the socket of a channel after opening: a larger memory for the ring comes with this byte.
+pub const GROW: u8 = b'G';
+/// The consumer's answer to `GROW`: it has the memory.
+pub const GROWN: u8 = b'Y';
+/// The consumer's answer to `GROW`: it has no room for it.
+pub const STAYS: u8 = b'N';
 
 /// What an endpoint says to the controller.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

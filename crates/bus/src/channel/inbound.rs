@@ -9,7 +9,7 @@ use ipmb_transport::region::Region;
 use ipmb_transport::ring::{Consumer, Record};
 use ipmb_transport::sys::{Fd, Received, Socket};
 
-use super::{DESCRIPTORS, DOORBELL, ROOM};
+use super::{DESCRIPTORS, DOORBELL, GROW, ROOM, growth};
 use crate::bulk;
 use crate::identity::EndpointId;
 use crate::limits;
@@ -118,12 +118,16 @@ impl Inbound {
 
     /// The same, but stops at so many descriptors.
     fn service_until(&mut self, enough: usize) -> Result<(), Lie> {
-        let mut packet = [0; 8];
         self.starved = false;
         while !self.ended && self.descriptors.len() < enough {
+            let mut packet = [0; 8];
             match self.socket.receive(&mut packet) {
                 Ok(Received::Packet { len: 1, fds, .. }) => match packet[0] {
                     DOORBELL if fds.is_empty() => {}
+                    GROW if fds.len() == 1 => {
+                        let accepted = growth::accept(&mut self.ring, &fds[0])?;
+                        growth::answer(&self.socket, accepted);
+                    }
                     DESCRIPTORS if !fds.is_empty() => {
                         self.descriptors.extend(fds);
                         if self.descriptors.len() > MOST_DESCRIPTORS {
@@ -133,6 +137,11 @@ impl Inbound {
                     _ => return Err(Lie),
                 },
                 Ok(Received::Empty) => return Ok(()),
+                // It is only an offer: nobody else need wait for the descriptors of this process.
+                Ok(Received::NoRoomForFds) if packet[0] == GROW => {
+                    self.socket.refuse().map_err(|_| Lie)?;
+                    growth::answer(&self.socket, false);
+                }
                 Ok(Received::NoRoomForFds) => {
                     self.starved = true;
                     return Ok(());
@@ -185,9 +194,19 @@ impl Inbound {
                 self.descriptors.drain(..usize::from(tag.descriptors));
                 self.consume(record);
             }
-            Kind::Message | Kind::Switch => return Err(Lie),
+            Kind::Switch => self.switch(record)?,
+            Kind::Message => return Err(Lie),
         }
         Ok(true)
+    }
+
+    /// The ring goes on in the larger memory.
+    #[cold]
+    fn switch(&mut self, record: Record) -> Result<(), Lie> {
+        if self.ring.switch(record).map_err(|_| Lie)? {
+            let _ = self.socket.send(&[ROOM], &[]);
+        }
+        Ok(())
     }
 
     /// Whether all descriptors of a record have been taken off the socket. `false`: the others find no room in this

@@ -3,6 +3,7 @@
 //! receiver's. Opening needs only the two of them.
 
 mod flight;
+mod growth;
 mod inbound;
 mod outbound;
 mod salvage;
@@ -16,4 +17,4 @@ pub(crate) use salvage::Unread;
 /// Longest packet of a channel's opening.
 pub(crate) const PACKET_BYTES: usize = 256;
 
-pub(crate) use crate::wire::{DESCRIPTORS, DOORBELL, ROOM};
+pub(crate) use crate::wire::{DESCRIPTORS, DOORBELL, GROW, GROWN, ROOM, STAYS};

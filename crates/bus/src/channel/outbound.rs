@@ -10,7 +10,8 @@ use ipmb_transport::ring::{Producer, Pushed};
 use ipmb_transport::sys::{Fd, MAX_FDS, Received, Socket};
 
 use super::flight::{Descriptors, Flights};
-use super::{DESCRIPTORS, PACKET_BYTES, ROOM};
+use super::growth::Growth;
+use super::{DESCRIPTORS, GROWN, PACKET_BYTES, ROOM, STAYS};
 use crate::limits;
 use crate::proof::{self, Key};
 use crate::record::{Bulk, HEADER_BYTES, Header, PLACE_BYTES, REQUEST, Tag, TypeId};
@@ -108,6 +109,7 @@ pub(crate) struct Outbound {
     /// By route number: the generation last defined on this channel.
     defined: Vec<u32>,
     pub(super) flights: Flights,
+    pub(super) growth: Growth,
     ended: bool,
     /// The receiver said something since this was last asked: whoever waits for it has to know.
     heard: bool,
@@ -130,7 +132,8 @@ impl Outbound {
         if holder.pid != peer.info.pid || !opener.allowed_uids.contains(&holder.uid) {
             return Err(OpenError::Gone);
         }
-        let (ring, memory) = Producer::create(limits::RING_BYTES).map_err(OpenError::Io)?;
+        let (mut ring, memory) = Producer::create(limits::RING_BYTES).map_err(OpenError::Io)?;
+        ring.keep_room_to_grow();
         let open = wire::encode(&PeerFrame::Open(Open {
             opener: opener.id,
             target,
@@ -150,6 +153,7 @@ impl Outbound {
             attach_proof: proof::consumer_proof(opener.key, target, opener.id, &opener.nonce),
             defined: Vec::new(),
             flights: Flights::default(),
+            growth: Growth::new(),
             ended: false,
             heard: false,
             starved: false,
@@ -166,7 +170,11 @@ impl Outbound {
             }
         }
         let definition = if self.is_defined(id) { 0 } else { 4 + route.encoded.len() + 16 };
-        self.ring.has_room(content.body_len() + definition).map_err(|_| PushError::Broken)
+        let room = self.ring.has_room(content.body_len() + definition).map_err(|_| PushError::Broken)?;
+        if !room {
+            self.met_full();
+        }
+        Ok(room)
     }
 
     /// Puts a message into the ring and wakes the receiver if it sleeps.
@@ -240,7 +248,10 @@ impl Outbound {
                 }
                 Ok(())
             }
-            Err(ipmb_transport::PushError::Full) => Err(PushError::Full),
+            Err(ipmb_transport::PushError::Full) => {
+                self.met_full();
+                Err(PushError::Full)
+            }
             Err(ipmb_transport::PushError::TooLarge | ipmb_transport::PushError::Corrupt) => Err(PushError::Broken),
         }
     }
@@ -301,14 +312,20 @@ impl Outbound {
         self.flights.count()
     }
 
-    /// Reads what the receiver sent until nothing is left: its tail page, room, its end.
+    /// Reads what the receiver sent until nothing is left: its tail page, room, whether the ring may grow, its end.
     pub(crate) fn service(&mut self) -> Serviced {
         let mut seen = Serviced::Nothing;
         let mut packet = [0; PACKET_BYTES];
         self.starved = false;
         while !self.ended {
             match self.socket.receive(&mut packet) {
-                Ok(Received::Packet { len: 1, fds, .. }) if packet[0] == ROOM && fds.is_empty() => {
+                Ok(Received::Packet { len: 1, fds, .. }) if fds.is_empty() => {
+                    self.ended = !match packet[0] {
+                        ROOM => true,
+                        GROWN => self.answered(true),
+                        STAYS => self.answered(false),
+                        _ => false,
+                    };
                     self.heard = true;
                     seen = Serviced::Progress;
                 }

@@ -1,9 +1,12 @@
 //! What a receiver left unread when it died: it is still in our own memory, and goes to somebody else.
 
+use std::collections::HashSet;
+
 use super::State;
 use super::link::Offer;
 use crate::channel::{Content, Unread};
 use crate::error::FullReason;
+use crate::identity::EndpointId;
 use crate::record::{EXTENDED, OwnedMessage, REDELIVERED, REQUEST};
 use crate::route::RouteId;
 use crate::selector::Mode;
@@ -52,24 +55,33 @@ impl State {
         if self.backlog.is_empty() {
             return;
         }
-        let mut rounds = self.backlog.len();
-        while rounds > 0
-            && let Some((route, message)) = self.backlog.pop_front()
-        {
-            rounds -= 1;
-            if let Some(message) = self.redeliver(route, message) {
+        let before = self.backlog.len();
+        let (mut full, mut stuck) = (HashSet::new(), HashSet::new());
+        for _ in 0..before {
+            let Some((route, message)) = self.backlog.pop_front() else { break };
+            if stuck.contains(&route) {
+                self.backlog.push_back((route, message));
+            } else if let Some(message) = self.redeliver(route, message, &mut full) {
+                stuck.insert(route);
                 self.backlog.push_back((route, message));
             }
         }
-        if self.backlog.is_empty() {
+        if self.backlog.len() < before {
             self.retry_nanos = 0;
-        } else {
+        }
+        if !self.backlog.is_empty() {
             self.retry();
         }
     }
 
-    /// Gives the message back when there is somebody, and no room.
-    fn redeliver(&mut self, route: RouteId, mut message: OwnedMessage) -> Option<OwnedMessage> {
+    /// Gives the message back when there is somebody, and no room. Whoever was found full is passed over from then on: a
+    /// shorter message that still fits must not overtake.
+    fn redeliver(
+        &mut self,
+        route: RouteId,
+        mut message: OwnedMessage,
+        full: &mut HashSet<EndpointId>,
+    ) -> Option<OwnedMessage> {
         let extension = message.extension.encode();
         if !extension.is_empty() {
             message.flags |= EXTENDED;
@@ -82,8 +94,12 @@ impl State {
         let (mut ids, next): (Vec<_>, _) = (self.roster.matching(&selector.op).collect(), known.next);
         let start = if ids.is_empty() { 0 } else { next % ids.len() };
         ids.rotate_left(start);
-        let mut full = false;
+        let mut somebody = false;
         for id in ids {
+            if full.contains(&id) {
+                somebody = true;
+                continue;
+            }
             let content = content(&message, &extension);
             // Out of descriptors or memory: it stays where it is, and is tried again.
             match self.offer_to(route, id, &content).unwrap_or(Offer::Full(FullReason::Descriptors)) {
@@ -94,11 +110,14 @@ impl State {
                     }
                     return None;
                 }
-                Offer::Full(_) => full = true,
+                Offer::Full(_) => {
+                    somebody = true;
+                    full.insert(id);
+                }
                 Offer::Gone => {}
             }
         }
-        if full {
+        if somebody {
             return Some(message);
         }
         if selector.ttl.is_zero() || self.park_message(&selector, message).is_err() {

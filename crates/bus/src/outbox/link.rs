@@ -8,6 +8,7 @@ use super::{CHANNEL_TAG, State};
 use crate::channel::{Content, OpenError, Opener, Outbound, PushError, Serviced};
 use crate::error::{FullReason, SendError};
 use crate::identity::EndpointId;
+use crate::limits;
 use crate::names;
 use crate::reactor::Key;
 use crate::record::TypeId;
@@ -142,10 +143,27 @@ impl State {
     pub(super) fn service(&mut self, place: usize) -> Serviced {
         let Some(Some(link)) = self.links.get_mut(place) else { return Serviced::Nothing };
         let seen = link.channel.service();
-        if link.channel.heard() {
+        if link.channel.is_to_grow() {
+            self.grow(place);
+        }
+        if let Some(Some(link)) = self.links.get_mut(place)
+            && link.channel.heard()
+        {
             self.tell_waiters();
         }
         seen
+    }
+
+    /// Offers a larger ring to a receiver that proved busy, as long as this endpoint's budget for them lasts.
+    #[cold]
+    fn grow(&mut self, place: usize) {
+        let grown = self.links.iter().flatten().filter(|link| link.channel.has_larger()).count();
+        let Some(Some(link)) = self.links.get_mut(place) else { return };
+        if (grown + 1) * limits::GROWN_RING_BYTES <= limits::GROWN_RINGS_BYTES {
+            link.channel.offer_growth();
+        } else {
+            link.channel.stay_small();
+        }
     }
 
     /// The channel to an endpoint, opened at the first use.

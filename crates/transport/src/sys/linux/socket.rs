@@ -56,7 +56,7 @@ pub enum Received {
     },
     /// Nothing waits.
     Empty,
-    /// A packet waits with more descriptors than this process may open now. It stays there.
+    /// A packet waits with more descriptors than this process may open now. It stays there; its bytes are in the buffer.
     NoRoomForFds,
     /// Everything was read and the peer is gone (or sent an empty packet, which looks the same and ends it too).
     End,
@@ -246,6 +246,11 @@ impl Socket {
         }
         self.discard()?;
         Ok(Received::Packet { len: peeked.bytes, truncated: peeked.flags.contains(ReturnFlags::TRUNC), fds })
+    }
+
+    /// Drops the packet that there was just no room for.
+    pub fn refuse(&self) -> io::Result<()> {
+        self.discard()
     }
 
     /// Takes the packet that was just peeked at off the queue; the kernel drops its references.
