@@ -19,6 +19,20 @@ pub struct RouteId {
     pub(crate) generation: u32,
 }
 
+impl RouteId {
+    /// The handle as one number, for tables that are read without a lock.
+    #[inline]
+    pub fn to_bits(self) -> u64 {
+        u64::from(self.generation) << 32 | u64::from(self.index)
+    }
+
+    /// The handle that [`to_bits`](RouteId::to_bits) gave.
+    #[inline]
+    pub fn from_bits(bits: u64) -> RouteId {
+        RouteId { index: bits as u32, generation: (bits >> 32) as u32 }
+    }
+}
+
 /// One endpoint that matches, and the place of the channel to it once that is known.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Target {

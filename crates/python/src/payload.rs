@@ -99,6 +99,22 @@ impl<'a> Encoded<'a> {
     }
 }
 
+/// The type and the bytes of what is most often sent; `small` is the place for those of a number. `None`: [`encode`] knows.
+#[inline(always)]
+pub(crate) fn flat<'a>(payload: &'a Bound<'_, PyAny>, small: &'a mut [u8; 9]) -> Option<(Type, &'a [u8])> {
+    if let Ok(bytes) = payload.cast_exact::<PyBytes>() {
+        return Some((BYTES, bytes.as_bytes()));
+    }
+    if let Ok(string) = payload.cast_exact::<PyString>() {
+        return Some((STR, string.to_str().ok()?.as_bytes()));
+    }
+    let number = payload.cast_exact::<PyInt>().ok()?.extract::<i64>().ok()?;
+    let mut rest = &mut small[..];
+    rmp::encode::write_sint(&mut rest, number).ok()?;
+    let len = 9 - rest.len();
+    Some((INT, &small[..len]))
+}
+
 /// Encodes a payload. The bytes of `bytes` and `str` are borrowed.
 #[inline]
 pub(crate) fn encode<'a>(payload: &'a Bound<'a, PyAny>) -> PyResult<Encoded<'a>> {

@@ -136,7 +136,7 @@ impl Producer {
     ///
     /// # Panics
     /// In debug builds, when records are staged: if this one did not fit they would stay unseen.
-    #[inline]
+    #[inline(always)]
     pub fn push(&mut self, tag: u32, parts: &[&[u8]]) -> Result<Pushed, PushError> {
         debug_assert!(self.head == self.end, "publish what is staged first");
         self.stage(tag, parts)?;
@@ -146,7 +146,7 @@ impl Producer {
     /// Appends a record that the consumer sees only after [`publish`](Producer::publish): a burst then costs
     /// one fence. What is staged and not published is lost when this process dies, and a consumer that does
     /// not see it cannot make room: publish when the ring is full.
-    #[inline]
+    #[inline(always)]
     pub fn stage(&mut self, tag: u32, parts: &[&[u8]]) -> Result<(), PushError> {
         let len = parts.iter().map(|part| part.len()).sum::<usize>();
         if len > self.max_body() {
