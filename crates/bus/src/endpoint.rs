@@ -203,6 +203,12 @@ impl Sender {
         self.check().is_ok_and(|node| node.outbox.try_plain(route, type_id, payload))
     }
 
+    /// The same for messages in a row, which `message` gives by their number. How many went: [`Sender::try_send`] finds out
+    /// what there is to do for the next one.
+    pub fn try_plain_run<'a>(&self, route: RouteId, message: impl Fn(usize) -> Option<(TypeId, &'a [u8])>) -> usize {
+        self.check().map_or(0, |node| node.outbox.try_plain_run(route, message))
+    }
+
     /// Gives up a message that was `Blocked`. Every such message ends in this or in another `try_send`.
     pub fn abandon(&self, out: &mut Outgoing<'_>) {
         if let Ok(node) = self.check() {

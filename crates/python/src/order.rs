@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use ipmb_bus::Overflow;
+use ipmb_bus::{INLINE_BYTES, Overflow, TypeId};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyString};
+use pyo3::types::{PyBytes, PyList, PyString};
 
 use crate::arguments::Argument;
 use crate::attachments::Attachments;
 use crate::errors::{wrong_type, wrong_value};
 use crate::message::Message;
-use crate::payload::{self, Encoded};
+use crate::payload::{self, Encoded, Flat};
 use crate::routes::Target;
 use crate::selector::{parse_selector, parse_ttl};
 
@@ -74,24 +74,53 @@ pub(crate) fn target<'a, 'py>(selector: &'a Bound<'py, PyAny>, ttl: &Argument<'p
     Ok(Target::Made(selector.py(), Arc::new(waiting)))
 }
 
-/// The payloads of `send_many`.
+/// The payloads of `send_many`: held, so that what happens to the list meanwhile does not matter.
 pub(crate) fn gather<'py>(payloads: &Bound<'py, PyAny>) -> PyResult<Vec<Bound<'py, PyAny>>> {
     const BOUND: &str = "give a list or another iterable of payloads";
+    if let Ok(list) = payloads.cast_exact::<PyList>() {
+        return Ok(list.iter().collect());
+    }
     if payloads.is_instance_of::<PyString>() || payloads.is_instance_of::<PyBytes>() {
         return Err(wrong_type("payloads", payloads, BOUND));
     }
     payloads.try_iter().map_err(|_| wrong_type("payloads", payloads, BOUND))?.collect()
 }
 
+/// A payload that is known to be one that can be sent.
+pub(crate) enum Ready<'a> {
+    Flat(Flat<'a>),
+    Encoded(Box<Encoded<'a>>),
+}
+
+impl Ready<'_> {
+    /// Its type and its bytes, of one that is nothing else and fits a ring.
+    #[inline(always)]
+    pub(crate) fn plain(&self) -> Option<(TypeId, &[u8])> {
+        let (type_id, bytes) = match self {
+            Ready::Flat(flat) => flat.parts(),
+            Ready::Encoded(encoded) if encoded.bulk.is_none() => (encoded.type_id, encoded.bytes()),
+            Ready::Encoded(_) => return None,
+        };
+        (bytes.len() <= INLINE_BYTES).then_some((type_id.to_be_bytes(), bytes))
+    }
+}
+
 /// What cannot be sent shows before anything is.
-pub(crate) fn encode_all<'a>(payloads: &'a [Bound<'a, PyAny>]) -> PyResult<Vec<Encoded<'a>>> {
-    let which = |place: usize, payload: &Bound<'_, PyAny>, error: PyErr| {
-        let _ =
-            error.value(payload.py()).call_method1("add_note", (format!("it is payloads[{place}]; none was sent"),));
-        error
-    };
-    let each = payloads.iter().enumerate();
-    each.map(|(place, payload)| payload::encode(payload).map_err(|error| which(place, payload, error))).collect()
+pub(crate) fn encode_all<'a>(payloads: &'a [Bound<'a, PyAny>]) -> PyResult<Vec<Ready<'a>>> {
+    let mut ready = Vec::with_capacity(payloads.len());
+    for (place, payload) in payloads.iter().enumerate() {
+        ready.push(match Flat::of(payload) {
+            Some(flat) => Ready::Flat(flat),
+            None => Ready::Encoded(Box::new(payload::encode(payload).map_err(|error| which(place, payload, error))?)),
+        });
+    }
+    Ok(ready)
+}
+
+#[cold]
+fn which(place: usize, payload: &Bound<'_, PyAny>, error: PyErr) -> PyErr {
+    let _ = error.value(payload.py()).call_method1("add_note", (format!("it is payloads[{place}]; none was sent"),));
+    error
 }
 
 /// Tells with an error how many copies of the messages before it went out.

@@ -99,20 +99,38 @@ impl<'a> Encoded<'a> {
     }
 }
 
-/// The type and the bytes of what is most often sent; `small` is the place for those of a number. `None`: [`encode`] knows.
-#[inline(always)]
-pub(crate) fn flat<'a>(payload: &'a Bound<'_, PyAny>, small: &'a mut [u8; 9]) -> Option<(Type, &'a [u8])> {
-    if let Ok(bytes) = payload.cast_exact::<PyBytes>() {
-        return Some((BYTES, bytes.as_bytes()));
+/// What is most often sent: bytes that are there, or those of a number.
+pub(crate) enum Flat<'a> {
+    Borrowed(Type, &'a [u8]),
+    Small(Type, [u8; 9], usize),
+}
+
+impl<'a> Flat<'a> {
+    /// `None`: [`encode`] knows.
+    #[inline(always)]
+    pub(crate) fn of(payload: &'a Bound<'_, PyAny>) -> Option<Flat<'a>> {
+        if let Ok(bytes) = payload.cast_exact::<PyBytes>() {
+            return Some(Flat::Borrowed(BYTES, bytes.as_bytes()));
+        }
+        if let Ok(string) = payload.cast_exact::<PyString>() {
+            return Some(Flat::Borrowed(STR, string.to_str().ok()?.as_bytes()));
+        }
+        let number = payload.cast_exact::<PyInt>().ok()?.extract::<i64>().ok()?;
+        let mut bytes = [0; 9];
+        let mut rest = &mut bytes[..];
+        rmp::encode::write_sint(&mut rest, number).ok()?;
+        let len = 9 - rest.len();
+        Some(Flat::Small(INT, bytes, len))
     }
-    if let Ok(string) = payload.cast_exact::<PyString>() {
-        return Some((STR, string.to_str().ok()?.as_bytes()));
+
+    /// Its type and its bytes.
+    #[inline(always)]
+    pub(crate) fn parts(&self) -> (Type, &[u8]) {
+        match self {
+            Flat::Borrowed(type_id, bytes) => (*type_id, bytes),
+            Flat::Small(type_id, bytes, len) => (*type_id, &bytes[..*len]),
+        }
     }
-    let number = payload.cast_exact::<PyInt>().ok()?.extract::<i64>().ok()?;
-    let mut rest = &mut small[..];
-    rmp::encode::write_sint(&mut rest, number).ok()?;
-    let len = 9 - rest.len();
-    Some((INT, &small[..len]))
 }
 
 /// Encodes a payload. The bytes of `bytes` and `str` are borrowed.

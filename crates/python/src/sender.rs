@@ -17,8 +17,8 @@ use crate::attachments::Attachments;
 use crate::bulk;
 use crate::endpoint::{Anchor, reduce};
 use crate::errors::from_send;
-use crate::order::{Correlation, Order, also_delivered, encode_all, gather, parse_overflow, target};
-use crate::payload::{self, Encoded};
+use crate::order::{Correlation, Order, Ready, also_delivered, encode_all, gather, parse_overflow, target};
+use crate::payload::{self, Encoded, Flat};
 use crate::routes::{Routes, Target};
 use crate::waiting::{Inside, detached, interruptible};
 
@@ -42,9 +42,15 @@ impl Sender {
     #[inline(always)]
     fn push_plain(&self, target: &Bound<'_, PyAny>, payload: &Bound<'_, PyAny>) -> bool {
         let Some(route) = self.routes.recent(target) else { return false };
-        let mut small = [0; 9];
-        let Some((type_id, bytes)) = payload::flat(payload, &mut small) else { return false };
+        let Some(flat) = Flat::of(payload) else { return false };
+        let (type_id, bytes) = flat.parts();
         bytes.len() <= INLINE_BYTES && self.core.try_plain(route, type_id.to_be_bytes(), bytes)
+    }
+
+    /// The same for several in a row: how many went.
+    pub(crate) fn push_run(&self, target: &Target<'_, '_>, ready: &[Ready<'_>]) -> PyResult<usize> {
+        let route = target.route(self)?;
+        Ok(self.core.try_plain_run(route, |place| ready.get(place)?.plain()))
     }
 
     /// Encodes, routes, pushes, and waits for room where that is wanted.
@@ -285,15 +291,23 @@ impl Sender {
         let overflow = parse_overflow(&overflow)?;
         let target = target(selector, &ttl)?;
         let payloads = gather(payloads)?;
-        let encoded = encode_all(&payloads)?;
-        let mut sent = 0;
-        for (number, encoded) in encoded.iter().enumerate() {
-            if number % SIGNALS_EVERY == SIGNALS_EVERY - 1 {
-                py.check_signals()?;
+        let ready = encode_all(&payloads)?;
+        let (mut done, mut sent) = (0, 0);
+        while done < ready.len() {
+            let end = ready.len().min(done + SIGNALS_EVERY);
+            let run = self.push_run(&target, &ready[done..end])?;
+            done += run;
+            sent += run;
+            if done < end {
+                let one = match &ready[done] {
+                    Ready::Encoded(encoded) => self.push_encoded(py, encoded, None, timeout, overflow, &target, None),
+                    Ready::Flat(_) => self.push(&payloads[done], None, timeout, overflow, &target),
+                };
+                sent += one.map_err(|error| also_delivered(py, error, sent))?;
+                done += 1;
             }
-            match self.push_encoded(py, encoded, None, timeout, overflow, &target, None) {
-                Ok(reached) => sent += reached,
-                Err(error) => return Err(also_delivered(py, error, sent)),
+            if done < ready.len() {
+                py.check_signals()?;
             }
         }
         Ok(sent)

@@ -281,8 +281,11 @@ pub(crate) fn start_send_many<'py>(
     let (py, overflow) = (sender.py(), parse_overflow(&overflow)?);
     let target = target(selector, &ttl)?;
     let payloads = gather(payloads)?;
-    drop(encode_all(&payloads)?);
-    let rest: Vec<_> = payloads.into_iter().map(Bound::unbind).collect();
+    let sent = sender.get().push_run(&target, &encode_all(&payloads)?)?;
+    if sent == payloads.len() {
+        return Ok(Started::Done(sent));
+    }
+    let rest: Vec<_> = payloads.into_iter().skip(sent).map(Bound::unbind).collect();
     let mut sending = Sending {
         sender: sender.clone().unbind(),
         target: Kind::of(&target),
@@ -290,7 +293,7 @@ pub(crate) fn start_send_many<'py>(
         kept: None,
         poller: None,
         rest: rest.into_iter(),
-        reached: 0,
+        reached: sent,
         answers: None,
     };
     match sending.poll(py, false)? {

@@ -205,6 +205,40 @@ impl Outbound {
         pushed.is_ok() && self.pushed(pushed).is_ok()
     }
 
+    /// The same for several: how many went, and their bytes. The receiver sees them a few at a time, and all of them when
+    /// this returns.
+    pub(crate) fn push_plain_run<'a>(
+        &mut self,
+        id: RouteId,
+        message: impl Fn(usize) -> Option<(TypeId, &'a [u8])>,
+    ) -> (usize, usize) {
+        /// Records that are shown together: each time costs a fence, and too many would let the receiver wait.
+        const SHOWN: usize = 16;
+        let (mut sent, mut bytes) = (0, 0);
+        if !self.is_defined(id) {
+            return (sent, bytes);
+        }
+        while let Some((type_id, payload)) = message(sent) {
+            let header = Header { route: id.index, extension: 0, type_id }.encode();
+            if self.ring.stage(Tag::message(0, 0), &[&header, payload]).is_err() {
+                break;
+            }
+            sent += 1;
+            bytes += payload.len();
+            if sent % SHOWN == 0 {
+                self.show();
+            }
+        }
+        self.show();
+        (sent, bytes)
+    }
+
+    /// Publishes what is staged. What then cannot be done for want of room or kernel resources is found by the next push.
+    fn show(&mut self) {
+        let pushed = self.ring.publish();
+        let _ = self.pushed(Ok(pushed));
+    }
+
     /// Descriptors go first, so that they are there when the record is seen. Room was made sure of before, for if the
     /// record did not follow, the next record's descriptors would be taken for its own.
     #[cold]

@@ -15,6 +15,9 @@ use crate::error::RecvError;
 use crate::local::Local;
 use crate::roster::{Peer, View};
 
+/// Who has really sent a message, where that is not the channel's peer, and what came with it.
+type Inspected = (Option<Arc<Peer>>, Option<Box<Luggage>>);
+
 impl State {
     /// Has `build` take the next messages, up to `limit` of one channel; the hot ones have their turns. How many it took.
     #[inline]
@@ -161,8 +164,7 @@ impl State {
         Ok(Some(more))
     }
 
-    /// Who has really sent a message that says more than its payload, and what came with it. `None`: it has to wait, or
-    /// has been here before.
+    /// Looks at a message that says more than its payload. `None`: it has to wait, or has been here before.
     #[cold]
     fn inspect(
         &mut self,
@@ -170,7 +172,7 @@ impl State {
         popped: &Popped,
         special: &Special,
         view: &Mutex<View>,
-    ) -> Result<Option<(Option<Arc<Peer>>, Option<Box<Luggage>>)>, Lie> {
+    ) -> Result<Option<Inspected>, Lie> {
         let Some(channel) = self.channels[place].as_deref_mut() else { return Ok(None) };
         let mut origin = None;
         if special.extension.parked.is_some() || special.extension.origin.is_some() {

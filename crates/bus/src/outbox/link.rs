@@ -113,30 +113,68 @@ impl State {
         Ok(Offer::Gone)
     }
 
+    /// Whether nobody waits for what would have to come first, and the directory is the one that routes were made from.
+    #[inline]
+    fn nothing_is_in_the_way(&self) -> bool {
+        !self.closed
+            && !self.unsettled
+            && self.held.is_empty()
+            && self.reader.as_ref().is_some_and(|reader| reader.word() == self.roster.word)
+    }
+
     /// See [`Outbox::try_plain`](super::Outbox::try_plain).
     #[inline]
     pub(super) fn push_plain(&mut self, id: RouteId, type_id: TypeId, payload: &[u8]) -> bool {
-        let word = self.roster.word;
-        let known = !self.closed
-            && !self.unsettled
-            && self.held.is_empty()
-            && self.reader.as_ref().is_some_and(|reader| reader.word() == word);
-        if !known {
+        if !self.nothing_is_in_the_way() {
             return false;
         }
         let Some(route) = self.routes.get_mut(id) else { return false };
-        let Some((place, channel)) = route.first(word) else { return false };
+        let Some((place, channel)) = route.first(self.roster.word) else { return false };
         let Some(Some(link)) = self.links.get_mut(channel) else { return false };
         if !link.channel.push_plain(id, type_id, payload) {
             return false;
         }
         route.next = place + 1;
-        let heard = link.channel.heard();
-        self.count_sent(1, payload.len());
-        if heard {
+        self.pushed_plain(channel, 1, payload.len());
+        true
+    }
+
+    /// See [`Outbox::try_plain_run`](super::Outbox::try_plain_run).
+    pub(super) fn push_plain_run<'a>(
+        &mut self,
+        id: RouteId,
+        message: impl Fn(usize) -> Option<(TypeId, &'a [u8])>,
+    ) -> usize {
+        if !self.nothing_is_in_the_way() {
+            return 0;
+        }
+        let Some(route) = self.routes.get(id) else { return 0 };
+        if route.targets.len() > 1 {
+            // They take turns.
+            let mut sent = 0;
+            while let Some((type_id, payload)) = message(sent)
+                && self.push_plain(id, type_id, payload)
+            {
+                sent += 1;
+            }
+            return sent;
+        }
+        let Some((_, channel)) = route.first(self.roster.word) else { return 0 };
+        let Some(Some(link)) = self.links.get_mut(channel) else { return 0 };
+        let (sent, bytes) = link.channel.push_plain_run(id, message);
+        self.pushed_plain(channel, sent, bytes);
+        sent
+    }
+
+    #[inline]
+    fn pushed_plain(&mut self, channel: usize, count: usize, bytes: usize) {
+        self.counters.sent += count as u64;
+        self.counters.bytes += bytes as u64;
+        if let Some(Some(link)) = self.links.get_mut(channel)
+            && link.channel.heard()
+        {
             self.tell_waiters();
         }
-        true
     }
 
     /// Reads what a receiver has said. Its word of room may be the only one, and is for everybody who waits.

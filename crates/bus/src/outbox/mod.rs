@@ -176,6 +176,16 @@ impl Outbox {
         lock(&self.state).push_plain(route, type_id, payload)
     }
 
+    /// The same for messages in a row, which `message` gives by their number. How many went; the rest has something in its
+    /// way.
+    pub(crate) fn try_plain_run<'a>(
+        &self,
+        route: RouteId,
+        message: impl Fn(usize) -> Option<(TypeId, &'a [u8])>,
+    ) -> usize {
+        lock(&self.state).push_plain_run(route, message)
+    }
+
     /// Sends, or says what is in the way. Never waits.
     #[inline]
     pub(crate) fn try_send(&self, out: &mut Outgoing<'_>) -> Result<Progress, SendError> {
