@@ -9,6 +9,13 @@ ratio.
 ``worker``    the process at one end of a link: obeys commands
 ``pair``      both ends of one peer's link
 ``machine``   the line that says what was measured on
+``probe``     what the machine itself gives meanwhile
+``thin``      a thin extension ring in C: the limit, and the probe's tool
+``start``     how long an import takes
+``targets``   what was aimed at, and whether this run reached it
 ``report``    the tables and the file of figures
+``pictures``  the picture of a file of figures
 ``__main__``  the rounds
+``queues``    `ipmb.Queue` beside `multiprocessing.Queue`
+``scaling``   how the bus scales: senders, receivers, members, time
 """

@@ -16,12 +16,15 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from benches import groups, machine, peers
+from benches import groups, machine, peers, pictures, probe, start, targets
 from benches.pair import BenchError, Pair
-from benches.report import Report, write
+from benches.report import Report, Run, write
 
 #: The tables need this many columns; where the output is a file, rich would assume 80.
 WIDTH = 128
+
+#: How often the package is imported.
+STARTS = 5
 
 
 def available(group: str, chosen: tuple[str, ...], console: Console) -> dict[str, peers.Peer]:
@@ -125,23 +128,35 @@ def main(
     console = Console()
     console.width = max(console.width, WIDTH)
     console.print(f"[bold]{machine.line()}[/bold]")
-    reports = []
+    done = Run()
     for name in chosen or groups.NAMES:
+        done.probes.append(probe.look())
         group = groups.load(name)
         usual = group.quick if quick else group.full
         pace = groups.Pace(rounds or usual.rounds, seconds or usual.seconds)
         console.print(f"\n[bold]{group.title}[/bold]")
+        console.print(f"  {probe.sentence(done.probes[-1])}", highlight=False)
         found = available(name, chosen_peers, console)
         with tempfile.TemporaryDirectory(prefix="bench-") as folder, ExitStack() as stack:
             pairs = opened(name, found, Path(folder), stack, console)
-            report = Report(name, group, {module: found[module] for module in pairs}, group.rows(sizes))
+            report = Report(
+                name, group, {module: found[module] for module in pairs}, group.rows(sizes, quick)
+            )
             run(group, report, pairs, pace, console)
         for table in report.tables():
             console.print(table)
-        reports.append(report)
-    console.print(machine.load())
-    write(path, reports)
-    console.print(f"figures in {path}")
+        done.reports[name] = report
+    done.probes.append(probe.look())
+    console.print(f"\nthe machine in the end: {probe.sentence(done.probes[-1])}", highlight=False)
+    console.print(machine.load(), highlight=False)
+    done.start = start.measure(rounds or STARTS)
+    done.targets = [*targets.of_run(done.reports), targets.start_target(done.start)]
+    note, scaling = targets.scaling_targets(path.with_name("scaling.json"))
+    console.print(targets.table(done.targets, scaling, note))
+    found = done.as_dict()
+    write(path, found)
+    pictures.draw(found, path.with_suffix(".svg"))
+    console.print(f"figures in {path}, picture in {path.with_suffix('.svg')}")
 
 
 if __name__ == "__main__":

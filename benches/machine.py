@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
 from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
 
 
 def cpu() -> str:
@@ -15,13 +18,28 @@ def cpu() -> str:
     return platform.machine()
 
 
+def commit() -> str:
+    """Which state of the repository, with a plus where files have been changed since; empty outside of one."""
+    try:
+        head, changes = (
+            subprocess.run(
+                ["git", *words], cwd=ROOT, capture_output=True, text=True, check=True
+            ).stdout.strip()
+            for words in (["rev-parse", "--short", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return f"{head}+" if changes else head
+
+
 def describe() -> dict[str, str | int]:
-    """Processor, cores, kernel, Python."""
+    """Processor, cores, kernel, Python, commit."""
     return {
         "cpu": cpu(),
         "cores": len(os.sched_getaffinity(0)),
         "kernel": f"{platform.system()} {platform.release()}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "commit": commit(),
     }
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from benches.groups import Column, Group, Kind, Row
     from benches.peers import Peer
+    from benches.targets import Target
 
 
 def figure(kind: Kind, value: float, digits: int = 3) -> str:
@@ -154,8 +155,31 @@ class Report:
         }
 
 
-def write(path: Path, reports: list[Report]) -> None:
-    """All groups of a run in one file."""
+@dataclass
+class Run:
+    """All groups of a run, and what stands around them."""
+
+    began: float = field(default_factory=time.time)
+    reports: dict[str, Report] = field(default_factory=dict)
+    #: What the machine gave before each group, and after the last.
+    probes: list[dict[str, float]] = field(default_factory=list)
+    #: How long importing took, by round.
+    start: list[float] = field(default_factory=list)
+    targets: list[Target] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "machine": machine.describe(),
+            "began": self.began,
+            "ended": time.time(),
+            "load": machine.load(),
+            "probes": self.probes,
+            "import": self.start,
+            "targets": [target.as_dict() for target in self.targets],
+            "groups": {name: report.as_dict() for name, report in self.reports.items()},
+        }
+
+
+def write(path: Path, found: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    found = {"machine": machine.describe(), "groups": {report.name: report.as_dict() for report in reports}}
     path.write_text(json.dumps(found, indent=2) + "\n")

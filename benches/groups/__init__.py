@@ -38,6 +38,8 @@ class Row:
     kind: str
     name: str
     size: int = 0
+    #: Only for those that a quick run is to show.
+    few: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,8 @@ class Group(Protocol):
     full: Pace
     quick: Pace
 
-    def rows(self, sizes: Sequence[int]) -> list[Row]:
-        """All rows; ``sizes`` in bytes replaces the usual ones where a row has one."""
+    def rows(self, sizes: Sequence[int], quick: bool, /) -> list[Row]:
+        """All rows, or those that a quick run is worth; ``sizes`` in bytes replaces the usual ones."""
 
     def takes_part(self, module: str, row: Row, /) -> bool:
         """Whether a peer has anything to show in a row."""

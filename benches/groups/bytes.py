@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 SIZES = (16, 64, 1 << 10, 16 << 10, 64 << 10, 1 << 20)
 
+#: In a quick run these go there and back.
+QUICK_TRIPS = (16, 1 << 10, 64 << 10)
+
 #: Messages in one call.
 MANY = 64
 
@@ -83,20 +86,21 @@ class Bytes:
         Column("of the ring", "ring", lambda line, ring: line / ring, times, ("round trip",)),
     )
     full = Pace(9, 0.8)
-    quick = Pace(5, 0.15)
+    quick = Pace(3, 0.06)
 
-    def rows(self, sizes: Sequence[int]) -> list[Row]:
+    def rows(self, sizes: Sequence[int], quick: bool) -> list[Row]:
         """What is compared with each other stands together: a machine's mood lasts for seconds."""
         rows = []
         for size in sizes or SIZES:
             rows.append(Row("rate", size_name(size), size))
-            if size <= WHOLE // 16:
+            if size < WHOLE // 16:
                 rows.append(Row("many", size_name(size), size))
             rows += [Row("values", name, size) for name, beside in VALUES.items() if beside == size]
-            if size >= WHOLE // 16:
+            if size >= WHOLE // 16 and (size <= 64 << 10 or not quick):
                 rows.append(Row("viewed", size_name(size), size))
-            rows.append(Row("round trip", size_name(size), size))
-            if size <= 64:
+            if not quick or sizes or size in QUICK_TRIPS:
+                rows.append(Row("round trip", size_name(size), size))
+            if size == (sizes or SIZES)[0]:
                 rows.append(Row("parked", size_name(size), size))
         return rows
 

@@ -14,7 +14,7 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import iceoryx2 as iox
+import iceoryx2 as iox  # type: ignore[import-untyped]
 
 from benches.peers import Setup
 

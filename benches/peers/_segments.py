@@ -17,8 +17,14 @@ def attach(name: str) -> SharedMemory:
     if sys.version_info >= (3, 13):
         return SharedMemory(name, track=False)
     segment = SharedMemory(name)
-    resource_tracker.unregister(segment._name, "shared_memory")  # what everybody does
+    name = segment._name  # type: ignore[attr-defined] # what everybody does
+    resource_tracker.unregister(name, "shared_memory")
     return segment
+
+
+def memory(segment: SharedMemory) -> memoryview:
+    assert segment.buf is not None  # it would be closed
+    return segment.buf
 
 
 def remove(segment: SharedMemory) -> None:

@@ -21,18 +21,22 @@ class InPlaceBus(Bus):
 
         def send(array: Any) -> None:
             with registry.alloc(array.nbytes) as region:
-                place = np.frombuffer(region, np.float32, len(array))
+                place = viewed(region, len(array))
                 np.copyto(place, array)
                 push(place)
 
         def hand_over(size: int, number: float) -> None:
             with registry.alloc(size) as region:
-                place = np.frombuffer(region, np.float32, size // 4)
+                place = viewed(region, size // 4)
                 place[0] = number
                 push(place)
 
         payloads = map(operator.attrgetter("payload"), endpoint.receiver)
         return Link(send, payloads, endpoint.close, hand_over=hand_over)
+
+
+def viewed(region: Any, length: int) -> Any:
+    return np.frombuffer(region, np.float32, length)
 
 
 peer = InPlaceBus()

@@ -11,7 +11,7 @@ import numpy as np
 from benches.groups.arrays import DEPTH
 from benches.peers import Link
 from benches.peers._pipes import StandardPipe, connections
-from benches.peers._segments import attach, remove
+from benches.peers._segments import attach, memory, remove
 
 
 class Segments(StandardPipe):
@@ -37,19 +37,19 @@ class Segments(StandardPipe):
         def send(array: Any) -> None:
             settle(DEPTH - 1)
             segment = SharedMemory(create=True, size=array.nbytes)
-            np.copyto(np.frombuffer(segment.buf, np.float32, len(array)), array)
+            np.copyto(np.frombuffer(memory(segment), np.float32, len(array)), array)
             push(segment)
 
         def hand_over(size: int, number: float) -> None:
             settle(DEPTH - 1)
             segment = SharedMemory(create=True, size=size)
-            np.frombuffer(segment.buf, np.float32, size // 4)[0] = number
+            np.frombuffer(memory(segment), np.float32, size // 4)[0] = number
             push(segment)
 
         def incoming() -> Any:
             while True:
                 segment = attach(reads.recv_bytes().decode())
-                yield np.frombuffer(segment.buf, np.float32)
+                yield np.frombuffer(memory(segment), np.float32)
                 segment.close()
                 writes.send_bytes(b".")
 

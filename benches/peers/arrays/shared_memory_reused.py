@@ -11,7 +11,7 @@ import numpy as np
 from benches.groups.arrays import DEPTH
 from benches.peers import Link
 from benches.peers._pipes import StandardPipe, connections
-from benches.peers._segments import attach, remove
+from benches.peers._segments import attach, memory, remove
 
 
 class ReusedSegments(StandardPipe):
@@ -35,7 +35,7 @@ class ReusedSegments(StandardPipe):
                 name = reads.recv_bytes().decode()
                 free[made[name].size].append(name)
             name = names.popleft()
-            return name, np.frombuffer(made[name].buf, np.float32, size // 4)
+            return name, np.frombuffer(memory(made[name]), np.float32, size // 4)
 
         def send(array: Any) -> None:
             name, target = place(array.nbytes)
@@ -52,7 +52,7 @@ class ReusedSegments(StandardPipe):
                 name = reads.recv_bytes().decode()
                 if name not in attached:
                     attached[name] = attach(name)
-                yield np.frombuffer(attached[name].buf, np.float32)
+                yield np.frombuffer(memory(attached[name]), np.float32)
                 writes.send_bytes(name.encode())
 
         def close() -> None:

@@ -7,7 +7,7 @@ import importlib.metadata
 from itertools import chain
 from typing import Any
 
-import faster_fifo
+import faster_fifo  # type: ignore[import-not-found]
 
 from benches.peers import Link, Setup
 from benches.peers._inherited import packed, unpacked
