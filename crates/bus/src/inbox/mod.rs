@@ -40,6 +40,8 @@ const BURST: u32 = 16;
 const IDLE_LOOKS: u32 = 4096;
 /// Looks before the receiver sleeps: about 14 us, what a wake-up across cores costs.
 const SPIN: u32 = 500;
+/// How often a receiver whose spinning keeps failing lets others have the core before it sleeps.
+const YIELDS: u32 = 4;
 
 pub use incoming::{Build, Incoming, Polled};
 
@@ -221,20 +223,31 @@ impl Inbox {
     pub(crate) fn spin(&self) -> bool {
         let misses = self.misses.load(Ordering::Relaxed);
         // Where spinning keeps failing the peer is slow, or needs this core: one look in eight is still tried.
-        let budget = if misses < 8 || misses.is_multiple_of(8) { SPIN } else { SPIN / 32 };
-        let mut state = lock(&self.state);
-        if state.hot.is_empty() {
-            return self.is_closed();
-        }
-        for _ in 0..budget {
-            if state.anything() || self.is_closed() {
-                self.misses.store(0, Ordering::Relaxed);
-                return true;
+        let tired = misses >= 8 && !misses.is_multiple_of(8);
+        {
+            let mut state = lock(&self.state);
+            if state.hot.is_empty() {
+                return self.is_closed();
             }
-            std::hint::spin_loop();
+            for _ in 0..if tired { SPIN / 32 } else { SPIN } {
+                if state.anything() || self.is_closed() {
+                    self.misses.store(0, Ordering::Relaxed);
+                    return true;
+                }
+                std::hint::spin_loop();
+            }
         }
         self.misses.store(misses.wrapping_add(1), Ordering::Relaxed);
-        false
+        tired && self.step_aside()
+    }
+
+    /// Lets others have the core before a sleep. Where there are more processes than cores the senders are among them, and
+    /// what they send meanwhile costs them no doorbell and us no sleep; alone on its core this returns at once.
+    fn step_aside(&self) -> bool {
+        (0..YIELDS).any(|_| {
+            std::thread::yield_now();
+            lock(&self.state).anything() || self.is_closed()
+        })
     }
 
     /// Sleeps until something may be there, or `deadline`. `false`: the deadline passed.
