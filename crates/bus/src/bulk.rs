@@ -1,17 +1,18 @@
 //! The pool of the process from which large payloads come, in memory that nobody else can write.
 //!
 //! Its memory stays mapped while it is in use again and again, and goes back to the system when it has not been for a
-//! while: the core thread looks, as long as there is anything to look at.
+//! while: the core thread looks, as long as there is anything to look at. So it does after others' memory that receivers
+//! of this process keep, whose senders say when they need it no more, also to a receiver that reads nothing.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, Weak};
 
 use ipmb_transport::fork;
 use ipmb_transport::region::{Access, Pool, Region, forget_mappings};
 use ipmb_transport::sys;
 
-use crate::reactor::{self, Source};
+use crate::reactor::{self, Source, lock};
 
 static POOL: Pool<()> = Pool::new("ipmb-payload", Access::ReadOnly);
 
@@ -23,6 +24,32 @@ const LAST_LOOK: u64 = 2_000_000_000;
 
 /// The fork generation, counted from 1, in which the core thread looks after the pool.
 static WATCHED: AtomicU64 = AtomicU64::new(0);
+
+/// What keeps others' memory.
+pub(crate) trait House: Send + Sync {
+    /// Lets go of what its owner needs no more. Returns how much is left.
+    fn tidy(&self) -> usize;
+}
+
+static HOUSES: Mutex<Vec<Weak<dyn House>>> = Mutex::new(Vec::new());
+
+/// Has the core thread look after it too, whenever it looks.
+pub(crate) fn look_after(house: Weak<dyn House>) {
+    let _guard = fork::guard();
+    let mut houses = lock(&HOUSES);
+    if houses.len() == houses.capacity() {
+        houses.retain(|house| house.strong_count() > 0);
+    }
+    houses.push(house);
+}
+
+fn tidy() -> usize {
+    let houses: Vec<_> = {
+        let _guard = fork::guard();
+        lock(&HOUSES).iter().filter_map(Weak::upgrade).collect()
+    };
+    houses.iter().map(|house| house.tidy()).sum()
+}
 
 /// Memory for a payload of `size` bytes, written by this process alone. What is in it is left of its last use.
 ///
@@ -72,7 +99,7 @@ impl Source for Keeper {
         WATCHED.store(0, Ordering::SeqCst);
         let idle_since = sys::now().saturating_sub(KEPT);
         let usage = POOL.trim(idle_since);
-        let pause = match (usage.free + forget_mappings(idle_since), usage.held) {
+        let pause = match (usage.free + forget_mappings(idle_since), usage.held + tidy()) {
             (0, 0) => return,
             (0, _) => (pause * 2).min(LAST_LOOK),
             _ => LOOK,

@@ -126,6 +126,21 @@ pub const REGION_BYTES_WARM: usize = 32 << 20;
 /// [messages] How few these are: enough that neither side waits for the other where single messages are that large.
 pub const LARGE_MESSAGES_IN_FLIGHT: usize = 4;
 
+/// [regions] Most regions a receiver keeps of one sender, so that large payloads in them need only name them.
+pub const KNOWN_REGIONS: usize = 32;
+
+/// [bytes] Most bytes in these. Sending larger ones costs little beside filling them.
+pub const KNOWN_REGION_BYTES: usize = 32 << 20;
+
+/// [bytes] Most bytes in the regions that all receivers of a process keep; beyond it, payloads bring their region along.
+pub const KNOWN_REGION_BYTES_IN_ALL: usize = 256 << 20;
+
+/// [fraction] Most regions that all receivers of a process keep: one in this many of its descriptor limit, for each takes a descriptor.
+pub const KNOWN_REGIONS_SHARE: u64 = 8;
+
+/// [seconds] How long a receiver keeps a region that is not used.
+pub const KNOWN_REGION_SECONDS: u64 = 2;
+
 /// [fraction] A sender's share of its descriptor limit for descriptors in flight to all receivers is one in this many.
 pub const DESCRIPTORS_IN_FLIGHT_SHARE: u64 = 4;
 

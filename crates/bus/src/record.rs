@@ -32,6 +32,8 @@ pub(crate) enum Kind {
     Switch = 3,
     /// No message: its descriptors are those of one of which not all could be sent. They are dropped.
     Void = 4,
+    /// The receiver need not keep a region any longer: its slot.
+    Forget = 5,
 }
 
 /// The payload is in a region, the first descriptor of the record: where stands in the body, and then its head.
@@ -42,6 +44,8 @@ pub(crate) const REDELIVERED: u8 = 2;
 pub(crate) const EXTENDED: u8 = 4;
 /// The message asks for a reply, and goes to nobody else when the one asked dies.
 pub(crate) const REQUEST: u8 = 8;
+/// The payload is in a region that the receiver has kept, which counts among the descriptors and is not sent.
+pub(crate) const KNOWN: u8 = 16;
 
 /// The ring's tag, taken apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,8 +80,18 @@ impl Tag {
             2 => Some(Kind::Route),
             3 => Some(Kind::Switch),
             4 => Some(Kind::Void),
+            5 => Some(Kind::Forget),
             _ => None,
         }
+    }
+
+    pub(crate) fn forget() -> u32 {
+        Kind::Forget as u32
+    }
+
+    /// How many of its descriptors go over the socket.
+    pub(crate) fn sent(self) -> usize {
+        usize::from(self.descriptors).saturating_sub(usize::from(self.flags & KNOWN != 0))
     }
 
     /// `None` for a kind this version does not know, or more descriptors than a message may carry.
@@ -163,8 +177,24 @@ pub(crate) const EXTENSION_BYTES: usize = limits::LABEL_BYTES + 2 * limits::LABE
 /// Room for the extension that ordinary messages may carry: numbers, no label.
 pub(crate) const SHORT_EXTENSION_BYTES: usize = 48;
 
-/// Bytes that say where in its region a large payload is; they stand where others have their payload.
-pub(crate) const PLACE_BYTES: usize = 16;
+/// Bytes that say where in its region a large payload is, and which region; they stand where others have their payload.
+pub(crate) const PLACE_BYTES: usize = 24;
+
+/// What a region is called on one channel, so that it need not be sent again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Name {
+    /// Where the receiver keeps it.
+    pub(crate) slot: u32,
+    /// Which of all that were ever offered for this slot; 0: it has no name.
+    pub(crate) offer: u32,
+}
+
+impl Name {
+    pub(crate) fn of(place: &[u8; PLACE_BYTES]) -> Name {
+        let [.., a, b, c, d, e, f, g, h] = *place;
+        Name { slot: u32::from_le_bytes([a, b, c, d]), offer: u32::from_le_bytes([e, f, g, h]) }
+    }
+}
 
 /// Where a large payload is.
 #[derive(Clone, Debug)]
@@ -179,17 +209,19 @@ pub struct Bulk {
 
 impl Bulk {
     /// The place as it stands in a record.
-    pub(crate) fn place(&self) -> [u8; PLACE_BYTES] {
+    pub(crate) fn place(&self, name: Name) -> [u8; PLACE_BYTES] {
         let mut bytes = [0; PLACE_BYTES];
         bytes[..8].copy_from_slice(&(self.offset as u64).to_le_bytes());
-        bytes[8..].copy_from_slice(&(self.len as u64).to_le_bytes());
+        bytes[8..16].copy_from_slice(&(self.len as u64).to_le_bytes());
+        bytes[16..20].copy_from_slice(&name.slot.to_le_bytes());
+        bytes[20..].copy_from_slice(&name.offer.to_le_bytes());
         bytes
     }
 
     /// What a record says of a region; `None` when that is not in it.
     pub(crate) fn at(region: Region, place: &[u8; PLACE_BYTES]) -> Option<Bulk> {
         let number = |bytes: &[u8]| usize::try_from(u64::from_le_bytes(bytes.try_into().ok()?)).ok();
-        let (offset, len) = (number(&place[..8])?, number(&place[8..])?);
+        let (offset, len) = (number(&place[..8])?, number(&place[8..16])?);
         (offset <= region.size() && len <= region.size() - offset).then_some(Bulk { region, offset, len })
     }
 
@@ -243,7 +275,7 @@ mod tests {
     #[test]
     fn unknown_kinds_and_too_many_descriptors_are_refused() {
         assert_eq!(Tag::decode(0), None);
-        assert_eq!(Tag::decode(5), None);
+        assert_eq!(Tag::decode(6), None);
         assert_eq!(Tag::decode(Tag::message(0, limits::DESCRIPTORS_PER_MESSAGE + 1)), None);
     }
 
@@ -260,10 +292,12 @@ mod tests {
     fn a_place_beyond_its_region_is_none() {
         let region = Region::create("test", 100).unwrap();
         let bulk = Bulk { region: region.clone(), offset: 60, len: 40 };
-        let again = Bulk::at(region.clone(), &bulk.place()).unwrap();
+        let name = Name { slot: 3, offer: u32::MAX - 1 };
+        let again = Bulk::at(region.clone(), &bulk.place(name)).unwrap();
         assert_eq!((again.offset, again.len), (60, 40));
+        assert_eq!(Name::of(&bulk.place(name)), name);
         for (offset, len) in [(60, 41), (101, 0), (usize::MAX, 2), (0, usize::MAX)] {
-            assert!(Bulk::at(region.clone(), &Bulk { region: region.clone(), offset, len }.place()).is_none());
+            assert!(Bulk::at(region.clone(), &Bulk { region: region.clone(), offset, len }.place(name)).is_none());
         }
     }
 

@@ -29,6 +29,8 @@ pub const GROW: u8 = b'G';
 pub const GROWN: u8 = b'Y';
 /// The consumer's answer to `GROW`: it has no room for it.
 pub const STAYS: u8 = b'N';
+/// On the socket of a channel after opening, from the consumer, before the number of an offer: that region is kept.
+pub const KEPT: u8 = b'K';
 
 /// What an endpoint says to the controller.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,6 +8,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
+use ipmb_transport::region::Region;
 use ipmb_transport::sys::Fd;
 
 use super::Content;
@@ -16,6 +17,8 @@ use crate::limits;
 
 /// The descriptors of one message in the order in which they travel: the payload's region, regions, objects.
 pub(super) struct Descriptors {
+    /// The payload's region where it does not travel: the receiver has it, and we hold it until that has locked it.
+    known: Option<Region>,
     shares: Vec<Fd>,
     objects: Vec<Arc<Fd>>,
     bytes: usize,
@@ -23,25 +26,28 @@ pub(super) struct Descriptors {
 
 impl Descriptors {
     /// Gives `receiver` a share of every region. A payload's cannot be written through, even where it lies in a region of
-    /// which others can.
-    pub(super) fn share(content: &Content<'_>, receiver: EndpointId) -> io::Result<Descriptors> {
-        let mut shares = Vec::with_capacity(content.regions.len() + 1);
-        if let Some(bulk) = content.bulk {
-            shares.push(bulk.region.share_read_only(receiver)?);
+    /// which others can; one that is `known` is not sent.
+    pub(super) fn share(content: &Content<'_>, receiver: EndpointId, known: bool) -> io::Result<Descriptors> {
+        let mut shares = Vec::with_capacity(content.descriptors());
+        let mut held = None;
+        match content.bulk {
+            Some(bulk) if known => held = Some(bulk.region.clone()),
+            Some(bulk) => shares.push(bulk.region.share_read_only(receiver)?),
+            None => {}
         }
         for region in content.regions {
             shares.push(region.share(receiver)?);
         }
-        Ok(Descriptors { shares, objects: content.objects.to_vec(), bytes: content.region_bytes() })
+        Ok(Descriptors { known: held, shares, objects: content.objects.to_vec(), bytes: content.region_bytes() })
     }
 
     pub(super) fn borrow(&self) -> Vec<BorrowedFd<'_>> {
         self.shares.iter().map(|fd| fd.as_fd()).chain(self.objects.iter().map(|fd| fd.as_fd())).collect()
     }
 
-    /// The shares, and the objects.
-    pub(super) fn into_parts(self) -> (Vec<Fd>, Vec<Arc<Fd>>) {
-        (self.shares, self.objects)
+    /// The payload's region if it was known, the shares, and the objects.
+    pub(super) fn into_parts(self) -> (Option<Region>, Vec<Fd>, Vec<Arc<Fd>>) {
+        (self.known, self.shares, self.objects)
     }
 }
 
@@ -50,6 +56,8 @@ struct Flight {
     end: u64,
     count: usize,
     bytes: usize,
+    /// Ours until the receiver has locked it.
+    known: Option<Region>,
     /// Kept for whoever gets the message when its receiver dies.
     kept: Option<Descriptors>,
 }
@@ -78,14 +86,15 @@ impl Flights {
 
     /// The descriptors of the record that ends at `end` were sent; `keep` them for another receiver.
     pub(super) fn sent(&mut self, end: u64, descriptors: Descriptors, keep: bool) {
-        let count = descriptors.shares.len() + descriptors.objects.len();
+        let known = descriptors.known.clone();
+        let count = usize::from(known.is_some()) + descriptors.shares.len() + descriptors.objects.len();
         let bytes = descriptors.bytes;
-        self.push(Flight { end, count, bytes, kept: keep.then_some(descriptors) });
+        self.push(Flight { end, count, bytes, known, kept: keep.then_some(descriptors) });
     }
 
     /// The first `count` descriptors of a message were sent that goes no further.
     pub(super) fn strayed(&mut self, end: u64, count: usize) {
-        self.push(Flight { end, count, bytes: 0, kept: None });
+        self.push(Flight { end, count, bytes: 0, known: None, kept: None });
     }
 
     fn push(&mut self, flight: Flight) {
@@ -102,6 +111,15 @@ impl Flights {
             self.count -= first.count;
             self.bytes -= first.bytes;
             self.flights.pop_front();
+        }
+    }
+
+    /// The channel ends, and its receiver may yet read what is in flight: our pool must not use that memory again.
+    pub(super) fn spend(&mut self) {
+        for flight in self.flights.drain(..) {
+            if let Some(region) = flight.known {
+                region.spend();
+            }
         }
     }
 
@@ -123,7 +141,7 @@ mod tests {
     use super::*;
 
     fn nothing(bytes: usize) -> Descriptors {
-        Descriptors { shares: Vec::new(), objects: Vec::new(), bytes }
+        Descriptors { known: None, shares: Vec::new(), objects: Vec::new(), bytes }
     }
 
     #[test]

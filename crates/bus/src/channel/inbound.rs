@@ -9,12 +9,15 @@ use ipmb_transport::region::Region;
 use ipmb_transport::ring::{Consumer, Record};
 use ipmb_transport::sys::{Fd, Received, Socket};
 
-use super::{DESCRIPTORS, DOORBELL, GROW, ROOM, growth};
+use super::known::Shelf;
+use super::{DESCRIPTORS, DOORBELL, GROW, KEPT, ROOM, growth};
 use crate::bulk;
 use crate::identity::EndpointId;
 use crate::limits;
 use crate::proof::Proof;
-use crate::record::{Bulk, EXTENDED, EXTENSION_BYTES, Extension, HEADER_BYTES, Header, Kind, LARGE, PLACE_BYTES, Tag};
+use crate::record::{
+    Bulk, EXTENDED, EXTENSION_BYTES, Extension, HEADER_BYTES, Header, KNOWN, Kind, LARGE, Name, PLACE_BYTES, Tag,
+};
 use crate::roster::{Face, Peer};
 use crate::selector::Selector;
 use crate::wire::{self, PeerFrame};
@@ -78,6 +81,8 @@ pub(crate) struct Inbound {
     routes: Vec<Option<Road>>,
     /// Taken off the socket, in order, whatever messages they belong to.
     descriptors: VecDeque<Fd>,
+    /// Regions that came and may be named again.
+    shelf: Shelf,
     /// Under whose id its regions were sent: ours.
     holder: EndpointId,
     ended: bool,
@@ -105,6 +110,7 @@ impl Inbound {
             hot: false,
             routes: Vec::new(),
             descriptors: VecDeque::new(),
+            shelf: Shelf::default(),
             holder,
             ended: false,
             starved: false,
@@ -195,6 +201,7 @@ impl Inbound {
                 self.consume(record);
             }
             Kind::Switch => self.switch(record)?,
+            Kind::Forget => self.forget(record)?,
             Kind::Message => return Err(Lie),
         }
         Ok(true)
@@ -213,7 +220,7 @@ impl Inbound {
     /// process.
     #[cold]
     fn are_there(&mut self, tag: Tag) -> Result<bool, Lie> {
-        let wanted = usize::from(tag.descriptors);
+        let wanted = tag.sent();
         if self.descriptors.len() < wanted {
             self.service_until(wanted)?;
         }
@@ -272,7 +279,7 @@ impl Inbound {
     #[cold]
     fn luggage_is_there(&mut self, tag: Tag, extension: &Extension) -> Result<bool, Lie> {
         let regions = usize::from(tag.flags & LARGE != 0) + usize::from(extension.regions);
-        if regions > usize::from(tag.descriptors) {
+        if regions > usize::from(tag.descriptors) || tag.flags & (KNOWN | LARGE) == KNOWN {
             return Err(Lie);
         }
         self.are_there(tag)
@@ -310,6 +317,28 @@ impl Inbound {
         Ok(())
     }
 
+    #[cold]
+    fn forget(&mut self, record: Record) -> Result<(), Lie> {
+        let mut slot = [0; 4];
+        if record.len != slot.len() {
+            return Err(Lie);
+        }
+        self.ring.copy_out(&record, 0, &mut slot);
+        self.shelf.forget(u32::from_le_bytes(slot));
+        self.consume(record);
+        Ok(())
+    }
+
+    /// Takes in what stands before the next message about regions that are kept. Returns how many are.
+    pub(crate) fn tidy(&mut self) -> usize {
+        while self.shelf.kept() > 0
+            && let Ok(Some(record)) = self.ring.peek()
+            && Tag::kind(record.tag) == Some(Kind::Forget)
+            && self.forget(record).is_ok()
+        {}
+        self.shelf.kept()
+    }
+
     /// The selector a message was sent with; `None` when the sender never said.
     #[inline]
     pub(crate) fn selector(&self, route: u32) -> Option<&Arc<Selector>> {
@@ -344,25 +373,35 @@ impl Inbound {
 
     #[cold]
     fn unpack(&mut self, special: &Special) -> Result<Box<Luggage>, Lie> {
-        let mut descriptors = self.descriptors.drain(..usize::from(special.tag.descriptors));
+        let mut descriptors = self.descriptors.drain(..special.tag.sent());
         let holder = self.holder;
         let mut region = || {
             let fd = descriptors.next().ok_or(Lie)?;
             Region::open(fd, holder).map_err(|_| Lie)
         };
-        let bulk = match special.tag.flags & LARGE {
+        let name = Name::of(&special.place);
+        let bulk = match special.tag.flags & (LARGE | KNOWN) {
             0 => None,
-            _ => {
+            LARGE => {
                 bulk::keep_house();
-                Some(Bulk::at(region()?, &special.place).ok_or(Lie)?)
+                let region = region()?;
+                if name != Name::default() && self.shelf.offered(name, &region).ok_or(Lie)? {
+                    let [a, b, c, d] = name.offer.to_le_bytes();
+                    // Where it cannot be told it goes on sending.
+                    let _ = self.socket.send(&[KEPT, a, b, c, d], &[]);
+                }
+                Some(region)
             }
+            // It is locked from here on, before the message counts as read.
+            _ => Some(self.shelf.hold(name).ok_or(Lie)?),
         };
+        let bulk = bulk.map(|region| Bulk::at(region, &special.place).ok_or(Lie)).transpose()?;
         let regions = (0..special.extension.regions).map(|_| region()).collect::<Result<_, _>>()?;
         Ok(Box::new(Luggage { bulk, regions, objects: descriptors.collect() }))
     }
 
     /// The descriptors of the message at the front go with it.
     pub(crate) fn drop_luggage(&mut self, special: &Special) {
-        self.descriptors.drain(..usize::from(special.tag.descriptors));
+        self.descriptors.drain(..special.tag.sent());
     }
 }

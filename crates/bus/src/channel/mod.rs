@@ -5,6 +5,7 @@
 mod flight;
 mod growth;
 mod inbound;
+mod known;
 mod outbound;
 mod salvage;
 #[cfg(test)]
@@ -17,4 +18,4 @@ pub(crate) use salvage::Unread;
 /// Longest packet of a channel's opening.
 pub(crate) const PACKET_BYTES: usize = 256;
 
-pub(crate) use crate::wire::{DESCRIPTORS, DOORBELL, GROW, GROWN, ROOM, STAYS};
+pub(crate) use crate::wire::{DESCRIPTORS, DOORBELL, GROW, GROWN, KEPT, ROOM, STAYS};

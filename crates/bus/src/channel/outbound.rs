@@ -11,10 +11,11 @@ use ipmb_transport::sys::{Fd, MAX_FDS, Received, Socket};
 
 use super::flight::{Descriptors, Flights};
 use super::growth::Growth;
-use super::{DESCRIPTORS, GROWN, PACKET_BYTES, ROOM, STAYS};
+use super::known::{Names, Word};
+use super::{DESCRIPTORS, GROWN, KEPT, PACKET_BYTES, ROOM, STAYS};
 use crate::limits;
 use crate::proof::{self, Key};
-use crate::record::{Bulk, HEADER_BYTES, Header, PLACE_BYTES, REQUEST, Tag, TypeId};
+use crate::record::{Bulk, HEADER_BYTES, Header, KNOWN, PLACE_BYTES, REQUEST, Tag, TypeId};
 use crate::roster::Peer;
 use crate::route::{Route, RouteId};
 use crate::selector::Mode;
@@ -110,6 +111,7 @@ pub(crate) struct Outbound {
     defined: Vec<u32>,
     pub(super) flights: Flights,
     pub(super) growth: Growth,
+    names: Names,
     ended: bool,
     /// The receiver said something since this was last asked: whoever waits for it has to know.
     heard: bool,
@@ -154,6 +156,7 @@ impl Outbound {
             defined: Vec::new(),
             flights: Flights::default(),
             growth: Growth::new(),
+            names: Names::default(),
             ended: false,
             heard: false,
             starved: false,
@@ -252,15 +255,23 @@ impl Outbound {
         if !self.has_room(route, id, content)? {
             return Err(PushError::Full);
         }
-        let descriptors = Descriptors::share(content, self.peer.info.id).map_err(PushError::Io)?;
+        if self.names.is_open() {
+            self.service();
+        }
+        let word = content.bulk.map_or(Word::Sent, |bulk| self.names.word(&bulk.region));
+        let known = matches!(word, Word::Known(_));
+        let descriptors = Descriptors::share(content, self.peer.info.id, known).map_err(PushError::Io)?;
         self.send_descriptors(&descriptors)?;
-        let place = content.bulk.map(Bulk::place);
+        let place = content.bulk.map(|bulk| bulk.place(word.name()));
         let place = place.as_ref().map_or(&[][..], |place| place);
-        let tag = Tag::message(content.flags, content.descriptors());
+        let tag = Tag::message(content.flags | if known { KNOWN } else { 0 }, content.descriptors());
         let pushed = self.ring.push(tag, &[header, content.extension, place, content.payload]);
         self.pushed(pushed)?;
         let keep = route.selector.mode == Mode::Unicast && content.flags & REQUEST == 0;
         self.flights.sent(self.ring.head(), descriptors, keep);
+        if let (Word::Offer(name), Some(bulk)) = (word, content.bulk) {
+            self.names.offered(name, &bulk.region);
+        }
         Ok(())
     }
 
@@ -341,6 +352,17 @@ impl Outbound {
         Ok(())
     }
 
+    /// Has the receiver forget regions that are not used any more. Returns how many it may still keep.
+    pub(crate) fn forget_regions(&mut self, now: u64) -> usize {
+        let mut names = std::mem::take(&mut self.names);
+        let left = names.forget(now, |slot| {
+            let pushed = self.ring.push(Tag::forget(), &[&slot.to_le_bytes()]);
+            self.pushed(pushed).is_ok()
+        });
+        self.names = names;
+        left
+    }
+
     /// Descriptors that the receiver has not taken yet.
     pub(crate) fn descriptors_in_flight(&self) -> usize {
         self.flights.count()
@@ -362,6 +384,10 @@ impl Outbound {
                     };
                     self.heard = true;
                     seen = Serviced::Progress;
+                }
+                Ok(Received::Packet { len: 5, fds, .. }) if packet[0] == KEPT && fds.is_empty() => {
+                    let [_, a, b, c, d, ..] = packet;
+                    self.names.kept(u32::from_le_bytes([a, b, c, d]));
                 }
                 Ok(Received::Packet { len, truncated: false, fds }) => {
                     if !self.attach(&packet[..len], fds) {
@@ -411,6 +437,13 @@ impl Outbound {
     /// Says that we wait for room. `false`: there is some already.
     pub(crate) fn announce_wait(&mut self) -> bool {
         self.ring.announce_wait().unwrap_or(false)
+    }
+}
+
+impl Drop for Outbound {
+    fn drop(&mut self) {
+        let _ = self.trim();
+        self.flights.spend();
     }
 }
 

@@ -5,7 +5,8 @@ use ipmb_transport::region::Region;
 use super::Outbound;
 use super::flight::Descriptors;
 use crate::record::{
-    Attachments, Bulk, EXTENDED, Extension, HEADER_BYTES, Header, Kind, LARGE, OwnedMessage, PLACE_BYTES, REQUEST, Tag,
+    Attachments, Bulk, EXTENDED, Extension, HEADER_BYTES, Header, KNOWN, Kind, LARGE, OwnedMessage, PLACE_BYTES,
+    REQUEST, Tag,
 };
 
 /// A message that a receiver has left unread.
@@ -41,7 +42,7 @@ impl Outbound {
             let mut payload = vec![0; len - HEADER_BYTES - extension.len()];
             self.ring.read(position, HEADER_BYTES + extension.len(), &mut payload);
             let extension = Extension::decode(&extension).unwrap_or_default();
-            let flags = tag.flags & !EXTENDED;
+            let flags = tag.flags & !(EXTENDED | KNOWN);
             let mut message = OwnedMessage {
                 flags,
                 type_id: header.type_id,
@@ -62,7 +63,7 @@ impl Outbound {
 
     /// Gives a message back what was sent with it. The shares are still held under the receiver's name.
     fn reclaim(&self, message: &mut OwnedMessage, kept: Descriptors) -> bool {
-        let (shares, objects) = kept.into_parts();
+        let (known, shares, objects) = kept.into_parts();
         let mut regions = Vec::with_capacity(shares.len());
         for share in shares {
             let Ok(region) = Region::open(share, self.peer.info.id) else { return false };
@@ -70,7 +71,8 @@ impl Outbound {
         }
         if message.flags & LARGE != 0 {
             let Some(place) = message.payload.first_chunk() else { return false };
-            let bulk = Bulk::at(regions.remove(0), place);
+            let region = known.unwrap_or_else(|| regions.remove(0));
+            let bulk = Bulk::at(region, place);
             message.payload.drain(..PLACE_BYTES);
             message.bulk = bulk;
             if message.bulk.is_none() {

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use ipmb_transport::region::Region;
+use ipmb_transport::region::{Access, Pool, Region};
 use ipmb_transport::ring::{Consumer, Larger, Producer};
 use ipmb_transport::sys::{self, Fd, Listener, MAX_FDS, Received, Socket};
 
@@ -16,7 +16,7 @@ use super::{
 use crate::limits;
 use crate::names;
 use crate::proof::{self, Key};
-use crate::record::{Bulk, EXTENDED, Extension, Header, LARGE, Tag};
+use crate::record::{Bulk, EXTENDED, Extension, Header, KNOWN, LARGE, Name, Tag};
 use crate::roster::{EndpointInfo, Peer};
 use crate::route::{RouteId, RouteTable};
 use crate::selector::Selector;
@@ -153,7 +153,12 @@ fn a_lie_about_what_travels_with_a_message_ends_its_channel() {
         drop(memory);
         fd
     };
-    let place = |offset: u64, len: u64| [offset.to_le_bytes(), len.to_le_bytes()].concat();
+    let place = |offset: u64, len: u64| [offset.to_le_bytes(), len.to_le_bytes(), [0; 8]].concat();
+    let named = |slot: usize, offer: u32| {
+        Bulk { region: Region::create("test", 1).unwrap(), offset: 0, len: 1 }
+            .place(Name { slot: slot as u32, offer })
+            .to_vec()
+    };
     let regions = |regions: u16| Extension { regions, ..Extension::default() };
     let none = Extension::default();
     let message = |flags, count| Tag::message(flags, count);
@@ -161,12 +166,17 @@ fn a_lie_about_what_travels_with_a_message_ends_its_channel() {
     type Told = (&'static str, u32, Extension, Vec<u8>, Vec<Fd>);
     let lies: Vec<Told> = vec![
         ("large, with nothing", message(LARGE, 0), none.clone(), place(0, 1), vec![]),
-        ("large, and no place", message(LARGE, 1), none.clone(), vec![0; 15], vec![sealed()]),
+        ("large, and no place", message(LARGE, 1), none.clone(), vec![0; 23], vec![sealed()]),
         ("large, and no memory", message(LARGE, 1), none.clone(), place(0, 1), vec![null()]),
         ("beyond the end", message(LARGE, 1), none.clone(), place(4096, 1), vec![sealed()]),
         ("longer than it is", message(LARGE, 1), none.clone(), place(0, 4097), vec![sealed()]),
         ("around the end", message(LARGE, 1), none.clone(), place(u64::MAX, 2), vec![sealed()]),
         ("memory with holes", message(LARGE, 1), none.clone(), place(0, 1), vec![memory("holes")]),
+        ("named, and nothing kept", message(LARGE | KNOWN, 1), none.clone(), named(0, 1), vec![]),
+        ("named, and no payload", message(KNOWN, 1), none.clone(), named(0, 1), vec![]),
+        ("named, and not counted", message(LARGE | KNOWN, 0), none.clone(), named(0, 1), vec![]),
+        ("kept where nothing is", message(LARGE, 1), none.clone(), named(limits::KNOWN_REGIONS, 1), vec![sealed()]),
+        ("forgotten, and which", Tag::forget(), none.clone(), vec![0; 3], vec![]),
         ("more regions than descriptors", message(EXTENDED, 1), regions(2), vec![], vec![sealed()]),
         ("a region that is none", message(EXTENDED, 2), regions(2), vec![], vec![sealed(), null()]),
         ("descriptors that never came", message(0, 1), none.clone(), vec![], vec![]),
@@ -192,11 +202,156 @@ fn a_place_is_read_once_and_checked_as_it_was_read() {
     let region = Region::create("test", 4096).unwrap();
     let mut channel = channel();
     let bulk = Bulk { region: region.clone(), offset: 64, len: 4032 };
-    channel.lie(Tag::message(LARGE, 1), &Extension::default(), &bulk.place(), vec![region.share(TO).unwrap()]);
+    channel.lie(
+        Tag::message(LARGE, 1),
+        &Extension::default(),
+        &bulk.place(Name::default()),
+        vec![region.share(TO).unwrap()],
+    );
     let (_out, mut inbound) = channel.take_up();
     let Ok(Front::Message(popped)) = inbound.front() else { panic!("a message") };
     let came = inbound.take_luggage(popped.special.as_ref().unwrap()).unwrap().unwrap().bulk.unwrap();
     assert!(came.region.same(&region) && (came.offset, came.len) == (64, 4032));
+}
+
+/// A pair whose channel is taken up, and the memory of its payloads.
+struct Pair {
+    out: Outbound,
+    inbound: Inbound,
+    routes: RouteTable,
+    route: RouteId,
+    pool: Pool<()>,
+}
+
+const SIZE: usize = 100_000;
+
+fn pair() -> Pair {
+    let mut channel = channel();
+    let (route, routes) = (channel.route, std::mem::take(&mut channel.routes));
+    let (mut out, inbound) = channel.take_up();
+    out.service();
+    Pair { out, inbound, routes, route, pool: Pool::new("test", Access::ReadOnly) }
+}
+
+impl Pair {
+    fn push(&mut self, region: &Region) -> Result<(), PushError> {
+        let bulk = Bulk { region: region.clone(), offset: 0, len: SIZE };
+        let content = Content {
+            flags: LARGE,
+            type_id: [0; 16],
+            extension: &[],
+            payload: b"",
+            bulk: Some(&bulk),
+            regions: &[],
+            objects: &[],
+        };
+        self.out.push(self.routes.get(self.route).unwrap(), self.route, &content)
+    }
+
+    /// Sends a payload in memory of the pool, and gives that back.
+    fn send(&mut self) {
+        let region = self.pool.take(SIZE, "", ()).unwrap();
+        self.push(&region).unwrap();
+    }
+
+    /// Takes the next message; whether its region was named, and the region.
+    fn take(&mut self) -> (bool, Region) {
+        let Ok(Front::Message(popped)) = self.inbound.front() else { panic!("a message") };
+        let special = popped.special.as_ref().unwrap();
+        let named = special.tag.flags & KNOWN != 0;
+        let bulk = self.inbound.take_luggage(special).unwrap().unwrap().bulk.unwrap();
+        self.inbound.consume(popped.record);
+        (named, bulk.region)
+    }
+
+    /// Has the first message bring a region that the receiver keeps.
+    fn acquaint(&mut self) {
+        self.send();
+        assert!(!self.take().0, "the first brings it along");
+    }
+
+    fn held(&self) -> usize {
+        self.pool.usage().held
+    }
+}
+
+#[test]
+fn a_region_that_comes_again_is_named_and_held_at_every_moment() {
+    let mut pair = pair();
+    pair.acquaint();
+    for _ in 0..3 {
+        pair.out.trim().unwrap();
+        assert_eq!(pair.held(), 0, "nobody looks at it");
+        pair.send();
+        assert!(pair.held() > 0, "it is in flight");
+        let (named, region) = pair.take();
+        assert!(named);
+        pair.out.trim().unwrap();
+        assert!(pair.held() > 0, "the receiver has it");
+        drop(region);
+        assert_eq!(pair.held(), 0);
+    }
+}
+
+#[test]
+fn a_region_that_is_named_goes_to_another_when_its_receiver_is_gone() {
+    let mut pair = pair();
+    pair.acquaint();
+    let region = pair.pool.take(SIZE, "", ()).unwrap();
+    pair.push(&region).unwrap();
+    let unread = pair.out.unread();
+    let [Unread { message: Some(message), .. }] = &unread[..] else { panic!("one message") };
+    assert!(message.bulk.as_ref().is_some_and(|bulk| bulk.region.same(&region) && bulk.len == SIZE));
+    assert_eq!(message.flags, LARGE);
+}
+
+#[test]
+fn what_is_named_and_unread_is_never_used_again_when_its_sender_closes() {
+    let mut pair = pair();
+    pair.acquaint();
+    pair.send();
+    drop(pair.out);
+    let again = pair.pool.take(SIZE, "", ()).unwrap();
+    let Ok(Front::Message(popped)) = pair.inbound.front() else { panic!("a message") };
+    let bulk = pair.inbound.take_luggage(popped.special.as_ref().unwrap()).unwrap().unwrap().bulk.unwrap();
+    assert!(!bulk.region.same(&again));
+}
+
+#[test]
+fn who_is_offered_more_than_it_may_keep_goes_on_getting_regions() {
+    let mut pair = pair();
+    let regions: Vec<_> = (0..2 * limits::KNOWN_REGIONS).map(|_| pair.pool.take(SIZE, "", ()).unwrap()).collect();
+    for round in 0..2 {
+        for (number, region) in regions.iter().enumerate() {
+            pair.push(region).unwrap();
+            let (named, came) = pair.take();
+            assert!(came.same(region));
+            assert_eq!(named, round == 1 && number < limits::KNOWN_REGIONS, "{number}");
+        }
+    }
+    let huge = pair.pool.take(limits::KNOWN_REGION_BYTES + 1, "", ()).unwrap();
+    for _ in 0..2 {
+        pair.push(&huge).unwrap();
+        assert!(!pair.take().0, "it costs little beside filling it");
+    }
+}
+
+#[test]
+fn what_is_not_used_any_more_is_forgotten() {
+    let mut pair = pair();
+    pair.acquaint();
+    let later = sys::now() + limits::KNOWN_REGION_SECONDS * 1_000_000_000;
+    pair.send();
+    assert!(pair.take().0);
+    assert_eq!((pair.out.forget_regions(sys::now()), pair.inbound.tidy()), (1, 1), "in use");
+    assert_eq!(pair.out.forget_regions(later + 1_000_000_000), 0);
+    assert_eq!(pair.inbound.tidy(), 0);
+    pair.acquaint();
+    pair.send();
+    assert!(pair.take().0);
+    pair.out.trim().unwrap();
+    pair.pool.trim(u64::MAX);
+    assert_eq!((pair.out.forget_regions(sys::now()), pair.inbound.tidy()), (0, 0), "given back");
 }
 
 #[test]

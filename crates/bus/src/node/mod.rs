@@ -15,6 +15,7 @@ use ipmb_transport::sys::{self, Fd, Interest, Listener, Signal};
 
 use self::host::Host;
 use self::member::Membership;
+use crate::bulk::{self, House};
 use crate::error::JoinError;
 use crate::identity::{check_identifier, check_token};
 use crate::inbox::Inbox;
@@ -85,6 +86,8 @@ impl Node {
             watchers: Mutex::default(),
             left: AtomicBool::new(false),
         });
+        let house: std::sync::Weak<Node> = Arc::downgrade(&node);
+        bulk::look_after(house);
         if !receiving {
             node.close_receiver();
         }
@@ -271,6 +274,12 @@ impl Source for Node {
             TIMER_TAG => self.outbox.tick(),
             _ => {}
         }
+    }
+}
+
+impl House for Node {
+    fn tidy(&self) -> usize {
+        if self.me.forked() { 0 } else { self.inbox.tidy() }
     }
 }
 

@@ -45,7 +45,7 @@ impl State {
         }
         let now = sys::now();
         if now >= self.watch.due {
-            let left = self.trim_flights();
+            let left = self.trim_flights() + self.forget_regions(now);
             self.watch.pause = match left > 0 || std::mem::take(&mut self.watch.sent) {
                 true => (self.watch.pause * 2).min(LAST),
                 false => 0,
@@ -73,6 +73,11 @@ impl State {
             }
         }
         left
+    }
+
+    /// Has receivers forget the regions that are not used any more. Returns how many are kept.
+    fn forget_regions(&mut self, now: u64) -> usize {
+        self.links.iter_mut().flatten().map(|link| link.channel.forget_regions(now)).sum()
     }
 
     /// Keeps descriptors in flight to all receivers within our share of what the process may open.

@@ -71,8 +71,13 @@ pub(super) struct Body {
     hold: Mutex<Weak<Hold>>,
     /// A descriptor was sent that shares our description, so the kernel cannot tell whether it is still about.
     lent: AtomicBool,
-    /// A child was forked while it was held, and may have a view of it.
-    inherited: AtomicBool,
+    /// Nobody in this process uses its memory for anything else any more: a child was forked while it was held and may
+    /// have a view of it, or somebody has yet to look at it whom the kernel does not know.
+    spent: AtomicBool,
+    /// Its seals are final, and with them its size and its memory.
+    settled: bool,
+    /// It outlives its holds, to be held again: see [`Again`](super::Again).
+    again: AtomicBool,
 }
 
 impl Body {
@@ -96,7 +101,8 @@ impl Body {
             }
         };
         let identity = sys::facts(&fd)?.identity;
-        let body = Body::new(fd, size, access, holders::of_this_process(), identity, true);
+        let byte = holders::byte_of(holders::of_this_process());
+        let body = Arc::new(Body::new(fd, size, access, byte, identity, true));
         if let Some(mapping) = mapping {
             body.keep(&mut lock(&body.mapped), Mapped::new(mapping, true));
         }
@@ -119,24 +125,27 @@ impl Body {
         }
         let open = writable && !facts.seals.intersects(sys::FROZEN.union(sys::CLOSED));
         let access = if open { Access::Shared } else { Access::ReadOnly };
-        Ok(Body::new(fd, size as usize, access, holder, facts.identity, false))
+        let body = Body::new(fd, size as usize, access, holders::byte_of(holder), facts.identity, false);
+        Ok(Arc::new(Body { settled: facts.seals.contains(sys::RING_SEALS), ..body }))
     }
 
-    fn new(fd: Fd, size: usize, access: Access, holder: u64, identity: (u64, u64), made_here: bool) -> Arc<Body> {
-        Arc::new(Body {
+    fn new(fd: Fd, size: usize, access: Access, byte: i64, identity: (u64, u64), made_here: bool) -> Body {
+        Body {
             identity,
             fd,
             size,
             access,
             born: fork::generation(),
             made_here,
-            byte: holders::byte_of(holder),
+            byte,
             mapped: Mutex::new(None),
             anchor: OnceLock::new(),
             hold: Mutex::new(Weak::new()),
             lent: AtomicBool::new(false),
-            inherited: AtomicBool::new(false),
-        })
+            spent: AtomicBool::new(false),
+            settled: false,
+            again: AtomicBool::new(false),
+        }
     }
 
     pub(super) fn fd(&self) -> &Fd {
@@ -188,8 +197,11 @@ impl Body {
         if let Some(mapped) = &*mapped {
             return Ok(mapped.clone());
         }
-        // A frozen one is a program's own and comes once; what a payload lay in comes again.
-        let comes_again = self.access == Access::ReadOnly && !sys::seals(&self.fd)?.contains(sys::FROZEN);
+        // A frozen one is a program's own and comes once; what a payload lay in comes again. What outlives its holds keeps
+        // its own mapping.
+        let comes_again = self.access == Access::ReadOnly
+            && !self.again.load(Ordering::Relaxed)
+            && !sys::seals(&self.fd)?.contains(sys::FROZEN);
         if comes_again && let Some((known, anchor)) = kept::mapping(&self.fd, self.identity, self.size) {
             // Nothing is there yet: it is set here alone, under the lock above.
             let _ = self.anchor.set(anchor);
@@ -268,12 +280,58 @@ impl Body {
 
     /// Whether, with nobody holding it, it is as good as new.
     pub(super) fn is_reusable(&self) -> bool {
-        if self.inherited.load(Ordering::Relaxed) {
+        if self.spent.load(Ordering::Relaxed) {
             return false;
         }
         // Of a shared one others may have sealed it, or given its memory away.
         self.access == Access::ReadOnly
             || sys::facts(&self.fd).is_ok_and(|now| !now.seals.intersects(CLOSING) && now.allocated >= now.size)
+    }
+}
+
+/// What makes a body of somebody else's last longer than its holds.
+impl Body {
+    /// Whether it can be held again as it is: it is somebody else's, and nothing about it can change but its bytes.
+    pub(super) fn can_come_again(&self) -> bool {
+        self.settled && !self.made_here && self.alive()
+    }
+
+    /// Has its holds give up their lock when they end; without it that is left to the last descriptor and mapping.
+    pub(super) fn set_again(&self, again: bool) {
+        self.again.store(again, Ordering::Relaxed);
+    }
+
+    /// The same behind a description that no child has inherited.
+    pub(super) fn renewed(&self) -> io::Result<Arc<Body>> {
+        let fd = sys::reopen(&self.fd, false)?;
+        let body = Body::new(fd, self.size, self.access, self.byte, self.identity, false);
+        Ok(Arc::new(Body { settled: true, again: AtomicBool::new(true), ..body }))
+    }
+
+    /// Holds it, whether it is held already or not.
+    pub(super) fn hold_again(self: &Arc<Body>) -> io::Result<Arc<Hold>> {
+        let _guard = fork::guard();
+        self.check_alive()?;
+        let mut current = lock(&self.hold);
+        if let Some(hold) = current.upgrade() {
+            return Ok(hold);
+        }
+        if !sys::lock_byte(&self.fd, self.byte)? {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let hold = Arc::new(Hold { body: self.clone(), pooled: false, forks: fork::forks() });
+        *current = Arc::downgrade(&hold);
+        Ok(hold)
+    }
+
+    /// Its memory is used for nothing else any more: somebody may yet look at it whom the kernel does not know.
+    pub(super) fn spend(&self) {
+        self.spent.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether this process alone ever writes to it.
+    pub(super) fn is_own(&self) -> bool {
+        self.made_here && self.access == Access::ReadOnly && self.alive()
     }
 }
 
@@ -306,13 +364,25 @@ impl Hold {
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        if !self.pooled || !self.body.alive() {
+        let again = self.body.again.load(Ordering::Relaxed);
+        if !(self.pooled || again) || !self.body.alive() {
             return;
         }
         if fork::forks() != self.forks {
-            self.body.inherited.store(true, Ordering::Relaxed);
+            // A child may have a view of it, which holds it on.
+            self.body.spent.store(true, Ordering::Relaxed);
+            if again {
+                return;
+            }
         }
-        if self.body.access == Access::Shared {
+        if again {
+            let _guard = fork::guard();
+            let current = lock(&self.body.hold);
+            // Somebody may hold it again already, under the same lock.
+            if current.strong_count() == 0 {
+                sys::unlock_byte(&self.body.fd, self.body.byte);
+            }
+        } else if self.body.access == Access::Shared {
             sys::unlock_byte(&self.body.fd, self.body.byte);
         }
     }

@@ -9,6 +9,7 @@
 //! ever, and nobody reuses what is still looked at. [`Region`] is a hold of this process: its clones and [`View`]s share
 //! it, and the last of them lets go. [`Pool`] makes regions and reuses them.
 
+mod again;
 mod body;
 mod holders;
 mod kept;
@@ -23,6 +24,7 @@ use self::body::{Body, Hold};
 use crate::error::{FreezeError, MemoryError};
 use crate::sys::{self, Fd};
 
+pub use again::{Again, Trace};
 pub use kept::forget_mappings;
 pub use pool::{Pool, Usage};
 pub use view::View;
