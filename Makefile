@@ -14,7 +14,7 @@ NATIVE := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-rust test-python lint format types loom bench instructions docs wheels lock clean
+.PHONY: help demo test test-rust test-python lint format types loom bench bench-scaling instructions docs wheels lock clean
 
 help: ## what can be made
 	@echo "ipmb: an inter-process message bus. make ..."
@@ -52,6 +52,9 @@ loom: $(STAMPS)/tools ## the model checker over the ring
 
 bench: $(STAMPS)/native ## bytes, typed payloads, arrays, descriptors, beside pyzmq, iceoryx2 and what multiprocessing offers
 	$(BIN)/python -m benches
+
+bench-scaling: $(STAMPS)/native ## many senders, receivers, members; drift, memory, idleness, takeovers (QUICK=1: 2 minutes instead of 16)
+	$(BIN)/python -m benches.scaling
 
 instructions: $(STAMPS)/native ## renew the checked-in instruction counts that tests/instructions compares with
 	$(BIN)/python -m tests.instructions

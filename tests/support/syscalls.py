@@ -1,4 +1,4 @@
-"""Counts the system calls a child makes between two marks.
+"""Counts the system calls, or the instructions, that a child makes between two marks.
 
 "No system call" is a promise about the kernel's work, so the kernel must do the counting. strace and perf are
 not everywhere; ptrace is, and for one's own children it needs no privilege. The child brackets what is to be
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PTRACE_CONT = 7
+PTRACE_SINGLESTEP = 9
 PTRACE_DETACH = 17
 PTRACE_SYSCALL = 24
 PTRACE_SEIZE = 0x4206
@@ -97,6 +98,13 @@ def _entered(tid: int) -> int | None:
     return int(struct.unpack_from("=Q", info.raw, 24)[0])
 
 
+def _place(tid: int) -> int:
+    """Where a stopped thread goes on: the address of its next instruction."""
+    info = ctypes.create_string_buffer(88)
+    _ptrace(PTRACE_GET_SYSCALL_INFO, tid, len(info), ctypes.addressof(info))
+    return int(struct.unpack_from("=Q", info.raw, 8)[0])
+
+
 class Tracer:
     """Follows one thread of a child; to be used by the thread that made it, as ptrace demands."""
 
@@ -138,6 +146,28 @@ class Tracer:
                     os.kill(self._tid, signal.SIGKILL)
                     return marks < 2
             _ptrace(PTRACE_SYSCALL, self._tid)
+
+    def count_instructions(self, start: Callable[[], object], bound: float = BOUND) -> int:
+        """Attach, call ``start``, and count the instructions of the thread between a pair of marks, one by one."""
+        deadline = time.monotonic() + bound
+        _ptrace(PTRACE_SEIZE, self._tid, 0, PTRACE_O_TRACESYSGOOD)
+        try:
+            _ptrace(PTRACE_INTERRUPT, self._tid)
+            self._next_stop(deadline)
+            _ptrace(PTRACE_SYSCALL, self._tid)
+            start()
+            while os.WSTOPSIG(self._next_stop(deadline)) != SYSCALL_STOP or _entered(self._tid) != self._mark:
+                _ptrace(PTRACE_SYSCALL, self._tid)
+            mark = _place(self._tid)
+            steps = 0
+            while True:
+                _ptrace(PTRACE_SINGLESTEP, self._tid)
+                self._next_stop(deadline)
+                if steps and _place(self._tid) == mark:
+                    return steps
+                steps += 1
+        finally:
+            self._detach()
 
     def _follow(self, pairs: int, deadline: float) -> list[Counted]:
         """Leaves the thread stopped just after the last mark was entered."""
