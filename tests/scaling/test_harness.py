@@ -115,7 +115,7 @@ def test_a_message_that_is_not_the_next_one_is_no_figure() -> None:
         sender.tell("send", sender=1, at=time.monotonic() + 0.05, seconds=0.01)
         with pytest.raises(BenchError, match="IndexError"):
             receiver.call("receive", senders=1)
-        assert sender.answer() > 0
+        crew.lose(sender)  # its ring is full, and nobody reads any more
 
 
 def test_a_message_that_somebody_else_took_is_no_figure() -> None:
@@ -127,7 +127,7 @@ def test_a_message_that_somebody_else_took_is_no_figure() -> None:
             hand.call("join", name=name, labels=labels)
         other.tell("receive", size=64, whole=True)
         one.tell("receive", size=64, whole=True)
-        sender.call("send", mode="unicast", label="2", size=64, seconds=0.001)
+        sender.call("send", mode="unicast", label="2", size=64, seconds=0.05)
         assert not one.answer()["ordered"], "every other number went elsewhere"
         assert not other.answer()["ordered"]
 
