@@ -14,7 +14,7 @@ NATIVE := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-rust test-python lint format types loom bench bench-scaling instructions docs wheels lock clean
+.PHONY: help demo test test-rust test-python lint format types loom bench picture bench-scaling instructions docs wheels lock clean
 
 help: ## what can be made
 	@echo "ipmb: an inter-process message bus. make ..."
@@ -50,8 +50,11 @@ types: $(STAMPS)/native ## mypy --strict, pyright, and the stubs against the nat
 loom: $(STAMPS)/tools ## the model checker over the ring
 	RUSTFLAGS="--cfg loom" cargo test --locked --quiet --release -p ipmb-transport --test loom --target-dir target/loom
 
-bench: $(STAMPS)/native ## bytes, typed payloads, arrays, descriptors, beside pyzmq, iceoryx2 and what multiprocessing offers
+bench: $(STAMPS)/native ## bytes, typed payloads, arrays, descriptors, beside others and beside what is possible (QUICK=1: 2 minutes)
 	$(BIN)/python -m benches
+
+picture: $(STAMPS)/native ## README's picture, docs/performance.svg, from what `make bench` has measured
+	$(BIN)/python -m benches.pictures
 
 bench-scaling: $(STAMPS)/native ## many senders, receivers, members; drift, memory, idleness, takeovers (QUICK=1: 2 minutes instead of 16)
 	$(BIN)/python -m benches.scaling

@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from benches.groups import Row
     from benches.peers import Peer, Setup
 
@@ -54,10 +56,9 @@ class End:
 
     def answer(self, bound: float = BOUND) -> dict[str, Any]:
         """The next line, within a bound."""
-        assert self._process.stdout is not None
-        number = self._process.stdout.fileno()
+        number = self.fileno()
         deadline = time.monotonic() + bound
-        while b"\n" not in self._rest:
+        while not self.waiting:
             if not select.select([number], [], [], max(0.0, deadline - time.monotonic()))[0]:
                 raise BenchError(f"nothing within {bound:g} s")
             chunk = os.read(number, 65536)
@@ -69,6 +70,16 @@ class End:
         if "failed" in found:
             raise BenchError(found["failed"])
         return found
+
+    @property
+    def waiting(self) -> bool:
+        """An answer has been read already."""
+        return b"\n" in self._rest
+
+    def fileno(self) -> int:
+        """Readable when there is an answer that has not been read."""
+        assert self._process.stdout is not None
+        return self._process.stdout.fileno()
 
     def leave(self) -> None:
         """Ask it to end; where it waits for a command it does so at once."""
@@ -88,6 +99,14 @@ class End:
             else:
                 break
         self._process.stdout.close()
+
+
+def first(ends: Sequence[End]) -> Sequence[End]:
+    """Those of which an answer is there, as soon as one has one."""
+    ready = [end for end in ends if end.waiting] or select.select(ends, [], [], BOUND)[0]
+    if not ready:
+        raise BenchError(f"nothing within {BOUND:g} s")
+    return ready
 
 
 class Pair:
@@ -149,10 +168,20 @@ class Pair:
     def both(
         self, row: Row, near: str, far: str, count: int, **more: Any
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Start the far end, then the near end, and take both answers; ``more`` is for the far end."""
-        self._begin(self._ends[0], row, far, count, more)
-        self._begin(self._ends[-1], row, near, count, {})
-        return self._ends[-1].answer(), self._ends[0].answer()
+        """Start the far end, then the near end, and take both answers; ``more`` is for the far end.
+
+        Who found something wrong has stopped, and the other end may wait for it for ever: it is not waited for.
+        """
+        ends = self._ends[-1], self._ends[0]
+        self._begin(ends[1], row, far, count, more)
+        self._begin(ends[0], row, near, count, {})
+        answers: dict[End, dict[str, Any]] = {}
+        while len(answers) < 2:
+            for end in first([end for end in ends if end not in answers]):
+                answers[end] = end.answer()
+                if not answers[end].get("good", True):
+                    raise BenchError("something that arrived was wrong, missing or out of order")
+        return answers[ends[0]], answers[ends[1]]
 
     def close(self) -> None:
         for end in self._ends:

@@ -42,7 +42,7 @@ THEIRS = ("#0072b2", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7f6000", "#5f
 GREY = "#777777"
 MARKS = "osv^Dphx"
 
-#: What is drawn: the kind of row, the panel's title, and whether the best is at the top.
+#: What is drawn: the kind of row, and the title of its panel.
 PANELS = (
     ("rate", "bytes one way, messages a second (more is better)"),
     ("round trip", "bytes there and back, median in µs (less is better)"),
@@ -70,7 +70,7 @@ def save(figure: Figure, path: Path) -> None:
 def panel(place: Axes, group: dict[str, Any], kind: str, title: str) -> None:
     """One line a peer through its medians, a shade from the lowest to the highest round; ours in front."""
     rows = sorted((row for row in group["rows"] if row["kind"] == kind), key=lambda row: row["size"])
-    colours, marks = iter(THEIRS), iter(MARKS)
+    others = [module for module in group["peers"] if module != "ipmb" and module not in LIMITS]
     for module, about in group["peers"].items():
         points = [
             (row["size"], row["figures"][module])
@@ -90,7 +90,9 @@ def panel(place: Axes, group: dict[str, Any], kind: str, title: str) -> None:
         elif module in LIMITS:
             look = {"color": GREY, "linewidth": 1.2, "linestyle": "--", "zorder": 2}
         else:
-            look = {"color": next(colours), "linewidth": 1.2, "marker": next(marks), "markersize": 3.5}
+            turn = others.index(module)
+            colour, mark = THEIRS[turn % len(THEIRS)], MARKS[turn % len(MARKS)]
+            look = {"color": colour, "linewidth": 1.2, "marker": mark, "markersize": 3.5}
         sizes = [size for size, _ in points]
         place.plot(sizes, [statistics.median(values) for _, values in points], label=about["name"], **look)
         low, high = [min(values) for _, values in points], [max(values) for _, values in points]
