@@ -123,13 +123,15 @@ impl Header {
     }
 
     pub(crate) fn decode(bytes: &[u8; HEADER_BYTES]) -> Header {
-        let mut route = [0; 4];
-        let mut extension = [0; 4];
-        let mut type_id = [0; 16];
-        route.copy_from_slice(&bytes[..4]);
-        extension.copy_from_slice(&bytes[4..8]);
-        type_id.copy_from_slice(&bytes[8..]);
-        Header { route: u32::from_le_bytes(route), extension: u32::from_le_bytes(extension), type_id }
+        let word = |place: usize| u64::from_le_bytes(std::array::from_fn(|byte| bytes[8 * place + byte]));
+        Header::of(std::array::from_fn(word))
+    }
+
+    /// The same from words, which need not pass through memory.
+    #[inline(always)]
+    pub(crate) fn of(words: [u64; HEADER_BYTES / 8]) -> Header {
+        let type_id = (u128::from(words[2]) << 64 | u128::from(words[1])).to_le_bytes();
+        Header { route: words[0] as u32, extension: (words[0] >> 32) as u32, type_id }
     }
 }
 

@@ -72,10 +72,9 @@ impl Receiver {
         if !refused.is_empty() {
             this.refuse(refused);
         }
-        match (polled, taken) {
-            (Ok(_), Some(taken)) => this.message(py, taken).map(Some),
-            (Ok(_), None) => Ok(None),
-            (Err(error), _) => Err(from_recv(py, &error)),
+        match taken {
+            Some(taken) => this.message(py, taken).map(Some),
+            None => polled.map(|_| None).map_err(|error| from_recv(py, &error)),
         }
     }
 

@@ -29,7 +29,8 @@ const MOST_DESCRIPTORS: usize = limits::DESCRIPTORS_PER_MESSAGE + limits::DESCRI
 #[derive(Debug)]
 pub(crate) struct Lie;
 
-/// A message at the front of the ring, checked but still in place.
+/// A message at the front of the ring, checked but still in place. It stays in its channel and is never moved: most
+/// messages are shorter than what would have to be.
 pub(crate) struct Popped {
     pub(crate) record: Record,
     pub(crate) header: Header,
@@ -58,7 +59,8 @@ pub(crate) struct Luggage {
 
 /// What is at the front of a channel.
 pub(crate) enum Front {
-    Message(Popped),
+    /// It is in [`Inbound::at`].
+    Message,
     Empty,
     /// This process has no room for the descriptors of the next message; it stays where it is.
     TooManyOpenFiles,
@@ -74,6 +76,8 @@ pub(crate) struct Inbound {
     pub(crate) peer: Arc<Peer>,
     pub(crate) socket: Socket,
     pub(crate) ring: Consumer,
+    /// The message that [`Inbound::front`] has found.
+    pub(crate) at: Popped,
     /// Looks in a row that found the ring empty.
     pub(crate) idle: u32,
     pub(crate) hot: bool,
@@ -106,6 +110,13 @@ impl Inbound {
             peer,
             socket,
             ring,
+            at: Popped {
+                record: Record { tag: 0, len: 0, position: 0 },
+                header: Header { route: 0, extension: 0, type_id: [0; 16] },
+                payload_at: 0,
+                payload_len: 0,
+                special: None,
+            },
             idle: 0,
             hot: false,
             routes: Vec::new(),
@@ -175,8 +186,7 @@ impl Inbound {
         loop {
             let Some(record) = self.ring.peek().map_err(|_| Lie)? else { return Ok(Front::Empty) };
             if Tag::kind(record.tag) == Some(Kind::Message) {
-                let popped = self.message(record)?;
-                return Ok(popped.map_or(Front::TooManyOpenFiles, Front::Message));
+                return self.message(record);
             }
             if !self.news(record)? {
                 return Ok(Front::TooManyOpenFiles);
@@ -234,23 +244,24 @@ impl Inbound {
 
     /// The message of a record: most are told by their tag to be nothing but a payload.
     #[inline(always)]
-    fn message(&mut self, record: Record) -> Result<Option<Popped>, Lie> {
+    fn message(&mut self, record: Record) -> Result<Front, Lie> {
         if record.len < HEADER_BYTES {
             return Err(Lie);
         }
-        let mut header = [0; HEADER_BYTES];
-        self.ring.copy_out(&record, 0, &mut header);
-        let header = Header::decode(&header);
-        if record.tag != Tag::message(0, 0) || header.extension != 0 {
-            return self.special(record, header);
+        self.at.record = record;
+        self.at.header = Header::of(self.ring.words(&record));
+        if record.tag != Tag::message(0, 0) || self.at.header.extension != 0 {
+            return self.special();
         }
-        let (payload_at, payload_len) = (HEADER_BYTES, record.len - HEADER_BYTES);
-        Ok(Some(Popped { record, header, payload_at, payload_len, special: None }))
+        self.at.payload_at = HEADER_BYTES;
+        self.at.payload_len = record.len - HEADER_BYTES;
+        self.at.special = None;
+        Ok(Front::Message)
     }
 
-    /// `None`: what comes with it finds no room in this process.
     #[cold]
-    fn special(&mut self, record: Record, header: Header) -> Result<Option<Popped>, Lie> {
+    fn special(&mut self) -> Result<Front, Lie> {
+        let Popped { record, header, .. } = self.at;
         let tag = Tag::decode(record.tag).ok_or(Lie)?;
         let extension = match tag.flags & EXTENDED == 0 && header.extension == 0 {
             true => Extension::default(),
@@ -265,14 +276,15 @@ impl Inbound {
             self.ring.copy_out(&record, payload_at, &mut place);
             payload_at += PLACE_BYTES;
         }
-        let payload_len = record.len - payload_at;
         if (tag.flags & LARGE != 0 || extension.regions > 0 || tag.descriptors > 0)
             && !self.luggage_is_there(tag, &extension)?
         {
-            return Ok(None);
+            return Ok(Front::TooManyOpenFiles);
         }
-        let special = Some(Box::new(Special { tag, extension, place }));
-        Ok(Some(Popped { record, header, payload_at, payload_len, special }))
+        self.at.payload_at = payload_at;
+        self.at.payload_len = record.len - payload_at;
+        self.at.special = Some(Box::new(Special { tag, extension, place }));
+        Ok(Front::Message)
     }
 
     /// Whether what a message says it has with it has come. `false`: it finds no room in this process.
@@ -349,6 +361,12 @@ impl Inbound {
     #[inline]
     pub(crate) fn face(&self, route: u32) -> Option<&Arc<Face>> {
         self.routes.get(route as usize)?.as_ref().map(|road| &road.face)
+    }
+
+    /// Goes past the message of [`Inbound::at`].
+    #[inline(always)]
+    pub(crate) fn pass(&mut self) {
+        self.ring.advance(self.at.record);
     }
 
     /// The record counts as read from here on, and those before it.

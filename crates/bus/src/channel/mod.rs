@@ -11,7 +11,7 @@ mod salvage;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use inbound::{Front, Inbound, Lie, Luggage, Popped, Special};
+pub(crate) use inbound::{Front, Inbound, Lie, Luggage};
 pub(crate) use outbound::{Content, OpenError, Opener, Outbound, PushError, Serviced};
 pub(crate) use salvage::Unread;
 

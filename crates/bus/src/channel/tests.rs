@@ -118,8 +118,9 @@ fn what_strayed_is_dropped_and_the_message_comes_whole_later() {
         objects: &again,
     };
     out.push(routes.get(route).unwrap(), route, &content).unwrap();
-    let Ok(Front::Message(popped)) = inbound.front() else { panic!("a message") };
-    assert_eq!(inbound.take_luggage(popped.special.as_ref().unwrap()).unwrap().unwrap().objects.len(), again.len());
+    let Ok(Front::Message) = inbound.front() else { panic!("a message") };
+    let special = inbound.at.special.take().unwrap();
+    assert_eq!(inbound.take_luggage(&special).unwrap().unwrap().objects.len(), again.len());
 }
 
 #[test]
@@ -189,7 +190,10 @@ fn a_lie_about_what_travels_with_a_message_ends_its_channel() {
         channel.lie(tag, &extension, &payload, fds);
         let (_out, mut inbound) = channel.take_up();
         let believed = match inbound.front() {
-            Ok(Front::Message(popped)) => inbound.take_luggage(popped.special.as_ref().unwrap()).is_ok(),
+            Ok(Front::Message) => {
+                let special = inbound.at.special.take().unwrap();
+                inbound.take_luggage(&special).is_ok()
+            }
             Ok(_) => true,
             Err(Lie) => false,
         };
@@ -209,8 +213,9 @@ fn a_place_is_read_once_and_checked_as_it_was_read() {
         vec![region.share(TO).unwrap()],
     );
     let (_out, mut inbound) = channel.take_up();
-    let Ok(Front::Message(popped)) = inbound.front() else { panic!("a message") };
-    let came = inbound.take_luggage(popped.special.as_ref().unwrap()).unwrap().unwrap().bulk.unwrap();
+    let Ok(Front::Message) = inbound.front() else { panic!("a message") };
+    let special = inbound.at.special.take().unwrap();
+    let came = inbound.take_luggage(&special).unwrap().unwrap().bulk.unwrap();
     assert!(came.region.same(&region) && (came.offset, came.len) == (64, 4032));
 }
 
@@ -370,8 +375,8 @@ fn descriptors_without_a_message_are_bounded() {
 /// Reads everything; how many messages there were.
 fn drain(inbound: &mut Inbound) -> usize {
     let mut count = 0;
-    while let Front::Message(popped) = inbound.front().unwrap() {
-        inbound.consume(popped.record);
+    while let Front::Message = inbound.front().unwrap() {
+        inbound.consume(inbound.at.record);
         count += 1;
     }
     count

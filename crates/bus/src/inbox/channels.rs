@@ -10,7 +10,7 @@ use ipmb_transport::sys::{self, Interest, Poller};
 
 use super::{BURST, Build, CHANNEL, IDLE_LOOKS, Inbox, Incoming, PENDING, POLL_NANOS, State};
 use crate::admission;
-use crate::channel::{Front, Inbound, Lie, Luggage, Popped, Special};
+use crate::channel::{Front, Inbound, Lie, Luggage};
 use crate::error::RecvError;
 use crate::local::Local;
 use crate::roster::{Peer, View};
@@ -37,8 +37,8 @@ impl State {
                 self.hot.swap_remove(self.cursor);
                 continue;
             };
-            let popped = match channel.front() {
-                Ok(Front::Message(popped)) => popped,
+            match channel.front() {
+                Ok(Front::Message) => {}
                 Ok(Front::Empty) => {
                     channel.idle += 1;
                     if channel.ended() {
@@ -62,11 +62,11 @@ impl State {
                     self.remove(place);
                     continue;
                 }
-            };
+            }
             empty = 0;
             channel.idle = 0;
             let several = self.hot.len() > 1;
-            match self.take(place, popped, view, &mut build) {
+            match self.take(place, view, &mut build) {
                 Ok(Some(more)) => {
                     let more = more && limit > 1;
                     let taken = if more { 1 + self.drain(place, limit - 1, view, &mut build) } else { 1 };
@@ -94,8 +94,8 @@ impl State {
         let mut taken = 0;
         while taken < limit && (self.hot.len() == 1 || self.burst < BURST) {
             let Some(channel) = self.channels[place].as_deref_mut() else { break };
-            let Ok(Front::Message(popped)) = channel.front() else { break };
-            let Ok(Some(more)) = self.take(place, popped, view, build) else { break };
+            let Ok(Front::Message) = channel.front() else { break };
+            let Ok(Some(more)) = self.take(place, view, build) else { break };
             taken += 1;
             if !more {
                 break;
@@ -128,29 +128,30 @@ impl State {
         self.burst = 0;
     }
 
-    /// Shows a message to `build` and goes past it. `None`: it is not taken, or not now; else whether more are wanted.
+    /// Shows the message that a channel has found to `build` and goes past it. `None`: it is not taken, or not now; else
+    /// whether more are wanted.
     #[inline]
     fn take(
         &mut self,
         place: usize,
-        popped: Popped,
         view: &Mutex<View>,
         build: &mut impl FnMut(&mut Incoming<'_>) -> Build<()>,
     ) -> Result<Option<bool>, Lie> {
         self.burst += 1;
-        let (origin, luggage) = match &popped.special {
-            None => (None, None),
-            Some(special) => match self.inspect(place, &popped, special, view)? {
-                Some(found) => found,
+        let Some(mut channel) = self.channels[place].as_deref_mut() else { return Ok(None) };
+        let (mut origin, mut luggage) = (None, None);
+        if channel.at.special.is_some() {
+            match self.inspect(place, view)? {
+                Some(found) => (origin, luggage) = found,
                 None => return Ok(None),
-            },
-        };
-        let Some(channel) = self.channels[place].as_deref_mut() else { return Ok(None) };
-        let mut incoming = Incoming { channel, popped: &popped, origin, luggage };
+            }
+            let Some(again) = self.channels[place].as_deref_mut() else { return Ok(None) };
+            channel = again;
+        }
+        let mut incoming = Incoming { channel, origin, luggage };
         let bytes = incoming.payload_bytes();
         let built = build(&mut incoming);
-        drop(incoming);
-        channel.ring.advance(popped.record);
+        incoming.channel.pass();
         let more = match built {
             Build::Take(()) => true,
             Build::Enough(()) => false,
@@ -166,14 +167,9 @@ impl State {
 
     /// Looks at a message that says more than its payload. `None`: it has to wait, or has been here before.
     #[cold]
-    fn inspect(
-        &mut self,
-        place: usize,
-        popped: &Popped,
-        special: &Special,
-        view: &Mutex<View>,
-    ) -> Result<Option<Inspected>, Lie> {
+    fn inspect(&mut self, place: usize, view: &Mutex<View>) -> Result<Option<Inspected>, Lie> {
         let Some(channel) = self.channels[place].as_deref_mut() else { return Ok(None) };
+        let Some(special) = channel.at.special.take() else { return Ok(None) };
         let mut origin = None;
         if special.extension.parked.is_some() || special.extension.origin.is_some() {
             match admission::judge(&special.extension, &channel.peer, view) {
@@ -189,12 +185,14 @@ impl State {
             if let Some(number) = special.extension.parked
                 && !self.seen.insert(number)
             {
-                channel.drop_luggage(special);
-                channel.ring.advance(popped.record);
+                channel.drop_luggage(&special);
+                channel.pass();
                 return Ok(None);
             }
         }
-        Ok(Some((origin, channel.take_luggage(special)?)))
+        let luggage = channel.take_luggage(&special)?;
+        channel.at.special = Some(special);
+        Ok(Some((origin, luggage)))
     }
 
     pub(super) fn anything(&mut self) -> bool {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ipmb_transport::region::Region;
 use ipmb_transport::sys::Fd;
 
-use crate::channel::{Inbound, Luggage, Popped};
+use crate::channel::{Inbound, Luggage};
 use crate::record::{Bulk, REDELIVERED, REQUEST, TypeId};
 use crate::roster::{Face, Peer};
 use crate::selector::Selector;
@@ -31,7 +31,6 @@ pub enum Polled<R> {
 /// A message at the front of its ring, about to be read.
 pub struct Incoming<'a> {
     pub(super) channel: &'a mut Inbound,
-    pub(super) popped: &'a Popped,
     /// Who sent it first, where somebody else delivers it.
     pub(super) origin: Option<Arc<Peer>>,
     pub(super) luggage: Option<Box<Luggage>>,
@@ -41,29 +40,29 @@ impl Incoming<'_> {
     /// Whether it is nothing but a payload, as most messages are: nothing below is worth asking for then.
     #[inline]
     pub fn is_plain(&self) -> bool {
-        self.popped.special.is_none()
+        self.channel.at.special.is_none()
     }
 
     #[inline]
     fn flags(&self) -> u8 {
-        self.popped.special.as_ref().map_or(0, |special| special.tag.flags)
+        self.channel.at.special.as_ref().map_or(0, |special| special.tag.flags)
     }
 
     /// The payload's type.
     pub fn type_id(&self) -> TypeId {
-        self.popped.header.type_id
+        self.channel.at.header.type_id
     }
 
     /// Bytes of the payload in the ring; of a large one, those of its head.
     #[allow(clippy::len_without_is_empty)]
     pub fn len(&self) -> usize {
-        self.popped.payload_len
+        self.channel.at.payload_len
     }
 
     /// Copies the payload, or the head of a large one, which may be empty; `into` has as many bytes.
     #[inline]
     pub fn read(&self, into: &mut [u8]) {
-        self.channel.ring.copy_out(&self.popped.record, self.popped.payload_at, into);
+        self.channel.ring.copy_out(&self.channel.at.record, self.channel.at.payload_at, into);
     }
 
     /// Whether there is anything beside what is in the ring: a large payload, regions, objects.
@@ -88,13 +87,13 @@ impl Incoming<'_> {
     /// one by one. `None` for what somebody else delivers in the sender's name.
     #[inline]
     pub fn face(&self) -> Option<&Arc<Face>> {
-        if self.origin.is_some() { None } else { self.channel.face(self.popped.header.route) }
+        if self.origin.is_some() { None } else { self.channel.face(self.channel.at.header.route) }
     }
 
     /// The selector it was sent with.
     #[inline]
     pub fn selector(&self) -> Option<&Arc<Selector>> {
-        self.channel.selector(self.popped.header.route)
+        self.channel.selector(self.channel.at.header.route)
     }
 
     /// The first receiver died before it had read it.
@@ -109,7 +108,7 @@ impl Incoming<'_> {
 
     /// Pairs requests and replies.
     pub fn correlation(&self) -> Option<u64> {
-        self.popped.special.as_ref()?.extension.correlation
+        self.channel.at.special.as_ref()?.extension.correlation
     }
 
     /// The number of the request that this replies to. A reply comes from the one who was asked, in nobody's name.
@@ -120,7 +119,7 @@ impl Incoming<'_> {
     /// Bytes of the payload, wherever they are.
     pub(crate) fn payload_bytes(&self) -> u64 {
         let bulk = self.luggage.as_ref().and_then(|luggage| luggage.bulk.as_ref()).map_or(0, |bulk| bulk.len);
-        (self.popped.payload_len + bulk) as u64
+        (self.channel.at.payload_len + bulk) as u64
     }
 
     /// The attached regions, which are the caller's from now on.

@@ -105,7 +105,7 @@ impl Consumer {
     }
 
     /// The next record, if there is one. It stays until it is consumed.
-    #[inline]
+    #[inline(always)]
     pub fn peek(&mut self) -> Result<Option<Record>, RingError> {
         if self.tail == self.head && !self.refresh()? {
             return Ok(None);
@@ -120,11 +120,27 @@ impl Consumer {
         Ok(Some(Record { tag, len, position: self.tail }))
     }
 
+    /// The first words of the body of the record just peeked at, which has as many. Words never go round the end.
+    ///
+    /// # Panics
+    /// When it is not the record at the tail or is shorter.
+    #[inline(always)]
+    pub fn words<const N: usize>(&self, record: &Record) -> [u64; N] {
+        assert!(record.position == self.tail, "a record that is consumed already");
+        assert!(8 * N <= record.len, "no such piece in the record");
+        std::array::from_fn(|number| {
+            let mut word = [0; 8];
+            let (offset, _) = place(record.position + FRAME + 8 * number as u64, word.len(), self.capacity);
+            self.get(offset, &mut word);
+            u64::from_le_bytes(word)
+        })
+    }
+
     /// Copies a piece of the body of the record just peeked at.
     ///
     /// # Panics
     /// When it is not the record at the tail or has no such piece.
-    #[inline]
+    #[inline(always)]
     pub fn copy_out(&self, record: &Record, offset: usize, buf: &mut [u8]) {
         assert!(record.position == self.tail, "a record that is consumed already");
         let inside = offset <= record.len && buf.len() <= record.len - offset;
@@ -153,7 +169,7 @@ impl Consumer {
     ///
     /// # Panics
     /// When it is not the record at the tail.
-    #[inline]
+    #[inline(always)]
     pub fn advance(&mut self, record: Record) {
         assert!(record.position == self.tail, "a record that is consumed already");
         self.tail += span(record.len);
