@@ -28,7 +28,7 @@ from benches.groups import Column, Kind, Pace, Row, enough, ratio, size_name
 from benches.pair import BenchError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from benches.pair import Pair
     from benches.peers import Link
@@ -177,7 +177,8 @@ class Worker:
 
     def fill(self, row: Row, count: int) -> dict[str, Any]:
         """The limit: the link's ``send`` fills, and what it filled is read here."""
-        fill, sums = self.link.send, self._expected[row.size][1]
+        fill: Callable[[Array], Any] = self.link.send
+        sums = self._expected[row.size][1]
         source = islice(cycle(self._arrays[row.size]), count)
         begin = time.monotonic_ns()
         if row.kind == "read":
