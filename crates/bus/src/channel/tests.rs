@@ -261,11 +261,11 @@ impl Pair {
 
     /// Takes the next message; whether its region was named, and the region.
     fn take(&mut self) -> (bool, Region) {
-        let Ok(Front::Message(popped)) = self.inbound.front() else { panic!("a message") };
-        let special = popped.special.as_ref().unwrap();
+        let Ok(Front::Message) = self.inbound.front() else { panic!("a message") };
+        let special = self.inbound.at.special.take().unwrap();
         let named = special.tag.flags & KNOWN != 0;
-        let bulk = self.inbound.take_luggage(special).unwrap().unwrap().bulk.unwrap();
-        self.inbound.consume(popped.record);
+        let bulk = self.inbound.take_luggage(&special).unwrap().unwrap().bulk.unwrap();
+        self.inbound.consume(self.inbound.at.record);
         (named, bulk.region)
     }
 
@@ -317,8 +317,9 @@ fn what_is_named_and_unread_is_never_used_again_when_its_sender_closes() {
     pair.send();
     drop(pair.out);
     let again = pair.pool.take(SIZE, "", ()).unwrap();
-    let Ok(Front::Message(popped)) = pair.inbound.front() else { panic!("a message") };
-    let bulk = pair.inbound.take_luggage(popped.special.as_ref().unwrap()).unwrap().unwrap().bulk.unwrap();
+    let Ok(Front::Message) = pair.inbound.front() else { panic!("a message") };
+    let special = pair.inbound.at.special.take().unwrap();
+    let bulk = pair.inbound.take_luggage(&special).unwrap().unwrap().bulk.unwrap();
     assert!(!bulk.region.same(&again));
 }
 
