@@ -58,6 +58,21 @@ def with_no_descriptor_left(to: str) -> tuple[int, list[str], Any]:
     return in_ring, large, roles.send(to, bytes(100_000))
 
 
+_taken: list[int] = []
+
+
+def use_up() -> None:
+    """Open as many descriptors as this process may, until :func:`give_back`."""
+    with contextlib.suppress(OSError):
+        while True:
+            _taken.append(os.dup(0))
+
+
+def give_back() -> None:
+    while _taken:
+        os.close(_taken.pop())
+
+
 def open_again_and_again(count: int, seconds: float) -> int:
     """Look for messages and open ``count`` files at once, for so long and at least once; how often that went."""
     receiver = roles.ends[roles.MAIN].receiver

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
+import platform
 import signal
 import struct
 import time
@@ -34,6 +35,8 @@ PTRACE_EVENT_STOP = 128
 SYSCALL_INFO_ENTRY = 1
 WALL = 0x40000000
 SYSCALL_STOP = signal.SIGTRAP | 0x80
+#: The instruction that calls the kernel.
+CALL = {"x86_64": b"\x0f\x05", "aarch64": b"\x01\x00\x00\xd4"}[platform.machine()]
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
@@ -168,6 +171,47 @@ class Tracer:
                 steps += 1
         finally:
             self._detach()
+
+    def kill_within(self, start: Callable[[], object], calls: int, steps: int, bound: float = BOUND) -> int:
+        """Attach, call ``start``, and kill the child so many system calls and then instructions after a mark, or before
+        the next system call if that comes first; how many instructions it was.
+        """
+        self._to_mark(start, bound)
+        for _ in range(2 * calls):
+            _ptrace(PTRACE_SYSCALL, self._tid)
+            self._next_stop(time.monotonic() + bound)
+        done = 0
+        with open(f"/proc/{self._tid}/mem", "rb", buffering=0) as memory:
+            while done < steps:
+                memory.seek(_place(self._tid))
+                if memory.read(len(CALL)) == CALL:
+                    break
+                _ptrace(PTRACE_SINGLESTEP, self._tid)
+                _, status = os.waitpid(self._tid, WALL)
+                assert os.WIFSTOPPED(status), f"the traced thread ended with status {status:#x}"
+                done += 1
+        os.kill(self._tid, signal.SIGKILL)
+        return done
+
+    def _to_mark(self, start: Callable[[], object], bound: float) -> None:
+        """Leaves the thread stopped on the way out of the next mark."""
+        deadline = time.monotonic() + bound
+        _ptrace(PTRACE_SEIZE, self._tid, 0, PTRACE_O_TRACESYSGOOD)
+        _ptrace(PTRACE_INTERRUPT, self._tid)
+        self._next_stop(deadline)
+        # On one processor the two take turns without waking each other up across processors, at each instruction.
+        here = {min(os.sched_getaffinity(0))}
+        os.sched_setaffinity(self._tid, here)
+        os.sched_setaffinity(0, here)
+        _ptrace(PTRACE_SYSCALL, self._tid)
+        start()
+        entered = False
+        while True:
+            status = self._next_stop(deadline)
+            if entered:
+                return
+            entered = os.WSTOPSIG(status) == SYSCALL_STOP and _entered(self._tid) == self._mark
+            _ptrace(PTRACE_SYSCALL, self._tid)
 
     def _follow(self, pairs: int, deadline: float) -> list[Counted]:
         """Leaves the thread stopped just after the last mark was entered."""

@@ -22,6 +22,7 @@ use crate::memory::{MemoryFile, OwnMemory, PeerMemory};
 pub struct Larger {
     pub(super) memory: OwnMemory,
     pub(super) capacity: u64,
+    pub(super) starts: Starts,
 }
 
 impl Larger {
@@ -33,7 +34,7 @@ impl Larger {
         }
         let (memory, file) = OwnMemory::create_whole("ipmb-ring", HEADER + capacity)?;
         memory.word(KIND).store(producer_kind(capacity), Ordering::Relaxed);
-        Ok((Larger { memory, capacity: capacity as u64 }, file))
+        Ok((Larger { memory, capacity: capacity as u64, starts: Starts::new(capacity) }, file))
     }
 }
 

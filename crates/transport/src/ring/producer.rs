@@ -94,7 +94,7 @@ impl Producer {
         // There is room: it was kept.
         self.usable = self.capacity;
         self.stage(tag, &[])?;
-        let Larger { memory, capacity } = larger;
+        let Larger { memory, capacity, starts } = larger;
         // Whoever waited for room waits on.
         memory.word(ROOM).store(self.memory.word(ROOM).load(Ordering::Relaxed), Ordering::Relaxed);
         memory.word(HEAD).store(self.end, Ordering::Relaxed);
@@ -103,7 +103,7 @@ impl Producer {
         self.former = Some(Former {
             memory: mem::replace(&mut self.memory, memory),
             capacity: mem::replace(&mut self.capacity, capacity),
-            starts: mem::replace(&mut self.starts, Starts::new(capacity as usize)),
+            starts: mem::replace(&mut self.starts, starts),
             end: self.end,
         });
         self.usable = capacity;
