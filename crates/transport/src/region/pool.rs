@@ -15,10 +15,10 @@ use crate::atomic::{Ordering, fence};
 use crate::fork;
 use crate::sys;
 
-/// Regions that a search looks at of those that were used last, where what is used over and over is, and of those that
-/// were used first, where a queue of them frees the next; and how many it asks the kernel about. The first that turn out
-/// to be held are counted as used last from then on, so that many that are held for long do not hide the others for long.
-const LAST_USED: usize = 2;
+/// Regions that a search looks at of those that were used last, which the processor's caches still have, and of those that
+/// were used first, where a queue of them frees the next; and how many of these it asks the kernel about. The first that turn
+/// out to be held are counted as used last from then on, so that many that are held for long do not hide the others for long.
+const LAST_USED: usize = 8;
 const FIRST_USED: usize = 64;
 const ASKED: usize = 16;
 
