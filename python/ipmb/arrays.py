@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, get_args, get_origin
 import msgspec
 import numpy as np
 
-from ipmb.buffers import aligned, part
+from ipmb import _core
+from ipmb.buffers import ALONE_BY_CLASS, ALONE_BY_NAME, aligned, part
 from ipmb.registrations import a_type
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ _DEPTH: Final = 32
 
 #: Dimensions of the largest array that numpy makes.
 _DIMENSIONS: Final = 64
+
+#: A longer head than this is decoded anew each time.
+_HEAD: Final = 256
 
 #: What `dtype.str` gives, and nothing else that `numpy.dtype` takes: "M8[s/0]" alone would end the process.
 _PLAIN: Final = re.compile(
@@ -117,16 +121,7 @@ def unpack(data: bytes | memoryview, bulk: memoryview | None) -> object:
         ValueError, TypeError, OverflowError: The bytes describe none.
     """
     head = _DECODE(data)
-    dtype = _dtype(head.dtype) if isinstance(head.dtype, str) else _structured(head.dtype, _DEPTH)
-    if len(head.shape) > _DIMENSIONS:
-        msg = f"an array has {len(head.shape)} dimensions: numpy has {_DIMENSIONS} at most"
-        raise ValueError(msg)
-    size = dtype.itemsize
-    for length in head.shape:
-        if length < 0:
-            msg = f"an array has the shape {head.shape}"
-            raise ValueError(msg)
-        size *= length
+    dtype, size = _layout(head)
     if head.flags & _SCALAR and dtype.char in "US":
         msg = "it holds a scalar of text or bytes, which travel as Python's"
         raise ValueError(msg)
@@ -142,6 +137,71 @@ def unpack(data: bytes | memoryview, bulk: memoryview | None) -> object:
     array: np.ndarray[Any, Any]
     array = np.ndarray(head.shape, dtype, room, start, None, "F" if head.flags & _FORTRAN else "C")
     return array[()] if head.flags & _SCALAR and not head.shape else array
+
+
+def _layout(head: _Array) -> tuple[np.dtype[Any], int]:
+    """The dtype of an array and how many bytes it has."""
+    dtype = _dtype(head.dtype) if isinstance(head.dtype, str) else _structured(head.dtype, _DEPTH)
+    if len(head.shape) > _DIMENSIONS:
+        msg = f"an array has {len(head.shape)} dimensions: numpy has {_DIMENSIONS} at most"
+        raise ValueError(msg)
+    size = dtype.itemsize
+    for length in head.shape:
+        if length < 0:
+            msg = f"an array has the shape {head.shape}"
+            raise ValueError(msg)
+        size *= length
+    return dtype, size
+
+
+# An array on its own, the most frequent large payload: its head is the same as the last time.
+
+
+@lru_cache(256)
+def _head_alone(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
+    data = _ENCODE(_Array(_describe(dtype), shape, 0, 0))
+    return msgspec.msgpack.encode(msgspec.msgpack.Ext(CODE + 1, data))
+
+
+def _encode_alone(array: np.ndarray[Any, Any]) -> tuple[bytes, _core.Bulk, int, int] | None:
+    """The parts of a large array of numbers that lies in one piece; None for another one."""
+    size = array.nbytes
+    if size < _core.VIEW_BYTES or not array.flags.c_contiguous or array.dtype.kind not in "biufc":
+        return None
+    head = _head_alone(array.dtype, array.shape)
+    source: Any = array  # whose class says that it is a buffer only from Python 3.12 on
+    bulk = _core.find(source)
+    if bulk is None:
+        bulk = _core.alloc(size)
+        bulk.write(0, source)
+    return head, bulk, 0, size
+
+
+@lru_cache(256)
+def _layout_alone(head: bytes) -> tuple[tuple[int, ...], np.dtype[Any], int] | None:
+    extension = msgspec.msgpack.decode(head, type=msgspec.msgpack.Ext)
+    if extension.code != CODE + 1:
+        return None
+    array = _DECODE(extension.data)
+    dtype, size = _layout(array)
+    return (array.shape, dtype, size) if array.flags == 0 and array.data == 0 else None
+
+
+def _decode_alone(head: bytes, bulk: memoryview) -> np.ndarray[Any, Any] | None:
+    """The array that `head` alone describes, in place; None where it is no such head, or a wrong one."""
+    if len(head) > _HEAD:
+        return None
+    try:
+        layout = _layout_alone(head)
+    except (ValueError, TypeError, OverflowError, RecursionError, MemoryError):
+        return None  # the long way says what is wrong with it
+    if layout is None or not 0 < layout[2] <= bulk.nbytes:
+        return None
+    return np.ndarray(layout[0], layout[1], bulk[: layout[2]])
+
+
+ALONE_BY_CLASS[np.ndarray] = _encode_alone
+ALONE_BY_NAME["ndarray"] = _decode_alone
 
 
 def convert(kind: Any, value: object) -> object:

@@ -69,6 +69,11 @@ class _Extent(msgspec.Struct, array_like=True, frozen=True):
 _EXTENT: Final = msgspec.msgpack.Decoder(_Extent)
 
 
+#: Short cuts for payloads that are one large buffer and nothing else, set by our modules when they are imported. Each
+#: gives None for what has to take the long way; what both give is the same.
+ALONE_BY_CLASS: Final[dict[type, Callable[[Any], tuple[bytes, _core.Bulk, int, int] | None]]] = {}
+ALONE_BY_NAME: Final[dict[str, Callable[[bytes, memoryview], object | None]]] = {}
+
 #: Our modules that have been imported, and whose values classes are: for the path of a message.
 _loaded: Final[dict[int, _Library]] = {}
 _known: Final[dict[type, int]] = {}

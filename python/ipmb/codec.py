@@ -49,6 +49,9 @@ def encode(payload: object) -> tuple[bytes, Parts]:
     Raises:
         TypeError: It cannot be sent; the message names its type.
     """
+    alone = buffers.ALONE_BY_CLASS.get(type(payload))
+    if alone is not None and (parts := alone(payload)) is not None:
+        return _core.BUILTIN_TYPES["ndarray"], parts
     if isinstance(payload, UUID):
         return _core.BUILTIN_TYPES["UUID"], payload.bytes
     if isinstance(payload, datetime):
@@ -123,6 +126,9 @@ def decode(kind: bytes, head: bytes, bulk: memoryview | None) -> Any:
     if bulk is not None:
         if name == "memoryview":
             return bulk
+        alone = buffers.ALONE_BY_NAME.get(name or "")
+        if alone is not None and (array := alone(head, bulk)) is not None:
+            return array
         head = buffers.locate(head, bulk)
     value: Any
     match name:
