@@ -18,7 +18,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use crate::directory::{Departure, Entry, Snapshot, word};
+use crate::directory::{Departure, Entry, Snapshot, Tombstone, word};
 use crate::identity::EndpointId;
 use crate::limits;
 use crate::proof::{self, Challenge, Key};
@@ -191,6 +191,21 @@ impl Controller {
     /// The directory as it has to be published.
     pub fn snapshot(&self) -> Snapshot {
         self.roll.snapshot()
+    }
+
+    /// Whether an endpoint is on the bus.
+    pub fn has(&self, id: EndpointId) -> bool {
+        self.roll.has(id)
+    }
+
+    /// What is remembered of an endpoint that is not on the bus any more.
+    pub fn tombstone(&self, id: EndpointId) -> Option<&Tombstone> {
+        self.roll.tombstone(id)
+    }
+
+    /// Whether an endpoint played the role once, and so may have taken over what others left.
+    pub fn held_office(&self, id: EndpointId) -> bool {
+        self.roll.held_office(id)
     }
 
     /// Term and epoch of the directory as one number.

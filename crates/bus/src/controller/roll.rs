@@ -104,7 +104,20 @@ impl Roll {
     pub(super) fn owner(&self, id: EndpointId) -> Option<(u32, u32)> {
         let living = self.members.get(&id).filter(|member| !member.hearsay);
         let living = living.map(|member| (member.entry.pid, member.entry.uid));
-        living.or_else(|| self.tombstones.iter().find(|dead| dead.id == id).map(|dead| (dead.pid, dead.uid)))
+        living.or_else(|| self.tombstone(id).map(|dead| (dead.pid, dead.uid)))
+    }
+
+    pub(super) fn has(&self, id: EndpointId) -> bool {
+        self.members.contains_key(&id)
+    }
+
+    /// The latest are asked for most.
+    pub(super) fn tombstone(&self, id: EndpointId) -> Option<&Tombstone> {
+        self.tombstones.iter().rev().find(|dead| dead.id == id)
+    }
+
+    pub(super) fn held_office(&self, id: EndpointId) -> bool {
+        self.predecessors.contains(&id)
     }
 
     /// Whether the endpoint can be admitted with this label, in place of its present entry if it has one.

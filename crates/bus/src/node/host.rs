@@ -226,7 +226,7 @@ impl Host {
             self.read(node, conn);
         }
         for (info, memory) in std::mem::take(&mut self.departing) {
-            node.outbox.adopt(&info, parking::remains(&memory, info.id, self.held_office(info.id)));
+            node.outbox.adopt(&info, parking::remains(&memory, info.id, self.controller.held_office(info.id)));
         }
         let own = self.conns.keys().copied().find(|&conn| self.controller.member(conn) == Some(node.me.id));
         if let (Some(conn), 0) = (own, node.outbox.counters().1) {
@@ -317,8 +317,7 @@ impl Host {
             None => self.predecessor.take_if(|(predecessor, _)| *predecessor == id).map(|(_, memory)| memory),
         };
         let Some(memory) = memory else { return };
-        let snapshot = self.controller.snapshot();
-        let (label, pid) = snapshot.tombstone(id).map_or_else(Default::default, |t| (t.label.clone(), t.pid));
+        let (label, pid) = self.controller.tombstone(id).map_or_else(Default::default, |t| (t.label.clone(), t.pid));
         self.departing.push((EndpointInfo { id, label, pid }, memory));
         self.patience = 0;
     }
@@ -329,24 +328,18 @@ impl Host {
         if self.departing.is_empty() {
             return;
         }
-        let snapshot = self.controller.snapshot();
         for (info, memory) in std::mem::take(&mut self.departing) {
-            if snapshot.entry(info.id).is_some() {
+            if self.controller.has(info.id) {
                 self.probes.remove(&info.id);
             } else if self.probe(node, info.id) {
                 self.departing.push((info, memory));
             } else {
-                node.outbox.adopt(&info, parking::remains(&memory, info.id, self.held_office(info.id)));
+                node.outbox.adopt(&info, parking::remains(&memory, info.id, self.controller.held_office(info.id)));
             }
         }
         const FIRST: u64 = 1_000_000;
         const LAST: u64 = 1_000_000_000;
         self.patience = (self.patience * 2).clamp(FIRST, LAST);
-    }
-
-    /// Whether an endpoint played the role once, and so may have taken over what others left.
-    fn held_office(&self, id: EndpointId) -> bool {
-        self.controller.snapshot().predecessors.contains(&id)
     }
 
     fn schedule(&mut self, node: &Arc<Node>, at: Option<u64>) {
