@@ -69,7 +69,7 @@ class Arrays:
             ("viewed", "read"),
         ),
     )
-    full = Pace(7, 0.5)
+    full = Pace(9, 0.25)
     quick = Pace(3, 0.05)
 
     def rows(self, sizes: Sequence[int], quick: bool) -> list[Row]:

@@ -85,7 +85,7 @@ class Bytes:
         Column("of the ring", "ring", lambda line, ring: line / ring, "{:.0%}".format, ("rate", "many")),
         Column("of the ring", "ring", lambda line, ring: line / ring, times, ("round trip",)),
     )
-    full = Pace(9, 0.8)
+    full = Pace(9, 0.25)
     quick = Pace(3, 0.06)
 
     def rows(self, sizes: Sequence[int], quick: bool) -> list[Row]:

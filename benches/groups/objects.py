@@ -32,7 +32,7 @@ class Objects:
     title = "file descriptors"
     kinds = KINDS
     columns = (ratio("ipmb is", "ipmb", more_is_better=True),)
-    full = Pace(9, 0.4)
+    full = Pace(9, 0.2)
     quick = Pace(3, 0.06)
 
     def rows(self, _sizes: Sequence[int], _quick: bool) -> list[Row]:

@@ -94,7 +94,7 @@ class Typed:
             ("send", "receive"),
         ),
     )
-    full = Pace(9, 0.5)
+    full = Pace(9, 0.2)
     quick = Pace(3, 0.04)
 
     def rows(self, _sizes: Sequence[int], _quick: bool) -> list[Row]:

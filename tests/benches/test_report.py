@@ -67,6 +67,13 @@ def test_a_time_reaches_its_target_when_it_is_short() -> None:
     assert found.reached
 
 
+def test_a_ring_that_waited_for_a_core_is_no_measure() -> None:
+    trips = report({("round trip", 16): {"ipmb": [3.0, 20.0, 20.0], "ring": [2.0, 30.0, 30.0]}})
+    assert line(trips, "round trip, awake").ratios == pytest.approx([4 / 3])
+    busy = report({("round trip", 16): {"ipmb": [20.0], "ring": [30.0]}})
+    assert line(busy, "round trip, awake").reached is None
+
+
 def test_what_was_not_measured_is_neither_reached_nor_missed() -> None:
     found = line(report({("rate", 16): {"ipmb": [1.0]}}), "bytes, 16 B")
     assert found.reached is None
