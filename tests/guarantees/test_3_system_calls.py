@@ -60,6 +60,21 @@ def test_one_call_to_send_to_a_receiver_that_sleeps(spawn: Spawn, bus: str) -> N
     assert [len(one) for one in costs] == [1] * 10, [str(one) for one in costs]
 
 
+def test_no_call_between_waking_up_and_the_message(spawn: Spawn, bus: str) -> None:
+    """Guarantee 3: the last call of one who waits is its sleep; the doorbell is read off the socket later."""
+    earth, moon = spawn.members(bus, "earth", "moon")
+    for _ in range(3):
+        waiting = earth.begin_recv()
+        moon.send("earth", 0)
+        waiting.result()
+    for _ in range(5):
+        sending = moon.child.begin(counted.send_when_asleep, "earth", earth.pid)
+        found = Tracer(earth.pid).count(lambda: earth.child.post(counted.marked_wait))
+        sending.result()
+        earth.child.call(counted.nothing)
+        assert found[0].numbers[-1] == counted.SLEEP, str(found[0])
+
+
 def test_one_call_wakes_for_many(spawn: Spawn, bus: str) -> None:
     """Guarantee 3: the doorbell is rung once a sleep: 100 messages to one that sleeps on cost one system
     call.

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import gc
+import platform
 import time
 
 import ipmb
-from tests.support import roles, runner, syscalls
+from tests.support import proc, roles, runner, syscalls
+
+#: The number of `epoll_pwait`, which a receiver sleeps in.
+SLEEP = {"x86_64": 281, "aarch64": 22}[platform.machine()]
 
 
 def nothing() -> None:
@@ -43,6 +47,20 @@ def marked_receive(count: int) -> None:
         receiver.recv(0)
     syscalls.mark()
     gc.enable()
+
+
+def marked_wait() -> None:
+    """Waits for a message between marks."""
+    receiver = roles.ends[roles.MAIN].receiver
+    syscalls.mark()
+    receiver.recv(5.0)
+    syscalls.mark()
+
+
+def send_when_asleep(to: str, pid: int) -> None:
+    """Sends a message once a process sleeps."""
+    proc.wait_asleep(pid)
+    roles.ends[roles.MAIN].sender.send(to, 0)
 
 
 def look_until_called() -> int:

@@ -64,11 +64,14 @@ fn bus(prefix: &str, size: usize, beside: impl Fn()) {
     let route = sender.intern(&Arc::new(Selector::unicast(LabelOp::leaf("far").unwrap()))).unwrap();
     let (payload, mut into) = (vec![7; size], vec![0; size]);
     let send = || {
-        let mut out = Outgoing::new(route, TYPE, Payload::Inline(black_box(&payload)), Overflow::Block).unwrap();
-        assert!(matches!(sender.try_send(&mut out), Ok(Progress::Done(1))));
+        assert!(sender.try_plain(route, TYPE, black_box(&payload)));
         beside();
     };
-    let recv = || {
+    let try_send = || {
+        let mut out = Outgoing::new(route, TYPE, Payload::Inline(black_box(&payload)), Overflow::Block).unwrap();
+        assert!(matches!(sender.try_send(&mut out), Ok(Progress::Done(1))));
+    };
+    let mut recv = || {
         let taken = receiver.try_recv(|incoming| {
             incoming.read(&mut into[..incoming.len()]);
             black_box(&into);
@@ -76,7 +79,9 @@ fn bus(prefix: &str, size: usize, beside: impl Fn()) {
         });
         assert!(matches!(taken, Ok(Polled::Got(()))));
     };
-    rows(["send", "recv"].map(|what| format!("{prefix}bus {what}, {size} B")), size, send, recv);
+    rows(["send", "recv"].map(|what| format!("{prefix}bus {what}, {size} B")), size, send, &mut recv);
+    // The way of messages that carry more than a payload.
+    rows(["any send", "any recv"].map(|what| format!("{prefix}bus {what}, {size} B")), size, try_send, recv);
 }
 
 /// Calls one thing as often as the other, in turns.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use ipmb_transport::RingError;
 use ipmb_transport::ring::Consumer;
-use ipmb_transport::sys::{self, Interest, Poller};
+use ipmb_transport::sys::{self, Events, Interest, Poller};
 
 use super::{BURST, Build, CHANNEL, IDLE_LOOKS, Inbox, Incoming, PENDING, POLL_NANOS, State};
 use crate::admission;
@@ -215,8 +215,27 @@ impl State {
         self.starving
     }
 
+    /// Whether one channel has rung, and nothing else is to be seen to, and its message is there. Then whoever waits for
+    /// the message gets it first: reading the doorbell off the socket takes three system calls.
+    pub(super) fn rang_for_message(&mut self, events: &Events) -> bool {
+        let mut events = events.iter();
+        let (Some(event), None) = (events.next(), events.next()) else { return false };
+        if event.token & CHANNEL == 0 {
+            return false;
+        }
+        let place = (event.token & !CHANNEL) as usize;
+        let found = self.channels.get_mut(place).and_then(|channel| channel.as_deref_mut());
+        let Some(Ok(Some(_))) = found.map(|channel| channel.ring.peek()) else { return false };
+        self.unheard.push(place);
+        self.heat(place);
+        true
+    }
+
     /// Arms every hot channel. `true`: none has anything, all ring from now on; the signal is taken down.
     pub(super) fn settle(&mut self, inbox: &Inbox) -> bool {
+        while let Some(place) = self.unheard.pop() {
+            self.rung(&inbox.poller, place);
+        }
         if !self.arm_all() {
             return false;
         }

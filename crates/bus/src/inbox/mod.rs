@@ -71,6 +71,8 @@ struct State {
     pending: Pending,
     /// Channels whose next message needs a newer directory to be judged.
     suspended: Vec<usize>,
+    /// Channels that rang for a message that was there: their sockets are read before the next sleep.
+    unheard: Vec<usize>,
     seen: Seen,
     /// Some channel may hold descriptors that this process has no room for.
     starving: bool,
@@ -97,6 +99,7 @@ impl Inbox {
                 polled: 0,
                 pending: Pending::default(),
                 suspended: Vec::new(),
+                unheard: Vec::new(),
                 seen: Seen::default(),
                 starving: false,
                 waiters: 0,
@@ -277,6 +280,7 @@ impl Inbox {
                 state.pending.expire(sys::now());
                 Ok(!wait::is_over(deadline))
             }
+            Ok(_) if state.rang_for_message(&events) => Ok(true),
             Ok(_) => {
                 let _ = self.handle(state, &events, me, view);
                 Ok(true)
