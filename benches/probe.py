@@ -27,8 +27,10 @@ if TYPE_CHECKING:
 #: Nothing here takes longer than this many seconds.
 BOUND = 10
 
-BOUNCES = 20_000
+#: Medians, so that a neighbour who takes the core for a while does not count.
+BATCHES, BOUNCES = 40, 500
 WAKES = 300
+COPIES = 5
 NEAR, FAR = 256 << 10, 64 << 20
 
 UNITS = {
@@ -76,10 +78,9 @@ def line(cores: tuple[int, int]) -> float:
     try:
         os.ftruncate(memory, made.SIZE)
         ring = made.Ring(memory)
-        with partner(lambda: ring.bounce(False, BOUNCES), cores):
-            ring.bounce(True, BOUNCES // 10)  # until the other one is there
-            count = BOUNCES - BOUNCES // 10
-            return float(ring.bounce(True, count, BOUNCES // 10) / count / 2)
+        with partner(lambda: ring.bounce(False, BATCHES * BOUNCES), cores):
+            took = [ring.bounce(True, BOUNCES, batch * BOUNCES) for batch in range(BATCHES)]
+        return float(statistics.median(took) / BOUNCES / 2)
     finally:
         os.close(memory)
 
@@ -110,12 +111,13 @@ def wake(cores: tuple[int, int] | None) -> float:
 def copy(size: int) -> float:
     """GB/s that are copied (each is read once and written once)."""
     source, target = memoryview(bytearray(size)), memoryview(bytearray(size))
-    times = max(2, FAR // size)
     target[:] = source
-    begin = time.monotonic_ns()
-    for _ in range(times):
+    took = []
+    for _ in range(COPIES):
+        begin = time.monotonic_ns()
         target[:] = source
-    return times * size / (time.monotonic_ns() - begin)
+        took.append(time.monotonic_ns() - begin)
+    return size / statistics.median(took)
 
 
 def look() -> dict[str, float]:

@@ -162,8 +162,8 @@ def bytes_targets(report: Report | None) -> list[Target]:
 def awake(row: Rounds) -> Target:
     """Beside the ring in those rounds in which both its ends had a core: else it is the scheduler that is measured."""
     pairs = [(a, b) for a, b in zip(row["ipmb"], row["ring"], strict=False) if b <= AWAKE]
-    found = [[pair[side] for pair in pairs] for side in (0, 1)]
-    target = compared("round trip, awake", "at most 2x the ring", *found, 2, less=True)
+    ours, ring = [a for a, _ in pairs], [b for _, b in pairs]
+    target = compared("round trip, awake", "at most 2x the ring", ours, ring, 2, less=True)
     if row["ring"] and not pairs:
         target.found = "the ring never had two cores"
     return target
