@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 BOUND = 60.0
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["ipmb", __name__])
 
 _numbers = itertools.count()
 
@@ -108,6 +107,7 @@ class Crew:
     """The processes of one study, and their end."""
 
     def __init__(self, module: str) -> None:
+        CONTEXT.set_forkserver_preload(["ipmb", __name__])
         self._module = module
         self._hands: list[Hand] = []
 

@@ -46,7 +46,7 @@ def group_lives(leader: int) -> bool:
     return True
 
 
-@pytest.mark.timeout(120, method="signal")
+@pytest.mark.timeout(240, method="signal")
 def test_every_study_runs_and_leaves_a_table_a_file_and_a_picture(tmp_path: Path) -> None:
     figures, picture = tmp_path / "figures.json", tmp_path / "picture.svg"
     run = subprocess.run(
@@ -54,7 +54,7 @@ def test_every_study_runs_and_leaves_a_table_a_file_and_a_picture(tmp_path: Path
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=230,
         check=False,
     )
     assert run.returncode == 0, run.stdout + run.stderr
