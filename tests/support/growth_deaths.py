@@ -91,7 +91,7 @@ class Book:
         """Send the next number; False when there is no room."""
         assert self.to is not None
         try:
-            self.end.sender.send(ipmb.Message(self.to, _body(self.next)), overflow="error")
+            assert self.end.sender.send(ipmb.Message(self.to, _body(self.next)), overflow="error") == 1
         except ipmb.Full:
             return False
         self._note()
@@ -135,6 +135,7 @@ def _sends(bus: str, pipes: Pipes) -> None:
     """Fills the ring, lap by lap; then a lap but for what does not fit, and that between two marks, twice."""
     book = Book(ipmb.join(bus, ["worker"], timeout=LONG), "program", pipes.log[1])
     lap = 0
+    _turn(book, pipes)
     for _ in range(LAPS):
         lap = -book.next
         book.fill()
@@ -200,7 +201,7 @@ class Scene:
             self._before_receiver(part)
 
     def _before_sender(self, part: str) -> None:
-        for _ in range(LAPS):
+        for _ in range(1 + LAPS):
             self.book.take_to(self.pipes.wait())
             self.pipes.go(0)
         self.gate = 0
