@@ -53,8 +53,10 @@ loom: $(STAMPS)/tools ## the model checker over the ring
 bench: $(STAMPS)/native ## bytes, typed payloads, arrays, descriptors, beside others and beside what is possible (QUICK=1: 2 minutes)
 	$(BIN)/python -m benches
 
-picture: $(STAMPS)/native ## README's picture, docs/performance.svg, from what `make bench` has measured
+picture: $(STAMPS)/native ## pictures and tables of docs/performance.md, from what `make bench` and `make bench-scaling` have measured
 	$(BIN)/python -m benches.pictures
+	$(BIN)/python -m benches.scaling.picture
+	$(BIN)/python -m benches.page
 
 bench-scaling: $(STAMPS)/native ## many senders, receivers, members; drift, memory, idleness, takeovers (QUICK=1: 2 minutes instead of 16)
 	$(BIN)/python -m benches.scaling

@@ -1,0 +1,109 @@
+"""``python -m benches.page``: the tables of docs/performance.md, from what `make bench` and `make bench-scaling` left.
+
+``make picture`` runs it beside the pictures. What stands between the two marks is made here and only here; the prose
+around them is written by hand. Day, machine and commit come from the files of figures.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from benches.pictures import caption
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+
+#: What is shown of the groups: the kind of row, and what its figures are.
+SHOWN = (
+    ("bytes", "rate", "Bytes one way, messages a second"),
+    ("bytes", "many", "Bytes one way, 64 in one call, messages a second"),
+    ("bytes", "round trip", "There and back, both awake, median in µs"),
+    ("bytes", "parked", "There and back, both asleep, median in µs"),
+    ("typed", "one way", "Typed payloads one way, messages a second"),
+    ("arrays", "viewed", "Arrays one way, messages a second"),
+)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Markdown; the first column is text, the others are figures."""
+    shown = ["| " + " | ".join(columns) + " |", "|---" + "|---:" * (len(columns) - 1) + "|"]
+    return [*shown, *("| " + " | ".join(row) + " |" for row in rows), ""]
+
+
+def figure(value: float) -> str:
+    """Three digits are all that such a figure has."""
+    for unit, name in ((1e6, "M"), (1e3, "k")):
+        if value >= unit * 0.9995:
+            return f"{value / unit:.3g}{name}"
+    return f"{value:.3g}" if value < 1000 else f"{value:.0f}"
+
+
+def spread(values: Sequence[float]) -> str:
+    low, high = min(values), max(values)
+    return f"{figure(statistics.median(values))} ({figure(low)}..{figure(high)})"
+
+
+def targets(lines: Iterable[dict[str, Any]]) -> list[str]:
+    marks = {True: "reached", False: "**missed**", None: "not measured"}
+    rows = []
+    for line in lines:
+        rounds = line.get("rounds")
+        rows.append(
+            (
+                line["what"],
+                line["target"],
+                line["found"],
+                spread(rounds) if rounds else "",
+                marks[line["reached"]],
+            )
+        )
+    return table(("", "target", "found", "of the target (spread)", ""), rows)
+
+
+def group(found: dict[str, Any], name: str, kind: str) -> list[str]:
+    """A line a peer, a column a row of the group."""
+    peers, rows = found["peers"], [row for row in found["rows"] if row["kind"] == kind]
+    lines = []
+    for module, peer in peers.items():
+        cells = [spread(values) if (values := row["figures"].get(module)) else "" for row in rows]
+        if any(cells):
+            lines.append((peer["name"], *cells))
+    return table((name, *(row["name"] for row in rows)), lines) if lines else []
+
+
+def measured(bench: dict[str, Any], scaling: dict[str, Any]) -> str:
+    """All that stands between the marks."""
+    lines = [f"Measured: {caption(bench)}; {bench['load']}.", "", "### Targets", ""]
+    claims = [claim for study in scaling["studies"].values() for claim in study["claims"]]
+    lines += targets([*bench["targets"], *claims])
+    for name, kind, title in SHOWN:
+        if name in bench["groups"] and (shown := group(bench["groups"][name], "", kind)):
+            lines += [f"### {title}", "", "Median (lowest..highest round).", "", *shown]
+    lines += ["### How it scales", "", f"Measured: {caption(scaling)}.", ""]
+    for study in scaling["studies"].values():
+        for one in study["tables"]:
+            lines += [f"**{one['title']}**", "", *table(one["columns"], one["rows"])]
+    return "\n".join(lines)
+
+
+@click.command(help=__doc__)
+@click.argument("bench", type=click.Path(path_type=Path, exists=True), default=Path(".build/bench.json"))
+@click.argument("scaling", type=click.Path(path_type=Path, exists=True), default=Path(".build/scaling.json"))
+@click.option("--page", type=click.Path(path_type=Path), default=Path("docs/performance.md"))
+def main(bench: Path, scaling: Path, page: Path) -> None:
+    before, rest = page.read_text().split(BEGIN)
+    after = rest.split(END)[1]
+    middle = measured(json.loads(bench.read_text()), json.loads(scaling.read_text()))
+    page.write_text(f"{before}{BEGIN}\n\n{middle}\n{END}{after}")
+    click.echo(f"tables in {page}")
+
+
+if __name__ == "__main__":
+    main()
