@@ -36,7 +36,8 @@ EXPECTED = {
 
 def shared_names() -> set[str]:
     """What stands in /dev/shm under the names that the benches' peers use."""
-    return {name for name in os.listdir("/dev/shm") if name.startswith(("psm_", "bench_"))}
+    starts, ends = ("psm_", "bench_", "sem.mp-"), (".zenoh",)
+    return {name for name in os.listdir("/dev/shm") if name.startswith(starts) or name.endswith(ends)}
 
 
 def group_lives(leader: int) -> bool:
@@ -70,11 +71,12 @@ def test_a_group_runs_and_every_peer_has_a_figure(group: str, tmp_path: Path) ->
     assert shared_names() <= before
 
 
-def test_an_interrupted_run_leaves_nothing_behind(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("group", "last"), [("arrays", "one fill"), ("bytes", "thin ring")])
+def test_an_interrupted_run_leaves_nothing_behind(group: str, last: str, tmp_path: Path) -> None:
     before = shared_names()
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     with subprocess.Popen(
-        [*COMMAND, "--rounds", "100000", "--json", str(tmp_path / "figures.json"), "arrays"],
+        [*COMMAND, "--rounds", "100000", "--json", str(tmp_path / "figures.json"), group],
         cwd=ROOT,
         env=environment,
         stdout=subprocess.PIPE,
@@ -84,7 +86,7 @@ def test_an_interrupted_run_leaves_nothing_behind(tmp_path: Path) -> None:
     ) as run:
         assert run.stdout is not None
         for line in run.stdout:
-            if "one fill" in line:  # all ends are there, the first arrays travel
+            if last in line:  # all ends are there, the first arrays travel
                 break
         os.killpg(run.pid, signal.SIGINT)  # as a terminal does: to all of them
         said = run.stdout.read()
