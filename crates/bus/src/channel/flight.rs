@@ -123,6 +123,11 @@ impl Flights {
         }
     }
 
+    /// Whether the receiver has taken anything that still counts.
+    pub(super) fn any_landed(&self, tail: u64) -> bool {
+        self.flights.front().is_some_and(|first| first.end <= tail)
+    }
+
     /// How many descriptors there are.
     pub(super) fn count(&self) -> usize {
         self.count

@@ -434,6 +434,19 @@ impl Outbound {
         self.ring.tail().map_or(true, |tail| head - tail <= half)
     }
 
+    /// Says that we wait for what is in flight to be taken. `false`: some of it is already.
+    pub(crate) fn announce_landing(&mut self) -> bool {
+        match self.ring.announce_reading() {
+            Ok(tail) if self.flights.any_landed(tail) => {
+                self.ring.cancel_wait();
+                false
+            }
+            Ok(_) => true,
+            // A lie shows at the next message.
+            Err(_) => false,
+        }
+    }
+
     /// Says that we wait for room. `false`: there is some already.
     pub(crate) fn announce_wait(&mut self) -> bool {
         self.ring.announce_wait().unwrap_or(false)

@@ -361,6 +361,25 @@ fn what_is_not_used_any_more_is_forgotten() {
 }
 
 #[test]
+fn who_waits_for_what_is_in_flight_is_told_when_it_is_taken() {
+    let mut pair = pair();
+    pair.acquaint();
+    pair.out.service();
+    pair.out.trim().unwrap();
+    pair.send();
+    assert!(pair.out.announce_landing());
+    assert_eq!(pair.out.service(), Serviced::Nothing);
+    drop(pair.take());
+    assert_eq!(pair.out.service(), Serviced::Progress, "the receiver says so");
+    assert!(!pair.out.announce_landing(), "there is something to drop already");
+    pair.out.trim().unwrap();
+    assert!(pair.out.announce_landing(), "nothing is in flight, and nothing is told");
+    pair.send();
+    drop(pair.take());
+    assert_eq!(pair.out.service(), Serviced::Nothing);
+}
+
+#[test]
 fn descriptors_without_a_message_are_bounded() {
     let channel = channel();
     let fds: Vec<_> = (0..MAX_FDS).map(|_| null()).collect();

@@ -33,6 +33,8 @@ impl State {
         /// A look by the clock costs little, but not nothing: the longer it was in vain, the rarer it is, up to 12.8 ms.
         const MOMENT: u64 = 100_000;
         const DOUBLINGS: u32 = 7;
+        /// Where a receiver is to say when it has taken what is in flight, the first look is that much later.
+        const TOLD: u32 = 4;
         let signal = match out.signal.take().or_else(|| self.spare_signals.pop()) {
             Some(signal) => signal,
             None => Arc::new(Signal::new()?),
@@ -46,14 +48,17 @@ impl State {
         // What no socket tells (a queue of connections, a budget of the whole process) is looked at again by the clock.
         let budgets = out.descriptors() > 0;
         let mut silent = more || budgets;
+        let mut told = false;
         let mut room = false;
         for place in places {
             match place.and_then(|place| self.links[place].as_deref_mut()) {
                 Some(link) => {
-                    // With room in the ring something else is in the way, and there is nothing to announce.
-                    if !budgets || !link.channel.is_half_free() {
-                        room |= !link.channel.announce_wait();
-                    }
+                    told |= budgets && link.channel.descriptors_in_flight() > 0;
+                    // With room in the ring it is what is in flight that is in the way.
+                    room |= match !budgets || !link.channel.is_half_free() {
+                        true => !link.channel.announce_wait(),
+                        false => !link.channel.announce_landing(),
+                    };
                     out.sockets.push(link.channel.socket.clone());
                 }
                 None => silent = true,
@@ -71,7 +76,8 @@ impl State {
             self.update_interest();
         }
         out.until = match (silent, room) {
-            (true, _) => Some(now + (MOMENT << out.tries.min(DOUBLINGS))),
+            (true, true) if told => Some(now),
+            (true, _) => Some(now + (MOMENT << (out.tries + if told { TOLD } else { 0 }).min(DOUBLINGS))),
             (false, true) => Some(now),
             (false, false) if out.patient => None,
             (false, false) => Some(now + SLICE),

@@ -231,6 +231,20 @@ impl Producer {
         looked.map(|()| used > self.capacity / 2)
     }
 
+    /// Says that this side is about to wait until records are read, whatever room there is, and looks again. The consumer
+    /// says when it has read all that it knew of, or half of what there was: it may read a few without a word. Returns
+    /// how far it has read.
+    pub fn announce_reading(&mut self) -> Result<u64, RingError> {
+        self.wait += 1;
+        self.memory.word(ROOM).store(self.wait << 1 | 1, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        let looked = self.refresh();
+        if looked.is_err() || self.tail == self.head {
+            self.cancel_wait();
+        }
+        looked.map(|()| self.tail)
+    }
+
     /// Says that this side no longer waits for room.
     pub fn cancel_wait(&mut self) {
         self.memory.word(ROOM).store(self.wait << 1, Ordering::Relaxed);
