@@ -79,6 +79,9 @@ fn bus(prefix: &str, size: usize, beside: impl Fn()) {
         });
         assert!(matches!(taken, Ok(Polled::Got(()))));
     };
+    // Opens the channel.
+    try_send();
+    recv();
     rows(["send", "recv"].map(|what| format!("{prefix}bus {what}, {size} B")), size, send, &mut recv);
     // The way of messages that carry more than a payload.
     rows(["any send", "any recv"].map(|what| format!("{prefix}bus {what}, {size} B")), size, try_send, recv);
