@@ -39,7 +39,10 @@ def built() -> Path:
     path = BUILT / f"{NAME}-{digest}{suffix}"
     if path.exists():
         return path
-    BUILT.mkdir(parents=True, exist_ok=True)
+    try:
+        BUILT.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ImportError(f"there is no place for what is compiled: {error}") from None
     fresh = path.with_name(f"{path.name}.{os.getpid()}")
     headers = sysconfig.get_paths()["include"]
     done = subprocess.run(
