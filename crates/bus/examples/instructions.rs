@@ -83,8 +83,10 @@ fn bus(prefix: &str, size: usize, beside: impl Fn()) {
     try_send();
     recv();
     rows(["send", "recv"].map(|what| format!("{prefix}bus {what}, {size} B")), size, send, &mut recv);
-    // The way of messages that carry more than a payload.
-    rows(["any send", "any recv"].map(|what| format!("{prefix}bus {what}, {size} B")), size, try_send, recv);
+    if prefix.is_empty() {
+        // The way of messages that carry more than a payload.
+        rows(["any send", "any recv"].map(|what| format!("bus {what}, {size} B")), size, try_send, recv);
+    }
 }
 
 /// Calls one thing as often as the other, in turns.
