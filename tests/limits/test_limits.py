@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import ipmb
-from tests.support import bounds, proc, roles, stranger, streams
+from tests.support import bounds, growth_deaths, proc, roles, stranger, streams
 from tests.support.limits import all_bounds, bound
 
 if TYPE_CHECKING:
@@ -173,6 +173,22 @@ def test_payload_at_the_border_of_a_record(spawn: Spawn, bus: str) -> None:
     earth, moon = spawn.members(bus, "earth", "moon")
     sizes = [*range(border - 200, border + 40, 3), border - 1, border, border + 1]
     for size in sizes:
+        assert moon.child.call(roles.send_pattern, "earth", size, size) == 1
+        assert earth.child.call(roles.recv_is_pattern, size, size)
+
+
+def test_payload_at_the_border_of_a_grown_ring(spawn: Spawn, bus: str) -> None:
+    """A pair that sends many payloads which a larger ring would take gets one, and goes on with regions beyond that."""
+    border = bound("LONG_INLINE_BYTES")
+    earth, moon = spawn.members(bus, "earth", "moon")
+    count = bound("REGION_PAYLOADS_BEFORE_GROWTH")
+    for first in range(0, 2 * count, 64):
+        sending = moon.child.begin(roles.send_numbers, "earth", first, 64, size=border // 2)
+        assert earth.recv_numbers(64) == list(range(first, first + 64))
+        assert sending.result() == [1] * 64
+    assert moon.child.call(growth_deaths.larger_rings, "rw-s") == 1
+    assert earth.child.call(growth_deaths.larger_rings, "r--s") == 1
+    for size in [*range(border - 4, border + 4), bound("RECORD_BYTES"), border // 2, border + 4096]:
         assert moon.child.call(roles.send_pattern, "earth", size, size) == 1
         assert earth.child.call(roles.recv_is_pattern, size, size)
 

@@ -13,8 +13,9 @@ use crate::error::{Interrupted, InvalidArgument, RecvError, SendError};
 use crate::identity::EndpointId;
 use crate::inbox::{Build, Incoming, Polled};
 use crate::label::Label;
+use crate::limits::LONG_INLINE_BYTES;
 use crate::node::Node;
-use crate::outbox::{Kept, Outgoing, Overflow, Progress, prepare};
+use crate::outbox::{Kept, Outgoing, Overflow, Payload, Progress, prepare};
 use crate::reactor::lock;
 use crate::record::TypeId;
 use crate::roster::Peer;
@@ -196,8 +197,14 @@ impl Sender {
         self.check()?.outbox.try_send(out)
     }
 
-    /// The quick way of a message that is nothing but a payload of at most [`INLINE_BYTES`](crate::INLINE_BYTES). `false`:
-    /// nothing was done, [`Sender::try_send`] finds out what there is to do.
+    /// Whether a payload of up to [`LONG_INLINE_BYTES`](crate::limits::LONG_INLINE_BYTES) for this route travels in rings, with
+    /// nothing beside it.
+    pub fn takes_long(&self, route: RouteId) -> bool {
+        self.check().is_ok_and(|node| node.outbox.takes_long(route))
+    }
+
+    /// The quick way of a message that is nothing but a payload. `false`: nothing was done, [`Sender::try_send`] finds out
+    /// what there is to do.
     #[inline]
     pub fn try_plain(&self, route: RouteId, type_id: TypeId, payload: &[u8]) -> bool {
         self.check().is_ok_and(|node| node.outbox.try_plain(route, type_id, payload))
@@ -245,8 +252,10 @@ impl Sender {
         overflow: Overflow,
     ) -> Result<usize, SendError> {
         let deadline = deadline(timeout);
-        let payload = prepare(payload)?;
-        let mut out = Outgoing::new(self.intern(selector)?, type_id, payload, overflow)?;
+        let route = self.intern(selector)?;
+        let long = objects.is_empty() && payload.len() <= LONG_INLINE_BYTES && self.takes_long(route);
+        let payload = if long { Payload::Inline(payload) } else { prepare(payload)? };
+        let mut out = Outgoing::new(route, type_id, payload, overflow)?;
         out.attach(Vec::new(), objects)?;
         loop {
             match self.try_send(&mut out) {

@@ -81,6 +81,13 @@ pub const GROWN_RING_BYTES: usize = 1 << 20;
 /// [bytes] Memory that a sender spends on grown rings. Those that come later stay small.
 pub const GROWN_RINGS_BYTES: usize = 64 << 20;
 
+/// [bytes] Longest payload of a unicast that travels in a grown ring and not in a region: a sixteenth, so that it holds several.
+pub const LONG_INLINE_BYTES: usize = GROWN_RING_BYTES / 16;
+
+/// [messages] How many payloads that a grown ring would take go through regions before a ring grows for them: more than can be
+/// unread, so their receiver reads.
+pub const REGION_PAYLOADS_BEFORE_GROWTH: u32 = 512;
+
 /// [times] How often a ring is found full, each time after half a ring more was read, before it grows: several laps.
 pub const FULL_RINGS_BEFORE_GROWTH: u32 = 8;
 

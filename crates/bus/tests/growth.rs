@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ipmb_bus::error::SendError;
-use ipmb_bus::{Endpoint, Overflow, limits};
+use ipmb_bus::{Build, Endpoint, Incoming, Overflow, limits};
 use support::{LONG, NOW, TYPE, bus, endpoint, recv, send, to};
 
 /// The tests look at the mappings of their process, so they take turns.
@@ -131,6 +131,63 @@ fn what_a_closed_receiver_leaves_in_both_memories_goes_to_another() {
         assert_eq!(recv(&other, LONG).unwrap(), body(number));
     }
     assert!(recv(&other, Some(Duration::from_millis(50))).is_none());
+}
+
+/// A payload that no small ring takes.
+fn long(number: u64) -> Vec<u8> {
+    let mut body = body(number);
+    body.resize(limits::LONG_INLINE_BYTES - number as usize % 9, number as u8);
+    body
+}
+
+#[test]
+fn long_payloads_travel_in_a_grown_ring_and_go_on_through_regions() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let bus = bus();
+    let (a, b) = (endpoint(&bus, "a"), endpoint(&bus, "b"));
+    let in_region = |receiver: &Endpoint, number| {
+        let take = |incoming: &mut Incoming<'_>| {
+            let bulk = incoming.take_bulk();
+            let mut bytes = vec![0; bulk.as_ref().map_or(incoming.len(), |bulk| bulk.len)];
+            match &bulk {
+                Some(bulk) => bulk.region.read(bulk.offset, &mut bytes).unwrap(),
+                None => incoming.read(&mut bytes),
+            }
+            assert_eq!(bytes, long(number));
+            Build::Take(bulk.is_some())
+        };
+        receiver.receiver().recv(LONG, take).unwrap().unwrap()
+    };
+    assert!(offer(&a, "b", &long(0)));
+    assert!(in_region(&b, 0), "the ring is small");
+    laps_until_grown(&a, &b, "b", &mut 0);
+    let mut next = 0;
+    while offer(&a, "b", &long(next)) {
+        next += 1;
+    }
+    let room = limits::GROWN_RING_BYTES / limits::LONG_INLINE_BYTES;
+    assert!((room - 2..=room).contains(&(next as usize)), "{next} filled it");
+    assert!(!in_region(&b, 0));
+    // Its heir has a small ring.
+    let heir = endpoint(&bus, "b");
+    drop(b);
+    for number in 1..next {
+        assert!(in_region(&heir, number));
+    }
+}
+
+#[test]
+fn a_pair_that_sends_many_payloads_through_regions_gets_a_larger_ring() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let bus = bus();
+    let (a, b, idle) = (endpoint(&bus, "a"), endpoint(&bus, "b"), endpoint(&bus, "idle"));
+    for number in 0..2 * u64::from(limits::REGION_PAYLOADS_BEFORE_GROWTH) {
+        assert_eq!(send(&a, &to("b"), &long(number)), 1);
+        assert_eq!(recv(&b, LONG).unwrap(), long(number));
+        offer(&a, "idle", &long(number));
+    }
+    assert_eq!(grown(), 1, "who does not read gets none");
+    drop(idle);
 }
 
 #[test]

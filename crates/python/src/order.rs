@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use ipmb_bus::{INLINE_BYTES, Overflow, TypeId};
+use ipmb_bus::limits::LONG_INLINE_BYTES;
+use ipmb_bus::{Overflow, TypeId};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString};
@@ -101,7 +102,7 @@ impl Ready<'_> {
             Ready::Encoded(encoded) if encoded.bulk.is_none() => (encoded.type_id, encoded.bytes()),
             Ready::Encoded(_) => return None,
         };
-        (bytes.len() <= INLINE_BYTES).then_some((type_id.to_be_bytes(), bytes))
+        (bytes.len() <= LONG_INLINE_BYTES).then_some((type_id.to_be_bytes(), bytes))
     }
 }
 

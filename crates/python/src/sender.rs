@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use ipmb_bus::error::SendError;
+use ipmb_bus::limits::LONG_INLINE_BYTES;
 use ipmb_bus::{Bulk as Span, INLINE_BYTES, Outgoing, Overflow, Payload, Progress, prepare};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -44,7 +45,7 @@ impl Sender {
         let Some(route) = self.routes.recent(target) else { return false };
         let Some(flat) = Flat::of(payload) else { return false };
         let (type_id, bytes) = flat.parts();
-        bytes.len() <= INLINE_BYTES && self.core.try_plain(route, type_id.to_be_bytes(), bytes)
+        bytes.len() <= LONG_INLINE_BYTES && self.core.try_plain(route, type_id.to_be_bytes(), bytes)
     }
 
     /// The same for several in a row: how many went.
@@ -113,11 +114,12 @@ impl Sender {
         let number = target.route(self)?;
         let bytes = encoded.bytes();
         let plain = encoded.bulk.is_none() && attachments.is_none() && correlation.is_none();
-        if plain && bytes.len() <= INLINE_BYTES && self.core.try_plain(number, encoded.type_id.to_be_bytes(), bytes) {
+        let plain = plain && bytes.len() <= LONG_INLINE_BYTES;
+        if plain && self.core.try_plain(number, encoded.type_id.to_be_bytes(), bytes) {
             return Ok(done(1));
         }
         let body = match &encoded.bulk {
-            None if bytes.len() <= INLINE_BYTES => Payload::Inline(bytes),
+            None if bytes.len() <= INLINE_BYTES || (plain && self.core.takes_long(number)) => Payload::Inline(bytes),
             None => detached(py, || prepare(bytes)).map_err(|error| from_send(py, &error))?,
             Some(behind) => {
                 let Span { region, offset, len } = bulk::span(&behind.memory, behind.offset, behind.len)?;

@@ -2,7 +2,8 @@
 //!
 //! A ring starts small, because every page of it becomes resident in its first lap and most pairs say little. A pair
 //! has proved busy when its sender found the ring full again and again, each time after its receiver had read half
-//! a ring more: whoever is stopped, or dead, or does not read, proves nothing. Then the sender makes a larger memory and
+//! a ring more: whoever is stopped, or dead, or does not read, proves nothing. So has one that sends many payloads through
+//! regions that a larger ring would take. Then the sender makes a larger memory and
 //! sends it along with `GROW`; the receiver maps it and says `GROWN`, or `STAYS` when it has no descriptor or memory
 //! for it; and the sender goes over with a `Switch` record (see `ring/growth.rs`). Sender and receiver may die at
 //! any moment of this: until the switch stands in the ring nothing has changed.
@@ -25,7 +26,8 @@ use crate::record::Tag;
 #[derive(Debug)]
 pub(super) enum Growth {
     /// It was found full so many times that count; the next one counts when the receiver has read up to `next`.
-    Small { fulls: u32, next: u64 },
+    /// And so many payloads went through regions that a grown ring would take.
+    Small { fulls: u32, next: u64, long: u32 },
     /// It is to grow.
     Proved,
     /// The receiver has not answered yet.
@@ -36,7 +38,7 @@ pub(super) enum Growth {
 
 impl Growth {
     pub(super) fn new() -> Growth {
-        Growth::Small { fulls: 0, next: limits::RING_BYTES as u64 / 2 }
+        Growth::Small { fulls: 0, next: limits::RING_BYTES as u64 / 2, long: 0 }
     }
 }
 
@@ -44,7 +46,7 @@ impl Outbound {
     /// The ring was found full.
     #[cold]
     pub(super) fn met_full(&mut self) {
-        if let Growth::Small { fulls, next } = &mut self.growth
+        if let Growth::Small { fulls, next, .. } = &mut self.growth
             && let Ok(tail) = self.ring.tail()
             && tail >= *next
         {
@@ -54,6 +56,29 @@ impl Outbound {
                 self.growth = Growth::Proved;
             }
         }
+    }
+
+    /// A unicast's payload of `len` bytes went through a region.
+    pub(super) fn carried(&mut self, len: usize) {
+        if let Growth::Small { long, .. } = &mut self.growth
+            && len <= limits::LONG_INLINE_BYTES
+        {
+            *long += 1;
+            if *long >= limits::REGION_PAYLOADS_BEFORE_GROWTH {
+                self.growth = Growth::Proved;
+            }
+        }
+    }
+
+    /// Whether payloads of up to [`limits::LONG_INLINE_BYTES`] travel in the ring.
+    #[inline]
+    pub(crate) fn takes_long(&self) -> bool {
+        self.ring.capacity() >= limits::GROWN_RING_BYTES
+    }
+
+    /// Whether the receiver owes an answer.
+    pub(super) fn is_offered(&self) -> bool {
+        matches!(self.growth, Growth::Offered(_))
     }
 
     /// Whether the pair has proved busy, and nothing was done about it yet.

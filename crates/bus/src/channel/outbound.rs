@@ -46,6 +46,8 @@ pub(crate) enum OpenError {
 pub(crate) enum PushError {
     /// No room in the ring, or too many descriptors in flight; a wait for room can help.
     Full,
+    /// The record is longer than this ring takes; through a region it goes.
+    TooLong,
     /// The channel is of no use any more: the receiver is gone or lies.
     Broken,
     /// Our own kernel resources ran out.
@@ -255,7 +257,7 @@ impl Outbound {
         if !self.has_room(route, id, content)? {
             return Err(PushError::Full);
         }
-        if self.names.is_open() {
+        if self.names.is_open() || self.is_offered() {
             self.service();
         }
         let word = content.bulk.map_or(Word::Sent, |bulk| self.names.word(&bulk.region));
@@ -269,6 +271,9 @@ impl Outbound {
         self.pushed(pushed)?;
         let keep = route.selector.mode == Mode::Unicast && content.flags & REQUEST == 0;
         self.flights.sent(self.ring.head(), descriptors, keep);
+        if keep && let Some(bulk) = content.bulk {
+            self.carried(bulk.len);
+        }
         if let (Word::Offer(name), Some(bulk)) = (word, content.bulk) {
             self.names.offered(name, &bulk.region);
         }
@@ -297,7 +302,8 @@ impl Outbound {
                 self.met_full();
                 Err(PushError::Full)
             }
-            Err(ipmb_transport::PushError::TooLarge | ipmb_transport::PushError::Corrupt) => Err(PushError::Broken),
+            Err(ipmb_transport::PushError::TooLarge) => Err(PushError::TooLong),
+            Err(ipmb_transport::PushError::Corrupt) => Err(PushError::Broken),
         }
     }
 

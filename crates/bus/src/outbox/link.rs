@@ -5,15 +5,16 @@ use std::sync::Arc;
 use ipmb_transport::sys::Interest;
 
 use super::{CHANNEL_TAG, State};
+use crate::bulk;
 use crate::channel::{Content, OpenError, Opener, Outbound, PushError, Serviced};
 use crate::error::{FullReason, SendError};
 use crate::identity::EndpointId;
 use crate::limits;
 use crate::names;
 use crate::reactor::Key;
-use crate::record::TypeId;
+use crate::record::{Bulk, LARGE, TypeId};
 use crate::roster::Peer;
-use crate::route::RouteId;
+use crate::route::{RouteId, Target, Way};
 
 /// What became of one message at one endpoint.
 #[derive(Clone, Copy)]
@@ -95,6 +96,9 @@ impl State {
                     if link.channel.heard() {
                         self.tell_waiters();
                     }
+                    if descriptors > 0 {
+                        self.grow_if_busy(place);
+                    }
                     return Ok(Offer::Sent);
                 }
                 Err(PushError::Full) => {
@@ -105,6 +109,7 @@ impl State {
                         _ => return Ok(Offer::Full(if own { FullReason::Own } else { FullReason::Ring })),
                     }
                 }
+                Err(PushError::TooLong) => return self.push_in_region(place, route, content),
                 Err(PushError::Broken) => break,
                 Err(PushError::Io(error)) => return Err(SendError::Io(error)),
             }
@@ -181,20 +186,38 @@ impl State {
     pub(super) fn service(&mut self, place: usize) -> Serviced {
         let Some(Some(link)) = self.links.get_mut(place) else { return Serviced::Nothing };
         let seen = link.channel.service();
-        if link.channel.is_to_grow() {
-            self.grow(place);
-        }
-        if let Some(Some(link)) = self.links.get_mut(place)
-            && link.channel.heard()
-        {
+        if link.channel.heard() {
             self.tell_waiters();
         }
+        self.grow_if_busy(place);
         seen
     }
 
-    /// Offers a larger ring to a receiver that proved busy, as long as this endpoint's budget for them lasts.
+    /// Sends a payload through a region that was meant for a larger ring: what a dead receiver left, or what had another
+    /// receiver in mind.
     #[cold]
-    fn grow(&mut self, place: usize) {
+    fn push_in_region(&mut self, place: usize, route: RouteId, content: &Content<'_>) -> Result<Offer, SendError> {
+        debug_assert!(content.bulk.is_none(), "the head of a large payload fits the smallest ring");
+        let bulk = Bulk { region: bulk::copy(content.payload)?, offset: 0, len: content.payload.len() };
+        let flags = content.flags | LARGE;
+        self.push(place, route, &Content { flags, payload: &[], bulk: Some(&bulk), ..*content })
+    }
+
+    /// Whether all that a unicast route leads to have rings for long payloads.
+    pub(super) fn takes_long(&mut self, id: RouteId) -> bool {
+        let takes = |target: &Target| match target.channel.and_then(|place| self.links.get(place)) {
+            Some(Some(link)) => link.channel.takes_long(),
+            _ => false,
+        };
+        let Some(route) = self.routes.get(id) else { return false };
+        matches!(route.way, Way::One) && !route.targets.is_empty() && route.targets.iter().all(takes)
+    }
+
+    /// Offers a larger ring to a receiver that proved busy, as long as this endpoint's budget for them lasts.
+    fn grow_if_busy(&mut self, place: usize) {
+        if !matches!(self.links.get(place), Some(Some(link)) if link.channel.is_to_grow()) {
+            return;
+        }
         let grown = self.links.iter().flatten().filter(|link| link.channel.has_larger()).count();
         let Some(Some(link)) = self.links.get_mut(place) else { return };
         if (grown + 1) * limits::GROWN_RING_BYTES <= limits::GROWN_RINGS_BYTES {

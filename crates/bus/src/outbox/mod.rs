@@ -186,6 +186,12 @@ impl Outbox {
         lock(&self.state).push_plain_run(route, message)
     }
 
+    /// Whether a payload of up to [`limits::LONG_INLINE_BYTES`](crate::limits::LONG_INLINE_BYTES) for this route travels in
+    /// rings. When that is not so any more once it is sent, it is copied into a region then.
+    pub(crate) fn takes_long(&self, route: RouteId) -> bool {
+        lock(&self.state).takes_long(route)
+    }
+
     /// Sends, or says what is in the way. Never waits.
     #[inline]
     pub(crate) fn try_send(&self, out: &mut Outgoing<'_>) -> Result<Progress, SendError> {

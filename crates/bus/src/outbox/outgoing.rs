@@ -30,7 +30,7 @@ pub enum Overflow {
 /// A payload in the form in which it travels.
 #[derive(Debug)]
 pub enum Payload<'a> {
-    /// In the ring.
+    /// In the ring: at most [`INLINE_BYTES`], or [`limits::LONG_INLINE_BYTES`] where all receivers have rings for that.
     Inline(&'a [u8]),
     /// In a region, shared by all receivers, with a head that travels in the ring.
     Large {
@@ -60,14 +60,14 @@ pub fn prepare(bytes: &[u8]) -> Result<Payload<'_>, SendError> {
     Ok(Payload::Large { region: bulk::copy(bytes)?, offset: 0, len: bytes.len(), head: &[] })
 }
 
-/// The longest payload that travels in a ring; an extension leaves its place free.
+/// The longest payload that travels in any ring; an extension leaves its place free.
 pub const INLINE_BYTES: usize = limits::RECORD_BYTES - HEADER_BYTES - crate::record::SHORT_EXTENSION_BYTES;
 
 /// A payload that is too long, or not where it should be, is refused before anything is looked up for it.
 #[inline]
 fn check_payload(inline: &[u8], bulk: Option<&Bulk>) -> Result<(), SendError> {
     let Some(bulk) = bulk else {
-        let (len, max) = (inline.len() as u64, INLINE_BYTES as u64);
+        let (len, max) = (inline.len() as u64, limits::LONG_INLINE_BYTES as u64);
         return if len <= max { Ok(()) } else { Err(SendError::TooLarge { len, max }) };
     };
     let size = bulk.region.size();
