@@ -11,7 +11,7 @@ use ipmb_transport::sys::Fd;
 use crate::asking::Asking;
 use crate::error::{Interrupted, InvalidArgument, RecvError, SendError};
 use crate::identity::EndpointId;
-use crate::inbox::{Build, Incoming, Polled};
+use crate::inbox::{Build, Incoming, Polled, Visit};
 use crate::label::Label;
 use crate::limits::LONG_INLINE_BYTES;
 use crate::node::Node;
@@ -309,8 +309,8 @@ impl Receiver {
         node.inbox.try_recv(&node.view, &node.me, build)
     }
 
-    /// Takes up to `limit` messages that are there, in one visit of one channel; 0: there is none. `build` reads each in place,
-    /// and they count as read when this returns.
+    /// Takes up to `limit` messages that are there, in one visit of one channel. `build` reads each in place, and they count as
+    /// read when this returns.
     ///
     /// # Errors
     /// See [`RecvError`]. No message is lost by an error.
@@ -319,7 +319,7 @@ impl Receiver {
         &self,
         limit: usize,
         build: impl FnMut(&mut Incoming<'_>) -> Build<()>,
-    ) -> Result<usize, RecvError> {
+    ) -> Result<Visit, RecvError> {
         let node = self.check()?;
         node.inbox.try_drain(&node.view, &node.me, limit, build)
     }

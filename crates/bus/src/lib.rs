@@ -71,7 +71,7 @@ pub mod wire;
 
 pub use asking::Asking;
 pub use endpoint::{Endpoint, Receiver, Sender};
-pub use inbox::{Build, Incoming, Polled};
+pub use inbox::{Build, Incoming, Polled, Visit};
 pub use joining::{Joining, Options, begin_join, join};
 pub use outbox::{INLINE_BYTES, Kept, Outcome, Outgoing, Overflow, Payload, Progress, prepare};
 pub use record::{Bulk, TypeId};

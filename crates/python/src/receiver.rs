@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ipmb_bus::error::RecvError;
-use ipmb_bus::{Build, Incoming};
+use ipmb_bus::{Build, Incoming, Visit};
 use pyo3::prelude::*;
 use pyo3::types::{PyInt, PyList};
 
@@ -22,6 +22,10 @@ use crate::refusal::Refused;
 use crate::sender::Sender;
 use crate::taken::Taken;
 use crate::waiting::{detached, interruptible};
+
+/// Visits in a row of which nothing is taken that a look for one message makes at most: how long a flood of what is not
+/// for this receiver can keep a call from its deadline.
+const VISITS: usize = 64;
 
 /// The receiving half of an endpoint. Many threads may share one.
 ///
@@ -68,13 +72,22 @@ impl Receiver {
         // Filled in place: handing it through the layers of results would copy it at each.
         let mut taken = None;
         let mut refused = Vec::new();
-        let polled = this.core.try_drain(1, |incoming| this.build(py, incoming, &mut taken, &mut refused));
-        if !refused.is_empty() {
-            this.refuse(refused);
+        let mut visited = this.core.try_drain(1, |incoming| this.build(py, incoming, &mut taken, &mut refused));
+        for _ in 0..VISITS {
+            if !refused.is_empty() {
+                this.refuse(std::mem::take(&mut refused));
+            }
+            if !matches!(visited, Ok(Visit::Unfinished)) {
+                break;
+            }
+            // Nothing but messages that are not for this receiver, and more of them: others run first.
+            detached(py, || ());
+            py.check_signals()?;
+            visited = this.core.try_drain(1, |incoming| this.build(py, incoming, &mut taken, &mut refused));
         }
         match taken {
             Some(taken) => this.message(py, taken).map(Some),
-            None => polled.map(|_| None).map_err(|error| from_recv(py, &error)),
+            None => visited.map(|_| None).map_err(|error| from_recv(py, &error)),
         }
     }
 
@@ -88,7 +101,7 @@ impl Receiver {
         while messages.len() < limit {
             let mut refused = Vec::new();
             let most = (limit - messages.len()).min(VISIT);
-            let drained = this.core.try_drain(most, |incoming| {
+            let visited = this.core.try_drain(most, |incoming| {
                 let mut taken = None;
                 let built = this.build(py, incoming, &mut taken, &mut refused);
                 visit.extend(taken);
@@ -98,7 +111,7 @@ impl Receiver {
             for taken in visit.drain(..) {
                 messages.append(this.message(py, taken)?)?;
             }
-            if drained.map_err(|error| from_recv(py, &error))? == 0 {
+            if !matches!(visited.map_err(|error| from_recv(py, &error))?, Visit::Took(_)) {
                 break;
             }
         }

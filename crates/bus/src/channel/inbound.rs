@@ -25,6 +25,9 @@ use crate::wire::{self, PeerFrame};
 /// More than a sender can have in flight: what it keeps to, and one message on top.
 const MOST_DESCRIPTORS: usize = limits::DESCRIPTORS_PER_MESSAGE + limits::DESCRIPTORS_IN_FLIGHT_PER_PEER;
 
+/// Records in a row that are no messages, at one look: a peer may write no others.
+const NEWS: usize = 64;
+
 /// The peer broke the protocol; its channel has to go.
 #[derive(Debug)]
 pub(crate) struct Lie;
@@ -62,6 +65,8 @@ pub(crate) enum Front {
     /// It is in [`Inbound::at`].
     Message,
     Empty,
+    /// Much that is no message, and perhaps more behind it.
+    News,
     /// This process has no room for the descriptors of the next message; it stays where it is.
     TooManyOpenFiles,
 }
@@ -180,10 +185,10 @@ impl Inbound {
         self.starved
     }
 
-    /// The next message, if there is one. Definitions of routes are taken in on the way.
+    /// The next message, if there is one. Definitions of routes and the like are taken in on the way, so many at a time.
     #[inline(always)]
     pub(crate) fn front(&mut self) -> Result<Front, Lie> {
-        loop {
+        for _ in 0..NEWS {
             let Some(record) = self.ring.peek().map_err(|_| Lie)? else { return Ok(Front::Empty) };
             if Tag::kind(record.tag) == Some(Kind::Message) {
                 return self.message(record);
@@ -192,6 +197,7 @@ impl Inbound {
                 return Ok(Front::TooManyOpenFiles);
             }
         }
+        Ok(Front::News)
     }
 
     /// Takes in a record that is no message. `false`: it finds no room in this process.

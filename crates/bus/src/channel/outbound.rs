@@ -174,8 +174,9 @@ impl Outbound {
                 return Ok(false);
             }
         }
-        let definition = if self.is_defined(id) { 0 } else { 4 + route.encoded.len() + 16 };
-        let room = self.ring.has_room(content.body_len() + definition).map_err(|_| PushError::Broken)?;
+        let bodies = [content.body_len(), 4 + route.encoded.len()];
+        let bodies = if self.is_defined(id) { &bodies[..1] } else { &bodies };
+        let room = self.ring.has_room(bodies).map_err(|_| PushError::Broken)?;
         if !room {
             self.met_full();
         }

@@ -8,7 +8,7 @@ use ipmb_transport::RingError;
 use ipmb_transport::ring::Consumer;
 use ipmb_transport::sys::{self, Events, Interest, Poller};
 
-use super::{BURST, Build, CHANNEL, IDLE_LOOKS, Inbox, Incoming, PENDING, POLL_NANOS, State};
+use super::{BURST, Build, CHANNEL, IDLE_LOOKS, Inbox, Incoming, PASSED, PENDING, POLL_NANOS, State, Visit};
 use crate::admission;
 use crate::channel::{Front, Inbound, Lie, Luggage};
 use crate::error::RecvError;
@@ -19,16 +19,19 @@ use crate::roster::{Peer, View};
 type Inspected = (Option<Arc<Peer>>, Option<Box<Luggage>>);
 
 impl State {
-    /// Has `build` take the next messages, up to `limit` of one channel; the hot ones have their turns. How many it took.
+    /// Has `build` take the next messages, up to `limit` of one channel; the hot ones have their turns.
     #[inline]
     pub(super) fn next(
         &mut self,
         view: &Mutex<View>,
         limit: usize,
         mut build: impl FnMut(&mut Incoming<'_>) -> Build<()>,
-    ) -> Result<usize, RecvError> {
-        let mut empty = 0;
+    ) -> Result<Visit, RecvError> {
+        let (mut empty, mut passed) = (0, 0);
         while empty < self.hot.len() {
+            if passed > PASSED {
+                return Ok(Visit::Unfinished);
+            }
             if self.cursor >= self.hot.len() {
                 self.cursor = 0;
             }
@@ -40,7 +43,7 @@ impl State {
             match channel.front() {
                 Ok(Front::Message) => {}
                 Ok(Front::Empty) => {
-                    channel.idle += 1;
+                    channel.idle = channel.idle.saturating_add(1);
                     if channel.ended() {
                         self.remove(place);
                     } else if channel.idle > IDLE_LOOKS && self.hot.len() > 1 && channel.ring.sleep().unwrap_or(false) {
@@ -50,6 +53,12 @@ impl State {
                         empty += 1;
                         self.turn();
                     }
+                    continue;
+                }
+                Ok(Front::News) => {
+                    empty = 0;
+                    passed += PASSED / 4;
+                    self.turn();
                     continue;
                 }
                 Ok(Front::TooManyOpenFiles) => {
@@ -74,13 +83,19 @@ impl State {
                     if several && self.burst >= BURST {
                         self.turn();
                     }
-                    return Ok(taken);
+                    return Ok(Visit::Took(taken));
                 }
-                Ok(None) => self.publish(place),
+                Ok(None) => {
+                    self.publish(place);
+                    passed += 1;
+                    if several && self.burst >= BURST {
+                        self.turn();
+                    }
+                }
                 Err(Lie) => self.remove(place),
             }
         }
-        Ok(0)
+        Ok(Visit::Nothing)
     }
 
     /// Takes what else the channel has, in one visit. Whatever is no message is left for the next one.
@@ -137,7 +152,7 @@ impl State {
         view: &Mutex<View>,
         build: &mut impl FnMut(&mut Incoming<'_>) -> Build<()>,
     ) -> Result<Option<bool>, Lie> {
-        self.burst += 1;
+        self.burst = self.burst.saturating_add(1);
         let Some(mut channel) = self.channels[place].as_deref_mut() else { return Ok(None) };
         let (mut origin, mut luggage) = (None, None);
         if channel.at.special.is_some() {

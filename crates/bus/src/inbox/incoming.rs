@@ -28,6 +28,17 @@ pub enum Polled<R> {
     Empty,
 }
 
+/// What a visit of the channels came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Visit {
+    /// So many messages were taken, at least one.
+    Took(usize),
+    /// There are none.
+    Nothing,
+    /// None yet: so much was passed over (types that are not taken, definitions) that others may want to run first.
+    Unfinished,
+}
+
 /// A message at the front of its ring, about to be read.
 pub struct Incoming<'a> {
     pub(super) channel: &'a mut Inbound,

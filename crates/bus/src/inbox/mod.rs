@@ -36,6 +36,11 @@ const CLOCK_EVERY: u32 = 32;
 const POLL_NANOS: u64 = 200_000;
 /// Messages in a row from one channel while others are hot too.
 const BURST: u32 = 16;
+/// Messages that are passed over in one visit, all channels together: whoever sends what is not taken, however fast, must
+/// not keep the receiver's lock, nor its caller.
+const PASSED: u32 = 1024;
+/// Visits of which nothing is taken that a look for one message makes at most.
+const VISITS: u32 = 64;
 /// Empty looks after which a channel is armed while others stay hot; the last one stays, for one who polls.
 const IDLE_LOOKS: u32 = 4096;
 /// Looks before the receiver sleeps: about 14 us, what a wake-up across cores costs.
@@ -43,7 +48,7 @@ const SPIN: u32 = 500;
 /// How often a receiver whose spinning keeps failing lets others have the core before it sleeps.
 const YIELDS: u32 = 4;
 
-pub use incoming::{Build, Incoming, Polled};
+pub use incoming::{Build, Incoming, Polled, Visit};
 
 const LISTENER: u64 = 0;
 const SIGNAL: u64 = 1;
@@ -179,18 +184,23 @@ impl Inbox {
         mut build: impl FnMut(&mut Incoming<'_>) -> Build<R>,
     ) -> Result<Polled<R>, RecvError> {
         let mut taken = None;
-        self.try_drain(view, me, 1, |incoming| match build(incoming) {
+        let mut take = |incoming: &mut Incoming<'_>| match build(incoming) {
             Build::Take(message) | Build::Enough(message) => {
                 taken = Some(message);
                 Build::Take(())
             }
             Build::Skip => Build::Skip,
-        })?;
+        };
+        for _ in 0..VISITS {
+            if self.try_drain(view, me, 1, &mut take)? != Visit::Unfinished {
+                break;
+            }
+        }
         Ok(taken.map_or(Polled::Empty, Polled::Got))
     }
 
-    /// Takes up to `limit` messages that are there, in one visit of one channel; 0: there is none. They count as read when
-    /// this returns, all at once.
+    /// Takes up to `limit` messages that are there, in one visit of one channel. They count as read when this returns, all at
+    /// once.
     #[inline]
     pub(crate) fn try_drain(
         &self,
@@ -198,31 +208,35 @@ impl Inbox {
         me: &Local,
         limit: usize,
         mut build: impl FnMut(&mut Incoming<'_>) -> Build<()>,
-    ) -> Result<usize, RecvError> {
+    ) -> Result<Visit, RecvError> {
         let mut guard = lock(&self.state);
         let state = &mut *guard;
         if self.is_closed() {
             return Err(RecvError::Closed);
         }
-        state.looks += 1;
+        state.looks = state.looks.saturating_add(1);
         if state.hot.is_empty() || (state.looks >= CLOCK_EVERY && state.poll_is_due()) {
             self.look(state, me, view)?;
         }
         loop {
             match state.next(view, limit, &mut build) {
-                Ok(0) if state.starving => {
+                Ok(Visit::Nothing) if state.starving => {
                     if state.starves(&self.poller, me, view) {
                         return Err(RecvError::TooManyOpenFiles);
                     }
                 }
                 // An event loop waits on the descriptor next: from here on every channel must ring.
-                Ok(0) if state.watched && !state.settle(self) => {}
-                Ok(0) => return Ok(0),
-                Ok(taken) => {
+                Ok(Visit::Nothing) if state.watched && !state.settle(self) => {}
+                Ok(Visit::Nothing) => return Ok(Visit::Nothing),
+                Ok(visit) => {
+                    // The first one was counted before.
+                    if let Visit::Took(taken) = visit {
+                        state.looks = state.looks.saturating_add(taken as u32 - 1);
+                    }
                     if (state.watched || state.waiters > 0) && !state.hot.is_empty() {
                         self.raise(state);
                     }
-                    return Ok(taken);
+                    return Ok(visit);
                 }
                 Err(error) => return Err(error),
             }

@@ -137,7 +137,7 @@ fn an_impossible_tail_is_corrupt_and_nothing_is_given_up_for_it() {
         let (memory, mut producer) = victim_of_consumer(42);
         memory.word(TAIL).store(tail, Ordering::Release);
         assert_eq!(producer.push(0, &[&[0; 16]]), Err(PushError::Corrupt), "{tail}");
-        assert!(is_corrupt(&producer.has_room(16)), "{tail}");
+        assert!(is_corrupt(&producer.has_room(&[16])), "{tail}");
         assert!(is_corrupt(&producer.announce_wait()), "{tail}");
         assert!(is_corrupt(&producer.tail()), "{tail}");
         assert_eq!(producer.unread().len(), 42, "{tail}");
@@ -326,7 +326,7 @@ proptest! {
             memory.word(TAIL).store(tail, Ordering::Release);
             memory.word(SLEEP).store(random, Ordering::Relaxed);
             let body = vec![len as u8; len];
-            let room = producer.has_room(len);
+            let room = producer.has_room(&[len]);
             let pushed = producer.push(len as u32, &[&body]);
             if let Ok(room) = room {
                 prop_assert_eq!(room, pushed.is_ok());

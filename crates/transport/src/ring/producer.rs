@@ -126,10 +126,10 @@ impl Producer {
         self.peer.is_some()
     }
 
-    /// Whether a body of this length fits now.
-    #[inline]
-    pub fn has_room(&mut self, body_len: usize) -> Result<bool, RingError> {
-        Ok(body_len <= self.max_body() && self.make_room(span(body_len))?)
+    /// Whether records with bodies of these lengths fit now, one behind the other.
+    pub fn has_room(&mut self, bodies: &[usize]) -> Result<bool, RingError> {
+        let longest = self.max_body();
+        Ok(bodies.iter().all(|&len| len <= longest) && self.make_room(bodies.iter().map(|&len| span(len)).sum())?)
     }
 
     /// Appends a record, its body being `parts` one after the other, and publishes it.
