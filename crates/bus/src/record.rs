@@ -46,6 +46,8 @@ pub(crate) const EXTENDED: u8 = 4;
 pub(crate) const REQUEST: u8 = 8;
 /// The payload is in a region that the receiver has kept, which counts among the descriptors and is not sent.
 pub(crate) const KNOWN: u8 = 16;
+/// All that a message may have.
+const FLAGS: u8 = LARGE | REDELIVERED | EXTENDED | REQUEST | KNOWN;
 
 /// The ring's tag, taken apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,14 +96,16 @@ impl Tag {
         usize::from(self.descriptors).saturating_sub(usize::from(self.flags & KNOWN != 0))
     }
 
-    /// `None` for a kind this version does not know, or more descriptors than a message may carry.
+    /// `None` for a kind or a flag this version does not know, flags of what is no message, or more descriptors than a
+    /// message may carry.
     pub(crate) fn decode(tag: u32) -> Option<Tag> {
         let kind = Tag::kind(tag)?;
-        let descriptors = (tag >> 16) as u16;
-        if usize::from(descriptors) > limits::DESCRIPTORS_PER_MESSAGE {
+        let (flags, descriptors) = ((tag >> 8) as u8, (tag >> 16) as u16);
+        let allowed = if kind == Kind::Message { FLAGS } else { 0 };
+        if flags & !allowed != 0 || usize::from(descriptors) > limits::DESCRIPTORS_PER_MESSAGE {
             return None;
         }
-        Some(Tag { kind, flags: (tag >> 8) as u8, descriptors })
+        Some(Tag { kind, flags, descriptors })
     }
 }
 
@@ -275,9 +279,14 @@ mod tests {
     }
 
     #[test]
-    fn unknown_kinds_and_too_many_descriptors_are_refused() {
+    fn unknown_kinds_and_flags_and_too_many_descriptors_are_refused() {
         assert_eq!(Tag::decode(0), None);
         assert_eq!(Tag::decode(6), None);
+        assert_eq!(Tag::decode(Tag::message(32, 0)), None);
+        for other in [Tag::route(), Tag::switch(), Tag::void(1), Tag::forget()] {
+            assert!(Tag::decode(other).is_some());
+            assert_eq!(Tag::decode(other | u32::from(KNOWN) << 8), None, "{other}");
+        }
         assert_eq!(Tag::decode(Tag::message(0, limits::DESCRIPTORS_PER_MESSAGE + 1)), None);
     }
 

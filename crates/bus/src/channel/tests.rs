@@ -184,6 +184,8 @@ fn a_lie_about_what_travels_with_a_message_ends_its_channel() {
         ("fewer than it says", message(0, 3), none.clone(), vec![], vec![null(), null()]),
         ("strays, none", Tag::void(0), none.clone(), vec![], vec![]),
         ("strays that never came", Tag::void(1), none.clone(), vec![], vec![]),
+        ("strays, one of them named", Tag::void(1) | u32::from(KNOWN) << 8, none.clone(), vec![], vec![]),
+        ("a flag that there is not", message(128, 0), none.clone(), vec![], vec![]),
     ];
     for (name, tag, extension, payload, fds) in lies {
         let mut channel = channel();
