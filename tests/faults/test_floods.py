@@ -65,3 +65,24 @@ def test_a_burst_taken_at_once_holds_up_nobody_else(spawn: Spawn, bus: str) -> N
         end.result()
     assert len(late) == len(newcomers)
     assert max(late) < SECONDS, late
+
+
+@pytest.mark.timeout(90, method="signal")
+def test_all_that_is_there_is_taken_without_stopping_the_other_threads(spawn: Spawn, bus: str) -> None:
+    """One call for ten million messages, while three senders keep up with it for two seconds."""
+    sink = spawn.child("sink")
+    sink.call(floods.join, bus, "sink")
+    pressing = []
+    for number in range(3):
+        flooder = spawn.child(f"flooder-{number}")
+        flooder.call(floods.join, bus, f"flooder-{number}")
+        pressing.append((flooder, flooder.begin(floods.press, "sink", b"")))
+    taking = sink.begin(floods.take_all, 10_000_000, 2.0)
+    time.sleep(2.5)
+    for flooder, flood in pressing:
+        end = flooder.post(floods.nothing)
+        assert flood.result(20) > 1000, "it was a flood"
+        end.result()
+    count, pause = taking.result(30)
+    assert count > 1000
+    assert pause < SECONDS

@@ -64,6 +64,21 @@ def take_until_called() -> dict[str, Any]:
     return {"late": late, "longest call": max(calls), "longest pause": max(pauses)}
 
 
+def take_all(limit: int, seconds: float) -> tuple[int, float]:
+    """Receive up to ``limit`` in one call, again for so long; how many, and for how long another thread stood still."""
+    receiver, count = _ends["end"].receiver, 0
+    pauses: list[float] = []
+    end = threading.Event()
+    watching = threading.Thread(target=_watch_pauses, args=(pauses, end))
+    watching.start()
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        count += len(receiver.recv_many(limit, 10.0))
+    end.set()
+    watching.join()
+    return count, max(pauses)
+
+
 def work_until_called(limit: int, seconds: float) -> list[float]:
     """Receive up to ``limit`` at once and spend ``seconds`` on each; how late the times among them came."""
     receiver = _ends["end"].receiver

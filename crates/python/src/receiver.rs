@@ -4,11 +4,13 @@
 //! runs Python code may happen there, since the core's lock is held too. Spinning, sleeping and the copying of large
 //! payloads release the lock.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ipmb_bus::error::RecvError;
 use ipmb_bus::{Build, Incoming, Visit};
+use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::types::{PyInt, PyList};
 
@@ -48,9 +50,16 @@ pub(crate) struct Receiver {
     anchor: Arc<Anchor>,
     /// What replies go through.
     back: Py<Sender>,
-    /// What went wrong after the first message of a `recv_many`: raised by the next call.
-    postponed: Mutex<Option<PyErr>>,
-    is_postponed: AtomicBool,
+    /// What the next calls give first.
+    aside: Mutex<VecDeque<Aside>>,
+    is_aside: AtomicBool,
+}
+
+/// What a call could not give any more.
+enum Aside {
+    Made(Py<Message>),
+    Taken(Taken),
+    Failed(PyErr),
 }
 
 impl Receiver {
@@ -60,8 +69,8 @@ impl Receiver {
             takes,
             anchor,
             back,
-            postponed: Mutex::default(),
-            is_postponed: AtomicBool::new(false),
+            aside: Mutex::default(),
+            is_aside: AtomicBool::new(false),
         }
     }
 
@@ -91,31 +100,63 @@ impl Receiver {
         }
     }
 
-    /// Adds messages that are there, up to `limit` in all. One that may fail ends a visit: nothing stands behind it then
-    /// that an error could take along.
-    fn drain(slf: &Bound<'_, Self>, messages: &Bound<'_, PyList>, limit: usize) -> PyResult<()> {
+    /// Adds messages that are there, up to `limit` in all. One that may fail ends a visit, so that hardly anything stands
+    /// behind an error; what does is put aside.
+    fn drain(&self, py: Python<'_>, messages: &Bound<'_, PyList>, limit: usize) -> PyResult<()> {
         /// Messages in one visit: what is taken and not made yet is held beside the ring.
         const VISIT: usize = 256;
-        let (py, this) = (slf.py(), slf.get());
+        /// Visits between which others have the interpreter, and signals are heard.
+        const VISITS: usize = 16;
         let mut visit = Vec::new();
+        let mut visits = 0;
         while messages.len() < limit {
             let mut refused = Vec::new();
             let most = (limit - messages.len()).min(VISIT);
-            let visited = this.core.try_drain(most, |incoming| {
+            let visited = self.core.try_drain(most, |incoming| {
                 let mut taken = None;
-                let built = this.build(py, incoming, &mut taken, &mut refused);
+                let built = self.build(py, incoming, &mut taken, &mut refused);
                 visit.extend(taken);
                 built
             });
-            this.refuse(refused);
-            for taken in visit.drain(..) {
-                messages.append(this.message(py, taken)?)?;
+            self.refuse(refused);
+            let mut taken = visit.drain(..);
+            while let Some(next) = taken.next() {
+                if let Err(error) = self.message(py, next).and_then(|message| messages.append(message)) {
+                    self.put_aside(taken.map(Aside::Taken));
+                    return Err(error);
+                }
             }
-            if !matches!(visited.map_err(|error| from_recv(py, &error))?, Visit::Took(_)) {
+            drop(taken);
+            let visited = visited.map_err(|error| from_recv(py, &error))?;
+            if !matches!(visited, Visit::Took(_)) {
                 break;
+            }
+            visits += 1;
+            if visits % VISITS == 0 {
+                detached(py, || ());
+                py.check_signals()?;
             }
         }
         Ok(())
+    }
+
+    /// The messages before an error are given, and the error by the next call: a broken message must not take the good
+    /// ones along. Who is told to stop is told at once, and finds them afterwards.
+    #[cold]
+    fn cut_short<'py>(
+        &self,
+        py: Python<'py>,
+        messages: Bound<'py, PyList>,
+        error: PyErr,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let behind = std::mem::take(&mut *self.aside.lock().unwrap_or_else(PoisonError::into_inner));
+        if error.is_instance_of::<PyException>(py) {
+            self.put_aside(std::iter::once(Aside::Failed(error)).chain(behind));
+            return Ok(messages);
+        }
+        let made: Vec<Py<Message>> = messages.extract()?;
+        self.put_aside(made.into_iter().map(Aside::Made).chain(behind));
+        Err(error)
     }
 
     /// The object of a message that was taken.
@@ -156,8 +197,10 @@ impl Receiver {
     /// The next message; waits for it. `None`: the time is over.
     #[inline]
     fn wait(slf: &Bound<'_, Self>, timeout: Timeout) -> PyResult<Option<Py<Message>>> {
-        if slf.get().is_postponed.load(Ordering::Relaxed) {
-            slf.get().raise_postponed()?;
+        if slf.get().is_aside.load(Ordering::Relaxed)
+            && let Some(message) = slf.get().take_aside(slf.py())?
+        {
+            return Ok(Some(message));
         }
         match Self::poll(slf)? {
             Some(message) => Ok(Some(message)),
@@ -166,17 +209,27 @@ impl Receiver {
         }
     }
 
+    /// Has the next calls give these first, in this order.
     #[cold]
-    fn postpone(&self, error: PyErr) {
-        *self.postponed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-        self.is_postponed.store(true, Ordering::Relaxed);
+    fn put_aside(&self, what: impl IntoIterator<Item = Aside>) {
+        let mut aside = self.aside.lock().unwrap_or_else(PoisonError::into_inner);
+        aside.extend(what);
+        self.is_aside.store(!aside.is_empty(), Ordering::Relaxed);
     }
 
+    /// What was put aside first.
     #[cold]
-    fn raise_postponed(&self) -> PyResult<()> {
-        self.is_postponed.store(false, Ordering::Relaxed);
-        let postponed = self.postponed.lock().unwrap_or_else(PoisonError::into_inner).take();
-        postponed.map_or(Ok(()), Err)
+    fn take_aside(&self, py: Python<'_>) -> PyResult<Option<Py<Message>>> {
+        let mut aside = self.aside.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = aside.pop_front();
+        self.is_aside.store(!aside.is_empty(), Ordering::Relaxed);
+        drop(aside);
+        match first {
+            None => Ok(None),
+            Some(Aside::Made(message)) => Ok(Some(message)),
+            Some(Aside::Taken(taken)) => self.message(py, taken).map(Some),
+            Some(Aside::Failed(error)) => Err(error),
+        }
     }
 
     #[cold]
@@ -276,12 +329,18 @@ impl Receiver {
         let limit = number.extract::<usize>().unwrap_or(usize::MAX);
         let timeout = parse_timeout(timeout)?;
         let first = Self::wait(slf, timeout)?.ok_or_else(|| late(py))?;
-        let messages = PyList::new(py, [first])?;
-        // A broken message in the middle must not take the good ones before it along.
-        if let Err(error) = Self::drain(slf, &messages, limit) {
-            slf.get().postpone(error);
+        let (this, messages) = (slf.get(), PyList::new(py, [first])?);
+        while messages.len() < limit && this.is_aside.load(Ordering::Relaxed) {
+            match this.take_aside(py) {
+                Ok(Some(message)) => messages.append(message)?,
+                Ok(None) => break,
+                Err(error) => return this.cut_short(py, messages, error),
+            }
         }
-        Ok(messages)
+        match this.drain(py, &messages, limit) {
+            Ok(()) => Ok(messages),
+            Err(error) => this.cut_short(py, messages, error),
+        }
     }
 
     /// A descriptor for `select`, `poll` and event loops; it stays the receiver's.

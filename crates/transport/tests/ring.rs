@@ -243,3 +243,27 @@ fn a_full_lap_of_the_smallest_records_can_be_read_back() {
         assert_eq!(producer.unread().len(), 0);
     }
 }
+
+#[test]
+fn who_waits_for_room_is_woken_by_what_was_read_in_one_go() {
+    let (mut producer, memory) = Producer::create(1024).expect("memory");
+    let (mut consumer, page) = Consumer::open(&memory).expect("a ring");
+    producer.attach(&page).expect("its page");
+    let read = |consumer: &mut Consumer, count: u32| {
+        for _ in 0..count {
+            let record = consumer.peek().expect("honest").expect("a record");
+            consumer.advance(record);
+        }
+    };
+    for number in 0..24 {
+        producer.push(number, &[&[7; 24]]).expect("room");
+    }
+    read(&mut consumer, 1); // it has seen so many
+    for number in 24..32 {
+        producer.push(number, &[&[7; 24]]).expect("room");
+    }
+    assert!(producer.announce_wait().expect("honest"), "the ring is full");
+    read(&mut consumer, 24); // one more than it had seen: it looks at the head again in the middle
+    assert!(consumer.publish(), "three quarters are free");
+    assert!(producer.has_room(&[24]).expect("honest"));
+}

@@ -172,6 +172,8 @@ impl State {
             Build::Enough(()) => false,
             Build::Skip => {
                 self.counters.skipped += 1;
+                // Until its sender knows that it was read, what came with it is held.
+                incoming.channel.publish();
                 return Ok(None);
             }
         };
@@ -200,8 +202,9 @@ impl State {
             if let Some(number) = special.extension.parked
                 && !self.seen.insert(number)
             {
-                channel.drop_luggage(&special);
                 channel.pass();
+                channel.publish();
+                channel.drop_luggage(&special);
                 return Ok(None);
             }
         }

@@ -31,6 +31,8 @@ pub struct Consumer {
     peer: PeerMemory,
     capacity: u64,
     tail: u64,
+    /// The tail as the producer sees it.
+    shown: u64,
     /// The producer's head when last looked at.
     head: u64,
     /// The tail from which on the producer's room word has to be looked at.
@@ -58,6 +60,7 @@ impl Consumer {
             peer,
             capacity,
             tail: 0,
+            shown: 0,
             head: 0,
             look_from: 0,
             woken: 0,
@@ -178,6 +181,7 @@ impl Consumer {
     /// Gives back the room of all that was read. True: the producer waits for room and there is enough now, wake it.
     #[inline]
     pub fn publish(&mut self) -> bool {
+        self.shown = self.tail;
         if self.tail < self.look_from {
             self.memory.word(TAIL).store(self.tail, Ordering::Release);
             return false;
@@ -247,7 +251,8 @@ impl Consumer {
         }
         self.head = head;
         let half_free = head.saturating_sub(self.capacity / 2);
-        self.look_from = if half_free > self.tail { half_free } else { head };
+        // What was read and not shown yet may be what a producer waits for.
+        self.look_from = if half_free > self.shown { half_free } else { head };
         Ok(head != self.tail)
     }
 
