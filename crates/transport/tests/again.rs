@@ -62,6 +62,38 @@ fn what_is_kept_is_held_only_while_it_is_held() {
     });
 }
 
+/// Has somebody's lock keep everybody from being `holder`, as long as the descriptor is open.
+fn keep_out(region: &Region, holder: i64) -> std::fs::File {
+    let fd = region.share_read_only(9).expect("shared");
+    let path = format!("/proc/self/fd/{}", fd.raw());
+    let file = std::fs::File::options().read(true).write(true).open(path).expect("the same file");
+    // SAFETY: all of it is numbers.
+    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+    (lock.l_type, lock.l_start, lock.l_len) = (libc::F_WRLCK as libc::c_short, holder, 1);
+    // SAFETY: the kernel reads the one structure.
+    let result = unsafe { libc::fcntl(std::os::fd::AsRawFd::as_raw_fd(&file), libc::F_OFD_SETLK, &raw const lock) };
+    assert_eq!(result, 0, "nobody else is that holder");
+    file
+}
+
+#[test]
+fn what_was_handed_on_behind_the_same_description_is_held_on() {
+    in_own_process("what_was_handed_on_behind_the_same_description_is_held_on", || {
+        let (pool, mut again) = kept();
+        for _ in 0..2 {
+            let region = again.hold().expect("held");
+            // As where there is no /proc: no description of its own can be had, so it is ours that is sent.
+            let in_the_way = keep_out(&region, 8);
+            let third = region.share_read_only(8).expect("shared");
+            drop((in_the_way, region));
+            assert!(!is_free(&pool), "the third has nothing but our lock");
+            drop(third);
+        }
+        drop(again);
+        assert!(is_free(&pool));
+    });
+}
+
 #[test]
 fn many_threads_that_hold_and_let_go_never_leave_it_unlocked() {
     in_own_process("many_threads_that_hold_and_let_go_never_leave_it_unlocked", || {

@@ -365,7 +365,8 @@ impl Hold {
 impl Drop for Hold {
     fn drop(&mut self) {
         let again = self.body.again.load(Ordering::Relaxed);
-        if !(self.pooled || again) || !self.body.alive() {
+        // Whoever it was lent to has no other lock than ours, which then goes with the description.
+        if !(self.pooled || again) || !self.body.alive() || self.body.is_lent() {
             return;
         }
         if fork::forks() != self.forks {
