@@ -303,6 +303,16 @@ fn a_listener_that_was_handed_on_shows_its_new_holder() {
 }
 
 #[test]
+fn a_hangup_is_seen_without_taking_anything() {
+    let (here, there) = Socket::pair().expect("a pair");
+    there.ring();
+    assert!(!here.has_hung_up());
+    drop(there);
+    support::eventually("the peer is gone", || here.has_hung_up());
+    assert_eq!(bytes(&here), [DOORBELL]);
+}
+
+#[test]
 fn what_is_no_listening_packet_socket_is_refused() {
     use rustix::net::{SocketAddrUnix, bind, listen, socket};
     let (connected, _peer) = Socket::pair().expect("a pair");

@@ -347,13 +347,17 @@ impl Inbound {
         Ok(())
     }
 
-    /// Takes in what stands before the next message about regions that are kept. Returns how many are.
+    /// Takes in what stands before the next message about regions that are kept; of a sender that is gone none is, once all
+    /// is read. Nothing is taken off the socket: doorbells are for whoever receives. Returns how many are kept.
     pub(crate) fn tidy(&mut self) -> usize {
         while self.shelf.kept() > 0
             && let Ok(Some(record)) = self.ring.peek()
             && Tag::kind(record.tag) == Some(Kind::Forget)
             && self.forget(record).is_ok()
         {}
+        if self.shelf.kept() > 0 && self.socket.has_hung_up() && !matches!(self.ring.peek(), Ok(Some(_))) {
+            self.shelf = Shelf::default();
+        }
         self.shelf.kept()
     }
 

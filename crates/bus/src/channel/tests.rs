@@ -363,6 +363,22 @@ fn what_is_not_used_any_more_is_forgotten() {
 }
 
 #[test]
+fn what_is_kept_of_a_sender_that_is_gone_is_let_go_once_all_is_read() {
+    let mut pair = pair();
+    pair.acquaint();
+    pair.send();
+    let Pair { out, mut inbound, .. } = pair;
+    assert_eq!(inbound.tidy(), 1);
+    drop(out);
+    assert_eq!(inbound.tidy(), 1, "a message that is unread names it");
+    let Ok(Front::Message) = inbound.front() else { panic!("a message") };
+    let special = inbound.at.special.take().unwrap();
+    assert!(inbound.take_luggage(&special).unwrap().unwrap().bulk.is_some());
+    inbound.consume(inbound.at.record);
+    assert_eq!(inbound.tidy(), 0);
+}
+
+#[test]
 fn who_waits_for_what_is_in_flight_is_told_when_it_is_taken() {
     let mut pair = pair();
     pair.acquaint();

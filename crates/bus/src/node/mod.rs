@@ -279,7 +279,7 @@ impl Source for Node {
 
 impl House for Node {
     fn tidy(&self) -> usize {
-        if self.me.forked() { 0 } else { self.inbox.tidy() }
+        if self.me.forked() { 0 } else { self.inbox.tidy() + self.outbox.tidy() }
     }
 }
 

@@ -95,6 +95,12 @@ impl Outbox {
         Ok(door)
     }
 
+    /// Lets go of the regions that senders of replies need kept no more. Returns how many are kept.
+    pub(crate) fn tidy(&self) -> usize {
+        let door = lock(&self.state).requests.door.clone();
+        door.map_or(0, |door| door.tidy())
+    }
+
     /// A number for a request.
     pub(crate) fn next_number(&self) -> Result<u64, SendError> {
         let mut state = lock(&self.state);

@@ -11,8 +11,9 @@
 
 use std::io;
 use std::mem::{self, MaybeUninit};
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::{Errno, IoSlice, IoSliceMut};
 use rustix::net::{
@@ -246,6 +247,12 @@ impl Socket {
         }
         self.discard()?;
         Ok(Received::Packet { len: peeked.bytes, truncated: peeked.flags.contains(ReturnFlags::TRUNC), fds })
+    }
+
+    /// Whether the peer sends nothing more. What it has sent may wait still, and stays where it is.
+    pub fn has_hung_up(&self) -> bool {
+        let mut fds = [PollFd::from_borrowed_fd(self.fd.as_fd(), PollFlags::RDHUP)];
+        rustix::event::poll(&mut fds, Some(&Timespec::default())).is_ok_and(|count| count > 0)
     }
 
     /// Drops the packet that there was just no room for.
