@@ -5,19 +5,15 @@ use std::collections::VecDeque;
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
 
-use ipmb_transport::region::Region;
 use ipmb_transport::ring::{Consumer, Record};
 use ipmb_transport::sys::{Fd, Received, Socket};
 
 use super::known::Shelf;
-use super::{DESCRIPTORS, DOORBELL, GROW, KEPT, ROOM, growth};
-use crate::bulk;
+use super::{DESCRIPTORS, DOORBELL, GROW, ROOM, growth};
 use crate::identity::EndpointId;
 use crate::limits;
 use crate::proof::Proof;
-use crate::record::{
-    Bulk, EXTENDED, EXTENSION_BYTES, Extension, HEADER_BYTES, Header, KNOWN, Kind, LARGE, Name, PLACE_BYTES, Tag,
-};
+use crate::record::{EXTENDED, EXTENSION_BYTES, Extension, HEADER_BYTES, Header, Kind, LARGE, PLACE_BYTES, Tag};
 use crate::roster::{Face, Peer};
 use crate::selector::Selector;
 use crate::wire::{self, PeerFrame};
@@ -50,14 +46,7 @@ pub(crate) struct Special {
     pub(crate) tag: Tag,
     pub(crate) extension: Extension,
     /// Where a large payload is in its region, as the sender says.
-    place: [u8; PLACE_BYTES],
-}
-
-/// What came with a message over the socket, each as what it was sent as.
-pub(crate) struct Luggage {
-    pub(crate) bulk: Option<Bulk>,
-    pub(crate) regions: Vec<Region>,
-    pub(crate) objects: Vec<Fd>,
+    pub(super) place: [u8; PLACE_BYTES],
 }
 
 /// What is at the front of a channel.
@@ -89,13 +78,13 @@ pub(crate) struct Inbound {
     /// By number; a sender that is not hostile uses the lowest.
     routes: Vec<Option<Road>>,
     /// Taken off the socket, in order, whatever messages they belong to.
-    descriptors: VecDeque<Fd>,
+    pub(super) descriptors: VecDeque<Fd>,
     /// Regions that came and may be named again.
-    shelf: Shelf,
+    pub(super) shelf: Shelf,
     /// Under whose id its regions were sent: ours.
-    holder: EndpointId,
+    pub(super) holder: EndpointId,
     ended: bool,
-    starved: bool,
+    pub(super) starved: bool,
 }
 
 impl Inbound {
@@ -139,7 +128,7 @@ impl Inbound {
     }
 
     /// The same, but stops at so many descriptors.
-    fn service_until(&mut self, enough: usize) -> Result<(), Lie> {
+    pub(super) fn service_until(&mut self, enough: usize) -> Result<(), Lie> {
         self.starved = false;
         while !self.ended && self.descriptors.len() < enough {
             let mut packet = [0; 8];
@@ -232,22 +221,6 @@ impl Inbound {
         Ok(())
     }
 
-    /// Whether all descriptors of a record have been taken off the socket. `false`: the others find no room in this
-    /// process.
-    #[cold]
-    fn are_there(&mut self, tag: Tag) -> Result<bool, Lie> {
-        let wanted = tag.sent();
-        if self.descriptors.len() < wanted {
-            self.service_until(wanted)?;
-        }
-        match self.descriptors.len() < wanted {
-            false => Ok(true),
-            true if self.starved => Ok(false),
-            // They are sent before the record is published.
-            true => Err(Lie),
-        }
-    }
-
     /// The message of a record: most are told by their tag to be nothing but a payload.
     #[inline(always)]
     fn message(&mut self, record: Record) -> Result<Front, Lie> {
@@ -291,16 +264,6 @@ impl Inbound {
         self.at.payload_len = record.len - payload_at;
         self.at.special = Some(Box::new(Special { tag, extension, place }));
         Ok(Front::Message)
-    }
-
-    /// Whether what a message says it has with it has come. `false`: it finds no room in this process.
-    #[cold]
-    fn luggage_is_there(&mut self, tag: Tag, extension: &Extension) -> Result<bool, Lie> {
-        let regions = usize::from(tag.flags & LARGE != 0) + usize::from(extension.regions);
-        if regions > usize::from(tag.descriptors) || tag.flags & (KNOWN | LARGE) == KNOWN {
-            return Err(Lie);
-        }
-        self.are_there(tag)
     }
 
     #[cold]
@@ -392,44 +355,5 @@ impl Inbound {
         if self.ring.publish() {
             let _ = self.socket.send(&[ROOM], &[]);
         }
-    }
-
-    /// What came with the message at the front, checked.
-    pub(crate) fn take_luggage(&mut self, special: &Special) -> Result<Option<Box<Luggage>>, Lie> {
-        if special.tag.descriptors == 0 { Ok(None) } else { self.unpack(special).map(Some) }
-    }
-
-    #[cold]
-    fn unpack(&mut self, special: &Special) -> Result<Box<Luggage>, Lie> {
-        let mut descriptors = self.descriptors.drain(..special.tag.sent());
-        let holder = self.holder;
-        let mut region = || {
-            let fd = descriptors.next().ok_or(Lie)?;
-            Region::open(fd, holder).map_err(|_| Lie)
-        };
-        let name = Name::of(&special.place);
-        let bulk = match special.tag.flags & (LARGE | KNOWN) {
-            0 => None,
-            LARGE => {
-                bulk::keep_house();
-                let region = region()?;
-                if name != Name::default() && self.shelf.offered(name, &region).ok_or(Lie)? {
-                    let [a, b, c, d] = name.offer.to_le_bytes();
-                    // Where it cannot be told it goes on sending.
-                    let _ = self.socket.send(&[KEPT, a, b, c, d], &[]);
-                }
-                Some(region)
-            }
-            // It is locked from here on, before the message counts as read.
-            _ => Some(self.shelf.hold(name).ok_or(Lie)?),
-        };
-        let bulk = bulk.map(|region| Bulk::at(region, &special.place).ok_or(Lie)).transpose()?;
-        let regions = (0..special.extension.regions).map(|_| region()).collect::<Result<_, _>>()?;
-        Ok(Box::new(Luggage { bulk, regions, objects: descriptors.collect() }))
-    }
-
-    /// The descriptors of the message at the front go with it.
-    pub(crate) fn drop_luggage(&mut self, special: &Special) {
-        self.descriptors.drain(..special.tag.sent());
     }
 }

@@ -2,17 +2,22 @@
 //! a socket that is doorbell, death notice and way for descriptors. `Outbound` is the sender's end, `Inbound` the
 //! receiver's. Opening needs only the two of them.
 
+mod beside;
+mod content;
 mod flight;
 mod growth;
 mod inbound;
 mod known;
+mod luggage;
 mod outbound;
 mod salvage;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use inbound::{Front, Inbound, Lie, Luggage};
-pub(crate) use outbound::{Content, OpenError, Opener, Outbound, PushError, Serviced};
+pub(crate) use content::Content;
+pub(crate) use inbound::{Front, Inbound, Lie};
+pub(crate) use luggage::Luggage;
+pub(crate) use outbound::{OpenError, Opener, Outbound, PushError, Serviced};
 pub(crate) use salvage::Unread;
 
 /// Longest packet of a channel's opening.

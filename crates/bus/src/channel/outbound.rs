@@ -5,20 +5,19 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use ipmb_transport::ConnectError;
-use ipmb_transport::region::Region;
 use ipmb_transport::ring::{Producer, Pushed};
-use ipmb_transport::sys::{Fd, MAX_FDS, Received, Socket};
+use ipmb_transport::sys::{Fd, Received, Socket};
 
-use super::flight::{Descriptors, Flights};
+use super::content::Content;
+use super::flight::Flights;
 use super::growth::Growth;
-use super::known::{Names, Word};
-use super::{DESCRIPTORS, GROWN, KEPT, PACKET_BYTES, ROOM, STAYS};
+use super::known::Names;
+use super::{GROWN, KEPT, PACKET_BYTES, ROOM, STAYS};
 use crate::limits;
 use crate::proof::{self, Key};
-use crate::record::{Bulk, HEADER_BYTES, Header, KNOWN, PLACE_BYTES, REQUEST, Tag, TypeId};
+use crate::record::{Header, Tag, TypeId};
 use crate::roster::Peer;
 use crate::route::{Route, RouteId};
-use crate::selector::Mode;
 use crate::wire::{self, EndpointId, Open, PeerFrame};
 
 /// Who opens the channel.
@@ -65,45 +64,6 @@ pub(crate) enum Serviced {
     Ended,
 }
 
-/// One message on its way into a ring.
-pub(crate) struct Content<'a> {
-    pub(crate) flags: u8,
-    pub(crate) type_id: TypeId,
-    /// Encoded; empty for none.
-    pub(crate) extension: &'a [u8],
-    /// For a large one its head.
-    pub(crate) payload: &'a [u8],
-    pub(crate) bulk: Option<&'a Bulk>,
-    pub(crate) regions: &'a [Region],
-    pub(crate) objects: &'a [Arc<Fd>],
-}
-
-impl Content<'_> {
-    /// Bytes of the record's body.
-    pub(crate) fn body_len(&self) -> usize {
-        let place = if self.bulk.is_some() { PLACE_BYTES } else { 0 };
-        HEADER_BYTES + self.extension.len() + place + self.payload.len()
-    }
-
-    /// How many descriptors travel with it.
-    #[inline]
-    pub(crate) fn descriptors(&self) -> usize {
-        usize::from(self.bulk.is_some()) + self.regions.len() + self.objects.len()
-    }
-
-    /// Bytes of its payload, wherever they are.
-    #[inline]
-    pub(crate) fn payload_len(&self) -> usize {
-        self.payload.len() + self.bulk.map_or(0, |bulk| bulk.len)
-    }
-
-    /// Bytes in regions that its receiver comes to hold.
-    pub(crate) fn region_bytes(&self) -> usize {
-        let bulk = self.bulk.map_or(0, |bulk| bulk.len);
-        self.regions.iter().fold(bulk, |sum, region| sum.saturating_add(region.size()))
-    }
-}
-
 pub(crate) struct Outbound {
     pub(crate) peer: Arc<Peer>,
     pub(crate) socket: Arc<Socket>,
@@ -113,7 +73,7 @@ pub(crate) struct Outbound {
     defined: Vec<u32>,
     pub(super) flights: Flights,
     pub(super) growth: Growth,
-    names: Names,
+    pub(super) names: Names,
     ended: bool,
     /// The receiver said something since this was last asked: whoever waits for it has to know.
     heard: bool,
@@ -245,44 +205,8 @@ impl Outbound {
         let _ = self.pushed(Ok(pushed));
     }
 
-    /// Descriptors go first, so that they are there when the record is seen. Room was made sure of before, for if the
-    /// record did not follow, the next record's descriptors would be taken for its own.
-    #[cold]
-    fn push_with_descriptors(
-        &mut self,
-        route: &Route,
-        id: RouteId,
-        content: &Content<'_>,
-        header: &[u8],
-    ) -> Result<(), PushError> {
-        if !self.has_room(route, id, content)? {
-            return Err(PushError::Full);
-        }
-        if self.names.is_open() || self.is_offered() {
-            self.service();
-        }
-        let word = content.bulk.map_or(Word::Sent, |bulk| self.names.word(&bulk.region));
-        let known = matches!(word, Word::Known(_));
-        let descriptors = Descriptors::share(content, self.peer.info.id, known).map_err(PushError::Io)?;
-        self.send_descriptors(&descriptors)?;
-        let place = content.bulk.map(|bulk| bulk.place(word.name()));
-        let place = place.as_ref().map_or(&[][..], |place| place);
-        let tag = Tag::message(content.flags | if known { KNOWN } else { 0 }, content.descriptors());
-        let pushed = self.ring.push(tag, &[header, content.extension, place, content.payload]);
-        self.pushed(pushed)?;
-        let keep = route.selector.mode == Mode::Unicast && content.flags & REQUEST == 0;
-        self.flights.sent(self.ring.head(), descriptors, keep);
-        if keep && let Some(bulk) = content.bulk {
-            self.carried(bulk.len);
-        }
-        if let (Word::Offer(name), Some(bulk)) = (word, content.bulk) {
-            self.names.offered(name, &bulk.region);
-        }
-        Ok(())
-    }
-
     #[inline]
-    fn pushed(&mut self, pushed: Result<Pushed, ipmb_transport::PushError>) -> Result<(), PushError> {
+    pub(super) fn pushed(&mut self, pushed: Result<Pushed, ipmb_transport::PushError>) -> Result<(), PushError> {
         match pushed {
             Ok(Pushed::Quiet) => Ok(()),
             Ok(Pushed::Ring) => {
@@ -322,31 +246,6 @@ impl Outbound {
             self.defined.resize(place + 1, 0);
         }
         self.defined[place] = id.generation;
-        Ok(())
-    }
-
-    /// Sends descriptors in packets as full as they get. When the kernel takes no more of them in the middle, those that
-    /// are gone get a record of their own, with which the receiver drops them.
-    fn send_descriptors(&mut self, descriptors: &Descriptors) -> Result<(), PushError> {
-        let mut sent = 0;
-        for packet in descriptors.borrow().chunks(MAX_FDS) {
-            let failure = match self.socket.send(&[DESCRIPTORS], packet) {
-                Ok(true) => {
-                    sent += packet.len();
-                    continue;
-                }
-                Ok(false) => PushError::Full,
-                Err(error) if is_gone(&error) => return Err(PushError::Broken),
-                Err(error) => PushError::Io(error),
-            };
-            if sent > 0 {
-                // Shorter than the record that there is room for.
-                let pushed = self.ring.push(Tag::void(sent), &[]);
-                self.pushed(pushed).map_err(|_| PushError::Broken)?;
-                self.flights.strayed(self.ring.head(), sent);
-            }
-            return Err(failure);
-        }
         Ok(())
     }
 
@@ -468,6 +367,6 @@ impl Drop for Outbound {
 }
 
 /// Whether an error of the socket means that the other side is closed.
-fn is_gone(error: &io::Error) -> bool {
+pub(super) fn is_gone(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset | io::ErrorKind::NotConnected)
 }
