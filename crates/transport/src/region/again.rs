@@ -52,17 +52,18 @@ impl Again {
     /// # Errors
     /// [`io::ErrorKind::WouldBlock`] when somebody keeps us from it, which only its maker can; in a forked child.
     pub fn hold(&mut self) -> io::Result<Region> {
-        let forks = fork::forks();
-        if forks != self.forks && self.body.current().is_none() {
+        loop {
+            if let Some(hold) = self.body.hold_again(self.forks)? {
+                return Ok(Region { hold });
+            }
             // A lock on what a child has inherited would outlive us, so there is to be a description of our own again.
+            self.forks = fork::forks();
             match self.body.renewed() {
                 Ok(body) => self.body = body,
                 // There is no other: nothing gives the lock up any more until we forget the region.
                 Err(_) => self.body.set_again(false),
             }
-            self.forks = forks;
         }
-        self.body.hold_again().map(|hold| Region { hold })
     }
 
     /// Bytes in it.

@@ -308,20 +308,23 @@ impl Body {
         Ok(Arc::new(Body { settled: true, again: AtomicBool::new(true), ..body }))
     }
 
-    /// Holds it, whether it is held already or not.
-    pub(super) fn hold_again(self: &Arc<Body>) -> io::Result<Arc<Hold>> {
+    /// Holds it, whether it is held already or not. `None`: nobody here holds it, and there were forks since `forks`.
+    pub(super) fn hold_again(self: &Arc<Body>, forks: u64) -> io::Result<Option<Arc<Hold>>> {
         let _guard = fork::guard();
         self.check_alive()?;
         let mut current = lock(&self.hold);
         if let Some(hold) = current.upgrade() {
-            return Ok(hold);
+            return Ok(Some(hold));
+        }
+        if fork::forks() != forks {
+            return Ok(None);
         }
         if !sys::lock_byte(&self.fd, self.byte)? {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        let hold = Arc::new(Hold { body: self.clone(), pooled: false, forks: fork::forks() });
+        let hold = Arc::new(Hold { body: self.clone(), pooled: false, forks });
         *current = Arc::downgrade(&hold);
-        Ok(hold)
+        Ok(Some(hold))
     }
 
     /// Its memory is used for nothing else any more: somebody may yet look at it whom the kernel does not know.
