@@ -15,6 +15,7 @@ ratio.
 ``targets``   what was aimed at, and whether this run reached it
 ``report``    the tables and the file of figures
 ``pictures``  the picture of a file of figures
+``page``      the tables of docs/performance.md
 ``__main__``  the rounds
 ``queues``    `ipmb.Queue` beside `multiprocessing.Queue`
 ``scaling``   how the bus scales: senders, receivers, members, time

@@ -1,6 +1,6 @@
 """``python -m benches [bytes] [typed] [arrays] [objects]``: all peers of each group, in rounds that take turns.
 
-With ``QUICK=1`` in the environment a run of everything takes under three minutes; the figures are the same,
+With ``QUICK=1`` in the environment a run of everything takes about two minutes; the figures are the same,
 with a wider spread. Without a name every group runs.
 """
 

@@ -110,7 +110,9 @@ def copied(report: Report | None) -> list[Target]:
         ]
         if size <= 64:
             wanted = over(lambda a, b: max(a, FLOOR * b), wanted, ring) or wanted
-        text = f"{factor:g}x the best other, or {SHARE:.0%} of the ring"
+        text = f"the lesser of {factor:g}x the best other and {SHARE:.0%} of the ring"
+        if size <= 64:
+            text += f", never under {FLOOR:.0%} of the ring"
         found = []
         if beside := over(lambda a, b: a / b, ours, best):
             found.append(f"{times(statistics.median(beside))} {name}")
