@@ -209,7 +209,7 @@ async def test_a_watch_with_much_to_tell_lets_others_run(bus: str) -> None:
                     if told == 600:
                         break
                 group.cancel_scope.cancel()
-        assert turns > 2
+        assert turns >= 2, "one at the start, one while it is told"
         # Also a cancellation is noticed while there is something to tell.
         for _ in range(300):
             ipmb.join(bus, "passer").close()
