@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support import growth_deaths, growth_storm, roles, scarce
+from tests.support import growth_deaths, growth_storm, proc, roles, scarce
 
 if TYPE_CHECKING:
     from tests.conftest import Spawn
@@ -51,6 +51,7 @@ def test_a_side_without_descriptors_stays_with_the_small_ring(spawn: Spawn, bus:
     # The first time it waits for room a sender needs a descriptor for that; here it waits and does not prove busy yet.
     for first, last in ((0, 100), (100, count)):
         sending = moon.begin(roles.send_numbers, "earth", first, last - first, size=2000, timeout=30.0)
+        proc.wait_asleep(moon.pid)  # the ring is full
         got = earth.call(roles.recv_numbers, last - first, bound=30.0)
         assert got == [(number, False) for number in range(first, last)]
         assert sending.result() == [1] * (last - first)
