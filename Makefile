@@ -14,7 +14,7 @@ NATIVE := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-rust test-python lint format types loom bench picture bench-scaling instructions docs wheels lock clean
+.PHONY: help demo test test-rust test-python lint format types loom bench picture bench-scaling instructions torture docs wheels lock clean
 
 help: ## what can be made
 	@echo "ipmb: an inter-process message bus. make ..."
@@ -63,6 +63,9 @@ bench-scaling: $(STAMPS)/native ## many senders, receivers, members; drift, memo
 
 instructions: $(STAMPS)/native ## renew the checked-in instruction counts that tests/instructions compares with
 	$(BIN)/python -m tests.instructions
+
+torture: $(STAMPS)/native ## faults for hours (TRIALS="storm soak" COUNT=1000 SEED=7 MINUTES=10 REPLAY=a failing case's file)
+	$(BIN)/python -m tests.faults.torture
 
 docs: $(STAMPS)/venv ## the documentation site, into .build/site; a link that leads nowhere is an error
 	NO_MKDOCS_2_WARNING=1 DISABLE_MKDOCS_2_WARNING=true $(BIN)/python -m mkdocs build --strict --quiet

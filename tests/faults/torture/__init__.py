@@ -1,0 +1,12 @@
+"""What torments the bus at length: each row of the table in docs/testing.md is one trial.
+
+    trial.py        what a trial is, and what it says when it has found something
+    record.py       where figures and failing cases are kept
+    native.py       trials that are Rust programs
+    invariant.py    the books of all who talked, and what is wrong with them
+    trials/         one file a trial; whatever is there is found
+    __main__.py     `make torture`
+
+The same code runs twice: with the small count in `make test` (`tests/faults/test_*.py` call :func:`trial.in_ci`) and
+with the large one behind `make torture`.
+"""

@@ -1,0 +1,80 @@
+"""What a trial is: one row of the table, with a count for `make test` and one for `make torture`.
+
+A trial works off so many units (kills, points, seeds, seconds), and either returns figures or raises
+:class:`Violation` with what runs the same case again.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+
+Figures = dict[str, object]
+Case = Mapping[str, object]
+
+#: Is told how many units are done; says whether there is time to go on. Who does not listen runs to its end.
+Tell = Callable[[int], bool]
+
+#: A part of each trial's count in `make test`: the plain user's second run takes a tenth.
+SHARE = float(os.environ.get("IPMB_TORTURE_SHARE", "1"))
+
+
+class Violation(AssertionError):
+    """Something that must hold did not; ``case`` (as JSON) is what replays it, beside the seed."""
+
+    def __init__(self, case: Case, text: str) -> None:
+        super().__init__(text)
+        self.case = case
+        self.text = text
+
+
+class Trial(ABC):
+    """One row of the table."""
+
+    #: How it is called for: ``make torture TRIALS=name``.
+    name: str
+    #: The row's words.
+    title: str
+    #: What is counted.
+    unit: str
+    #: How many in `make test`, and how many behind `make torture`.
+    ci: int
+    demand: int
+
+    @abstractmethod
+    def run(self, count: int, seed: int, tell: Tell, case: Case | None = None) -> Figures:
+        """Work off ``count`` units, or fewer if ``tell`` says that time is over; figures of what was done.
+
+        With ``case`` only that one runs, which an earlier :class:`Violation` named.
+        """
+
+
+def new_seed() -> int:
+    """A seed nobody has chosen, or the one in ``SEED``; short enough to be typed."""
+    given = os.environ.get("SEED")
+    return int(given) if given else random.SystemRandom().randrange(1, 1 << 31)
+
+
+def ci_count(trial: Trial) -> int:
+    """How many units ``make test`` runs, as this user."""
+    return max(1, round(trial.ci * SHARE))
+
+
+def in_ci(trial: Trial) -> Figures:
+    """Run a trial with the count of `make test`: the body of a test.
+
+    The seed is printed, which pytest shows when it fails; a failing case is written as `make torture` does.
+    """
+    from tests.faults.torture import record
+
+    seed, count = new_seed(), ci_count(trial)
+    print(f"{trial.name}: seed {seed}")
+    try:
+        figures = trial.run(count, seed, lambda _: True)
+    except Violation as violation:
+        path = record.write_case(trial, count, seed, violation)
+        raise AssertionError(f"{violation.text}\nagain: make torture REPLAY={path}") from violation
+    print(f"{trial.name}: {figures}")
+    return figures
