@@ -224,3 +224,6 @@ pub(crate) fn judge(extension: &Extension, peer: &Peer, view: &Mutex<View>) -> V
         (None, None) => Verdict::Refuse,
     }
 }
+
+#[cfg(test)]
+mod tests;
