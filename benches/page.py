@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from tools.marked import put, table
 
 from benches import probe
 from benches.pictures import caption
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-
-BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
 #: What is shown of the groups: the kind of row, and what its figures are.
 SHOWN = (
@@ -43,12 +42,6 @@ READ = """A ratio is formed in each round; what stands here is the median of the
 ratio of the medians below. The best other is whoever was best in that round; the name is that of the best median. "Of
 the target" is 1 where a target is just reached and more where it is better, for times as for rates.
 """
-
-
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Markdown; the first column is text, the others are figures."""
-    shown = ["| " + " | ".join(columns) + " |", "|---" + "|---:" * (len(columns) - 1) + "|"]
-    return [*shown, *("| " + " | ".join(row) + " |" for row in rows), ""]
 
 
 def figure(value: float) -> str:
@@ -132,10 +125,7 @@ def measured(bench: dict[str, Any], scaling: dict[str, Any]) -> str:
 @click.argument("scaling", type=click.Path(path_type=Path, exists=True), default=Path(".build/scaling.json"))
 @click.option("--page", type=click.Path(path_type=Path), default=Path("docs/performance.md"))
 def main(bench: Path, scaling: Path, page: Path) -> None:
-    before, rest = page.read_text().split(BEGIN)
-    after = rest.split(END)[1]
-    middle = measured(json.loads(bench.read_text()), json.loads(scaling.read_text()))
-    page.write_text(f"{before}{BEGIN}\n\n{middle}\n{END}{after}")
+    put(page, "measured", measured(json.loads(bench.read_text()), json.loads(scaling.read_text())))
     click.echo(f"tables in {page}")
 
 
