@@ -14,6 +14,7 @@
 //! | [`proof`] | knowing the token without showing it |
 //! | [`names`] | under which socket names endpoints meet |
 //! | [`wire`] | what control sockets carry |
+//! | `memory` | stores and loads in shared memory, one by one |
 //! | [`directory`] | who is on the bus, in the controller's memory |
 //! | [`controller`] | who is let in: a pure state machine |
 //! | [`stats`] | what is counted |
@@ -53,6 +54,7 @@ pub mod label_op;
 pub mod label_text;
 pub mod limits;
 mod local;
+mod memory;
 pub mod names;
 mod node;
 mod outbox;

@@ -52,6 +52,12 @@ pub(crate) struct SendCounters {
 }
 
 impl SendCounters {
+    /// So many copies of a message of so many bytes were put into rings.
+    pub(crate) fn sent(&mut self, copies: u64, bytes: usize) {
+        self.sent += copies;
+        self.bytes += copies * bytes as u64;
+    }
+
     pub(crate) fn drop(&mut self, reason: DropReason, count: u64) {
         self.dropped[reason as usize] += count;
     }

@@ -16,6 +16,7 @@ use ipmb_transport::{MemoryError, Ordering};
 
 use super::snapshot::{Living, Snapshot};
 use crate::limits;
+use crate::memory::{Watched, Written};
 
 const WORD: usize = 0;
 const HEAD_BYTES: usize = 64 << 10;
@@ -68,8 +69,8 @@ pub enum DirectoryError {
 
 /// The controller's side.
 #[derive(Debug)]
-pub struct DirectoryWriter {
-    memory: OwnMemory,
+pub struct DirectoryWriter<M = OwnMemory> {
+    memory: M,
     /// Which of the two copies is committed.
     committed: usize,
 }
@@ -81,9 +82,16 @@ impl DirectoryWriter {
     /// When the operating system has no memory for it, or the snapshot does not fit.
     pub fn create(first: &Snapshot) -> io::Result<(Self, Fd)> {
         let (memory, fd) = OwnMemory::create("ipmb-directory", MEMORY_BYTES)?;
+        Ok((Self::within(memory, first)?, fd))
+    }
+}
+
+impl<M: Written> DirectoryWriter<M> {
+    /// Puts a first snapshot into memory that is all zero.
+    pub(crate) fn within(memory: M, first: &Snapshot) -> io::Result<Self> {
         let mut writer = Self { memory, committed: 1 };
         writer.commit(first).map_err(io::Error::other)?;
-        Ok((writer, fd))
+        Ok(writer)
     }
 
     /// Publishes a snapshot. Its word has to be later than that of the one before.
@@ -95,11 +103,11 @@ impl DirectoryWriter {
         if bytes.len() > limits::DIRECTORY_BYTES {
             return Err(DirectoryFull { len: bytes.len() });
         }
-        debug_assert!(snapshot.word() > self.memory.word(WORD).load(Ordering::Relaxed), "the word has to rise");
+        debug_assert!(snapshot.word() > self.memory.load(WORD, Ordering::Relaxed), "the word has to rise");
         let place = self.spare();
         self.fill(place, &bytes);
-        self.memory.word(place.number()).store(snapshot.word(), Ordering::Release);
-        self.memory.word(WORD).store(snapshot.word(), Ordering::Release);
+        self.memory.store(place.number(), snapshot.word(), Ordering::Release);
+        self.memory.store(WORD, snapshot.word(), Ordering::Release);
         self.committed = place.0;
         Ok(())
     }
@@ -111,17 +119,17 @@ impl DirectoryWriter {
 
     /// Writes a copy that has no number until it is whole.
     fn fill(&mut self, place: Place, bytes: &[u8]) {
-        self.memory.word(place.number()).store(0, Ordering::Relaxed);
+        self.memory.store(place.number(), 0, Ordering::Relaxed);
         // Copying in begins with a release fence, so whoever sees one of these bytes sees the number gone.
         self.memory.copy_in(place.data(), bytes);
-        self.memory.word(place.length()).store(bytes.len() as u64, Ordering::Relaxed);
+        self.memory.store(place.length(), bytes.len() as u64, Ordering::Relaxed);
     }
 }
 
 /// Everybody's side.
 #[derive(Debug)]
-pub struct DirectoryReader {
-    memory: PeerMemory,
+pub struct DirectoryReader<M = PeerMemory> {
+    memory: M,
 }
 
 impl DirectoryReader {
@@ -132,11 +140,13 @@ impl DirectoryReader {
     pub fn open(fd: &Fd) -> Result<Self, DirectoryError> {
         Ok(Self { memory: PeerMemory::open(fd, MEMORY_BYTES, MEMORY_BYTES)? })
     }
+}
 
+impl<M: Watched> DirectoryReader<M> {
     /// Term and epoch of what is committed: all that a sender looks at while nothing changes.
     #[inline(always)]
     pub fn word(&self) -> u64 {
-        self.memory.word(WORD).load(Ordering::Acquire)
+        self.memory.load(WORD, Ordering::Acquire)
     }
 
     /// The committed snapshot, whole.
@@ -176,16 +186,15 @@ impl DirectoryReader {
 
     /// Copies the bytes of one place out. Whether it held what the word names all the time.
     fn copy_out(&self, place: Place, word: u64, bytes: &mut Vec<u8>) -> Result<bool, DirectoryError> {
-        let number = self.memory.word(place.number());
-        if number.load(Ordering::Acquire) != word {
+        if self.memory.load(place.number(), Ordering::Acquire) != word {
             return Ok(false);
         }
-        let len = self.memory.word(place.length()).load(Ordering::Acquire);
+        let len = self.memory.load(place.length(), Ordering::Acquire);
         let len = usize::try_from(len).ok().filter(|&len| len <= limits::DIRECTORY_BYTES);
         bytes.resize(len.ok_or(DirectoryError::Malformed)?, 0);
         self.memory.copy_out(place.data(), bytes).map_err(|_| DirectoryError::Malformed)?;
         // Copying out ends with an acquire fence, so bytes of a later commit come with the number gone.
-        Ok(number.load(Ordering::Relaxed) == word)
+        Ok(self.memory.load(place.number(), Ordering::Relaxed) == word)
     }
 }
 

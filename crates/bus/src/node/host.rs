@@ -10,6 +10,7 @@ use ipmb_transport::ConnectError;
 use ipmb_transport::memory::PeerMemory;
 use ipmb_transport::sys::{self, Fd, Interest, Listener, LockFile, Received, Socket};
 
+use super::heritage::Heritage;
 use super::{CONN_TAG, HOST_TIMER, LISTENER_TAG, Node};
 use crate::admission;
 use crate::controller::{Action, ConnId, Controller, Event, Policy};
@@ -47,10 +48,8 @@ pub(crate) struct Host {
     next_conn: ConnId,
     /// A connection to each member that has not registered again: it ends when the member's process does.
     probes: HashMap<EndpointId, Socket>,
-    predecessor: Option<(EndpointId, PeerMemory)>,
-    /// The departed whose name still answers: dying, or thrown out and alive. What they let wait is theirs so long.
-    departing: Vec<(EndpointInfo, PeerMemory)>,
-    patience: u64,
+    /// What the departed let wait.
+    heritage: Heritage,
     /// Members and strangers whose packets wait until this process has descriptors again.
     starved: Vec<ConnId>,
     timer: Option<(u64, TimerKey)>,
@@ -85,9 +84,7 @@ impl Host {
             conns: HashMap::new(),
             next_conn: 0,
             probes: HashMap::new(),
-            predecessor: None,
-            departing: Vec::new(),
-            patience: 0,
+            heritage: Heritage::default(),
             starved: Vec::new(),
             timer: None,
         })
@@ -95,7 +92,7 @@ impl Host {
 
     /// Takes over what waited in the memory of the controller before.
     pub(super) fn follow(&mut self, predecessor: Option<(EndpointId, PeerMemory)>) {
-        self.predecessor = predecessor;
+        self.heritage = Heritage::new(predecessor);
     }
 
     /// Leaves office: every member sees its connection end, and one of them follows.
@@ -213,7 +210,7 @@ impl Host {
     /// What has to be looked at as soon as we are in office.
     pub(crate) fn begin(&mut self, node: &Arc<Node>) {
         // The kernel gave us the lock, so the endpoint that had the role is gone.
-        match self.predecessor.as_ref().map(|(id, _)| *id) {
+        match self.heritage.predecessor() {
             Some(id) => self.handle(node, Event::Probed { id, alive: false }),
             None => self.handle(node, Event::Tick),
         }
@@ -225,9 +222,7 @@ impl Host {
         for conn in self.conns.keys().copied().collect::<Vec<_>>() {
             self.read(node, conn);
         }
-        for (info, memory) in std::mem::take(&mut self.departing) {
-            node.outbox.adopt(&info, parking::remains(&memory, info.id, self.controller.held_office(info.id)));
-        }
+        self.heritage.settle_all(&self.controller, |info, remains| node.outbox.adopt(info, remains));
         let own = self.conns.keys().copied().find(|&conn| self.controller.member(conn) == Some(node.me.id));
         if let (Some(conn), 0) = (own, node.outbox.counters().1) {
             self.handle(node, Event::Frame { conn, frame: ClientFrame::Leave });
@@ -248,15 +243,17 @@ impl Host {
                     }
                     Action::Send { conn, frame } => self.send(conn, &frame, &[]),
                     Action::Welcome { conn, frame, affinity: false } => {
+                        self.found_again(conn);
                         self.send(conn, &frame, &[&self.directory, self.election.fd()]);
                     }
                     Action::Welcome { conn, frame, affinity: true } => {
+                        self.found_again(conn);
                         let fds = [&self.directory, self.election.fd(), self.listener.fd(), &node.parking_memory];
                         self.send(conn, &frame, &fds);
                     }
                     Action::Close { conn } => ended.push(conn),
                     Action::Probe { id } => {
-                        let alive = self.probe(node, id);
+                        let alive = answers(&mut self.probes, node, id);
                         events.push(Event::Probed { id, alive });
                     }
                     Action::Adopt { id, conn } => self.adopt(node, id, conn),
@@ -267,7 +264,7 @@ impl Host {
             self.forget(node, conn);
         }
         self.adopt_the_gone(node);
-        let again = (!self.departing.is_empty()).then(|| sys::now() + self.patience);
+        let again = self.heritage.next_look().map(|pause| sys::now() + pause);
         let hungry = (!self.starved.is_empty()).then(|| sys::now() + STARVED_NANOS);
         self.schedule(node, [self.controller.deadline(), again, hungry].into_iter().flatten().min());
     }
@@ -281,28 +278,16 @@ impl Host {
         }
     }
 
-    fn forget(&mut self, node: &Arc<Node>, conn: ConnId) {
-        if let Some(conn) = self.conns.remove(&conn) {
-            node.reactor.deregister(conn.key, conn.socket.fd());
+    /// Nobody need look for one that has registered.
+    fn found_again(&mut self, conn: ConnId) {
+        if let Some(id) = self.controller.member(conn) {
+            self.probes.remove(&id);
         }
     }
 
-    /// Whether anybody listens under a member's name. A refusal is the only no.
-    fn probe(&mut self, node: &Arc<Node>, id: EndpointId) -> bool {
-        if let Some(socket) = self.probes.get(&id)
-            && matches!(socket.receive(&mut [0; 8]), Ok(Received::Empty))
-        {
-            return true;
-        }
-        self.probes.remove(&id);
-        match Socket::connect(&names::endpoint(&node.me.identifier, id)) {
-            Ok(socket) => {
-                let _ = socket.send(&wire::encode(&PeerFrame::Probe), &[]);
-                self.probes.insert(id, socket);
-                true
-            }
-            Err(ConnectError::Refused) => false,
-            Err(ConnectError::Busy | ConnectError::Io(_)) => true,
+    fn forget(&mut self, node: &Arc<Node>, conn: ConnId) {
+        if let Some(conn) = self.conns.remove(&conn) {
+            node.reactor.deregister(conn.key, conn.socket.fd());
         }
     }
 
@@ -312,34 +297,15 @@ impl Host {
             // Our own messages wait where they are.
             return;
         }
-        let memory = match conn {
-            Some(conn) => self.conns.get_mut(&conn).and_then(|conn| conn.parking.take()),
-            None => self.predecessor.take_if(|(predecessor, _)| *predecessor == id).map(|(_, memory)| memory),
-        };
-        let Some(memory) = memory else { return };
-        let (label, pid) = self.controller.tombstone(id).map_or_else(Default::default, |t| (t.label.clone(), t.pid));
-        self.departing.push((EndpointInfo { id, label, pid }, memory));
-        self.patience = 0;
+        let memory = conn.and_then(|conn| self.conns.get_mut(&conn)).and_then(|conn| conn.parking.take());
+        self.heritage.depart(&self.controller, id, memory);
     }
 
-    /// Takes over what the departed let wait, once the kernel says that nobody listens under their name any more. One
-    /// that lives after all registers again and delivers itself.
+    /// Takes over what the departed let wait, once the kernel says that nobody listens under their name any more.
     fn adopt_the_gone(&mut self, node: &Arc<Node>) {
-        if self.departing.is_empty() {
-            return;
-        }
-        for (info, memory) in std::mem::take(&mut self.departing) {
-            if self.controller.has(info.id) {
-                self.probes.remove(&info.id);
-            } else if self.probe(node, info.id) {
-                self.departing.push((info, memory));
-            } else {
-                node.outbox.adopt(&info, parking::remains(&memory, info.id, self.controller.held_office(info.id)));
-            }
-        }
-        const FIRST: u64 = 1_000_000;
-        const LAST: u64 = 1_000_000_000;
-        self.patience = (self.patience * 2).clamp(FIRST, LAST);
+        let Host { heritage, controller, probes, .. } = self;
+        let adopt = |info: &EndpointInfo, remains| node.outbox.adopt(info, remains);
+        heritage.settle(controller, |id| answers(probes, node, id), adopt);
     }
 
     fn schedule(&mut self, node: &Arc<Node>, at: Option<u64>) {
@@ -354,5 +320,24 @@ impl Host {
             node.reactor.cancel(timer);
         }
         self.timer = at.map(|at| (at, node.reactor.timer(at, node.clone(), HOST_TIMER)));
+    }
+}
+
+/// Whether anybody listens under a member's name. A refusal is the only no.
+fn answers(probes: &mut HashMap<EndpointId, Socket>, node: &Node, id: EndpointId) -> bool {
+    if let Some(socket) = probes.get(&id)
+        && matches!(socket.receive(&mut [0; 8]), Ok(Received::Empty))
+    {
+        return true;
+    }
+    probes.remove(&id);
+    match Socket::connect(&names::endpoint(&node.me.identifier, id)) {
+        Ok(socket) => {
+            let _ = socket.send(&wire::encode(&PeerFrame::Probe), &[]);
+            probes.insert(id, socket);
+            true
+        }
+        Err(ConnectError::Refused) => false,
+        Err(ConnectError::Busy | ConnectError::Io(_)) => true,
     }
 }

@@ -4,6 +4,8 @@ use std::collections::HashSet;
 
 use super::State;
 use super::link::Offer;
+use super::road::Road;
+use super::waiting::Waiting;
 use crate::channel::{Content, Unread};
 use crate::error::FullReason;
 use crate::identity::EndpointId;
@@ -31,15 +33,7 @@ impl State {
         let mut asked = Vec::new();
         for Unread { route, asked: number, message } in link.channel.unread() {
             asked.extend(number);
-            let route = self.routes.by_index(route);
-            let unicast = route.and_then(|id| self.routes.get(id)).is_some_and(|r| r.selector.mode == Mode::Unicast);
-            match (route, message) {
-                (Some(route), Some(mut message)) if unicast && !link.door && message.flags & REQUEST == 0 => {
-                    message.flags |= REDELIVERED;
-                    self.backlog.push_back((route, message));
-                }
-                _ => self.counters.drop(DropReason::ReceiverGone, 1),
-            }
+            self.left_unread(route, message.filter(|_| !link.door));
         }
         self.unsettled = !self.backlog.is_empty();
         if !link.door {
@@ -47,29 +41,45 @@ impl State {
         }
         self.tell_waiters();
     }
+}
+
+/// What becomes of messages whose receiver is gone.
+pub(crate) trait Leaving: Road {
+    /// One that was not read: a unicast is for somebody else.
+    fn left_unread(&mut self, route: u32, message: Option<OwnedMessage>) {
+        let route = self.routes().by_index(route);
+        let unicast = route.and_then(|id| self.routes().get(id)).is_some_and(|r| r.selector.mode == Mode::Unicast);
+        match (route, message) {
+            (Some(route), Some(mut message)) if unicast && message.flags & REQUEST == 0 => {
+                message.flags |= REDELIVERED;
+                self.backlog().push_back((route, message));
+            }
+            _ => self.counters().drop(DropReason::ReceiverGone, 1),
+        }
+    }
 
     /// Gives the backlog to whoever matches now. What finds only full rings stays; what finds nobody waits out its ttl.
-    pub(super) fn flush(&mut self) {
+    fn flush(&mut self) {
         // A receiver that turns out dead on the way adds to the backlog, and is not asked again.
-        self.unsettled = false;
-        if self.backlog.is_empty() {
+        *self.unsettled() = false;
+        if self.backlog().is_empty() {
             return;
         }
-        let before = self.backlog.len();
+        let before = self.backlog().len();
         let (mut full, mut stuck) = (HashSet::new(), HashSet::new());
         for _ in 0..before {
-            let Some((route, message)) = self.backlog.pop_front() else { break };
+            let Some((route, message)) = self.backlog().pop_front() else { break };
             if stuck.contains(&route) {
-                self.backlog.push_back((route, message));
+                self.backlog().push_back((route, message));
             } else if let Some(message) = self.redeliver(route, message, &mut full) {
                 stuck.insert(route);
-                self.backlog.push_back((route, message));
+                self.backlog().push_back((route, message));
             }
         }
-        if self.backlog.len() < before {
-            self.retry_nanos = 0;
+        if self.backlog().len() < before {
+            *self.patience() = 0;
         }
-        if !self.backlog.is_empty() {
+        if !self.backlog().is_empty() {
             self.retry();
         }
     }
@@ -86,12 +96,12 @@ impl State {
         if !extension.is_empty() {
             message.flags |= EXTENDED;
         }
-        let Some(known) = self.routes.get(route) else {
-            self.counters.drop(DropReason::ReceiverGone, 1);
+        let Some(known) = self.routes().get(route) else {
+            self.counters().drop(DropReason::ReceiverGone, 1);
             return None;
         };
-        let selector = known.selector.clone();
-        let (mut ids, next): (Vec<_>, _) = (self.roster.matching(&selector.op).collect(), known.next);
+        let (selector, next) = (known.selector.clone(), known.next);
+        let mut ids: Vec<_> = self.roster().matching(&selector.op).collect();
         let start = if ids.is_empty() { 0 } else { next % ids.len() };
         ids.rotate_left(start);
         let mut somebody = false;
@@ -104,8 +114,8 @@ impl State {
             // Out of descriptors or memory: it stays where it is, and is tried again.
             match self.offer_to(route, id, &content).unwrap_or(Offer::Full(FullReason::Descriptors)) {
                 Offer::Sent => {
-                    self.counters.redelivered += 1;
-                    if let Some(known) = self.routes.get_mut(route) {
+                    self.counters().redelivered += 1;
+                    if let Some(known) = self.routes().get_mut(route) {
                         known.next = known.next.wrapping_add(1) % known.targets.len().max(1);
                     }
                     return None;
@@ -121,19 +131,23 @@ impl State {
             return Some(message);
         }
         if selector.ttl.is_zero() || self.park_message(&selector, message).is_err() {
-            self.counters.drop(DropReason::ReceiverGone, 1);
+            self.counters().drop(DropReason::ReceiverGone, 1);
         }
         None
     }
 
     /// Looks again soon, with growing patience while nothing moves.
-    pub(super) fn retry(&mut self) {
+    fn retry(&mut self) {
         const FIRST: u64 = 2_000_000;
         const LAST: u64 = 100_000_000;
-        self.retry_nanos = (self.retry_nanos * 2).clamp(FIRST, LAST);
-        self.schedule(ipmb_transport::sys::now() + self.retry_nanos);
+        let patience = (*self.patience() * 2).clamp(FIRST, LAST);
+        *self.patience() = patience;
+        let now = self.now();
+        self.schedule(now + patience);
     }
 }
+
+impl<R: Road> Leaving for R {}
 
 /// A message of our own as it goes into a ring.
 pub(super) fn content<'a>(message: &'a OwnedMessage, extension: &'a [u8]) -> Content<'a> {

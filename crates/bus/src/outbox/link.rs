@@ -18,7 +18,7 @@ use crate::route::{RouteId, Target, Way};
 
 /// What became of one message at one endpoint.
 #[derive(Clone, Copy)]
-pub(super) enum Offer {
+pub(crate) enum Offer {
     Sent,
     Full(FullReason),
     Gone,

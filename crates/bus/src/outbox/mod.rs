@@ -5,26 +5,29 @@
 //! while nobody sends: a receiver's death ([`dead`]), a match for a message that waits ([`waiting`]). Both work on the
 //! same state under one lock, which is never held while anybody waits.
 
-mod dead;
+pub(crate) mod dead;
 mod doubts;
 mod flights;
 mod kept;
 mod late;
-mod link;
+pub(crate) mod link;
 mod outgoing;
 mod requests;
+pub(crate) mod road;
 mod room;
 mod routing;
-mod waiting;
+pub(crate) mod waiting;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, Weak};
 
 use ipmb_transport::sys::Signal;
 
+use self::dead::Leaving;
 use self::flights::FlightWatch;
 use self::link::Link;
 use self::requests::Requests;
+use self::waiting::Waiting;
 use crate::channel::Serviced;
 use crate::directory::DirectoryReader;
 use crate::error::{FullReason, SendError};

@@ -166,7 +166,6 @@ impl State {
     }
 
     pub(super) fn count_sent(&mut self, copies: u64, bytes: usize) {
-        self.counters.sent += copies;
-        self.counters.bytes += copies * bytes as u64;
+        self.counters.sent(copies, bytes);
     }
 }

@@ -4,12 +4,12 @@
 //! A message is claimed for its receiver before it is pushed and done after: whoever takes over in between gives it to
 //! that receiver again, which knows it by its number, and to nobody else.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use ipmb_transport::sys;
-
-use super::dead::content;
+use super::dead::{Leaving, content};
 use super::link::Offer;
+use super::road::Road;
 use super::{Outbox, Outgoing, Progress, State, lock};
 use crate::bulk;
 use crate::channel::Content;
@@ -30,16 +30,7 @@ impl Outbox {
     /// Takes over what `sender` left waiting.
     pub(crate) fn adopt(&self, sender: &EndpointInfo, remains: Remains) {
         let mut state = lock(&self.state);
-        state.counters.drop(DropReason::SenderGone, remains.lost);
-        for mut parcel in remains.parcels {
-            let origin = Origin { pid: sender.pid, label: sender.label.clone() };
-            parcel.extension.origin.get_or_insert(origin);
-            let me = state.me.id;
-            // Requests do not wait here; whose it was could do nothing with the reply.
-            if parcel.flags & REQUEST != 0 || state.parking.park(me, parcel).is_err() {
-                state.counters.drop(DropReason::SenderGone, 1);
-            }
-        }
+        state.inherit(sender, remains);
         state.refresh();
         state.deliver_waiting();
     }
@@ -77,8 +68,38 @@ impl State {
         if dropped { Ok(Progress::Done(0)) } else { self.unroutable(out) }
     }
 
+    /// Whether a receiver that messages wait for has made room since it was found full.
+    #[inline]
+    pub(super) fn held_may_move(&mut self) -> bool {
+        if self.held.is_empty() {
+            return false;
+        }
+        let State { held, by_id, links, .. } = self;
+        held.iter().any(|id| match by_id.get(id).and_then(|&place| links[place].as_deref_mut()) {
+            Some(link) => link.channel.is_half_free(),
+            None => true,
+        })
+    }
+}
+
+/// What becomes of messages that wait.
+pub(crate) trait Waiting: Road + Leaving {
+    /// Puts what somebody has left waiting among our own.
+    fn inherit(&mut self, sender: &EndpointInfo, remains: Remains) {
+        self.counters().drop(DropReason::SenderGone, remains.lost);
+        for mut parcel in remains.parcels {
+            let origin = Origin { pid: sender.pid, label: sender.label.clone() };
+            parcel.extension.origin.get_or_insert(origin);
+            let me = self.me();
+            // Requests do not wait here; whose it was could do nothing with the reply.
+            if parcel.flags & REQUEST != 0 || self.parking().park(me, parcel).is_err() {
+                self.counters().drop(DropReason::SenderGone, 1);
+            }
+        }
+    }
+
     /// Puts a message into the area, with the bytes of its region: they have to outlive us.
-    pub(super) fn park_message(&mut self, selector: &Arc<Selector>, message: OwnedMessage) -> Result<(), Unparked> {
+    fn park_message(&mut self, selector: &Arc<Selector>, message: OwnedMessage) -> Result<(), Unparked> {
         let bulk = match &message.bulk {
             Some(bulk) if bulk.len > limits::PARKED_BYTES => {
                 return Err(Unparked::TooLong((message.payload.len() + bulk.len) as u64));
@@ -87,7 +108,7 @@ impl State {
             None => None,
         };
         self.park(Parcel {
-            expiry: selector.ttl.deadline(sys::now()),
+            expiry: selector.ttl.deadline(self.now()),
             selector: selector.clone(),
             type_id: message.type_id,
             flags: message.flags & !(LARGE | EXTENDED),
@@ -101,7 +122,8 @@ impl State {
 
     fn park(&mut self, parcel: Parcel) -> Result<(), Unparked> {
         let expiry = parcel.expiry;
-        self.parking.park(self.me.id, parcel)?;
+        let me = self.me();
+        self.parking().park(me, parcel)?;
         if expiry != crate::parking::NEVER {
             self.schedule(expiry);
         }
@@ -111,61 +133,48 @@ impl State {
 
     /// Gives what waits to those who match now, in the order in which it was sent.
     #[cold]
-    pub(super) fn deliver_waiting(&mut self) {
-        self.held.clear();
-        if self.parking.is_empty() {
+    fn deliver_waiting(&mut self) {
+        self.held().clear();
+        if self.parking().is_empty() {
             return;
         }
-        let now = sys::now();
-        let mut held = std::collections::HashSet::new();
+        let now = self.now();
+        let mut held = HashSet::new();
         let mut moved = false;
         let mut known = MatchCache::default();
-        for sequence in self.parking.sequences() {
-            let Some(waiting) = self.parking.get(sequence) else { continue };
+        for sequence in self.parking().sequences() {
+            let Some(waiting) = self.parking().get(sequence) else { continue };
             let (selector, claim) = (waiting.selector.clone(), waiting.claim);
             if waiting.expiry <= now {
-                self.parking.done(sequence);
-                self.counters.expired += 1;
+                self.parking().done(sequence);
+                self.counters().expired += 1;
                 continue;
             }
             let claimed =
-                claim.filter(|&id| id != EVERYBODY && self.roster.member(id).is_some() && !self.gone.contains(&id));
+                claim.filter(|&id| id != EVERYBODY && self.roster().member(id).is_some() && !self.gone().contains(&id));
             let ids: Vec<_> = match claimed {
                 Some(id) => vec![id],
-                None => known.matches(&selector, &self.roster).filter(|id| !self.gone.contains(id)).collect(),
+                None => known.matches(&selector, self.roster()).filter(|id| !self.gone().contains(id)).collect(),
             };
             // Nothing is read for those who are known to have no room: many messages may wait behind one.
             if ids.iter().any(|id| !held.contains(id)) {
                 moved |= self.deliver_one(sequence, &selector, ids, &mut held);
             }
         }
-        self.held = held;
+        *self.held() = held;
         if moved {
-            self.retry_nanos = 0;
+            *self.patience() = 0;
         }
-        if !self.held.is_empty() {
+        if !self.held().is_empty() {
             self.retry();
         }
-        if let Some(deadline) = self.parking.deadline() {
+        if let Some(deadline) = self.parking().deadline() {
             self.schedule(deadline);
         }
-        if !self.backlog.is_empty() {
+        if !self.backlog().is_empty() {
             self.flush();
         }
         self.update_interest();
-    }
-
-    /// Whether a receiver that messages wait for has made room since it was found full.
-    #[inline]
-    pub(super) fn held_may_move(&mut self) -> bool {
-        if self.held.is_empty() {
-            return false;
-        }
-        let State { held, by_id, links, .. } = self;
-        held.iter().any(|id| match by_id.get(id).and_then(|&place| links[place].as_deref_mut()) {
-            Some(link) => link.channel.is_half_free(),
-            None => true,
-        })
     }
 
     fn deliver_one(
@@ -173,9 +182,9 @@ impl State {
         sequence: u64,
         selector: &Arc<Selector>,
         ids: Vec<EndpointId>,
-        held: &mut std::collections::HashSet<EndpointId>,
+        held: &mut HashSet<EndpointId>,
     ) -> bool {
-        let (Ok(route), Some(parcel)) = (self.intern(selector), self.parking.read(sequence)) else { return false };
+        let (Ok(route), Some(parcel)) = (self.number(selector), self.parking().read(sequence)) else { return false };
         let Some(message) = unpack(parcel) else {
             held.extend(ids);
             return false;
@@ -185,19 +194,19 @@ impl State {
         if selector.mode == Mode::Multicast {
             return self.deliver_to_all(sequence, route, &ids, &content, held);
         }
-        let old = self.parking.get(sequence).and_then(|waiting| waiting.claim);
-        let start = self.routes.get(route).map_or(0, |r| r.next) % ids.len();
+        let old = self.parking().get(sequence).and_then(|waiting| waiting.claim);
+        let start = self.routes().get(route).map_or(0, |r| r.next) % ids.len();
         for step in 0..ids.len() {
             let id = ids[(start + step) % ids.len()];
             if held.contains(&id) {
                 continue;
             }
-            self.parking.claim(sequence, id);
+            self.parking().claim(sequence, id);
             match self.offer_to(route, id, &content).unwrap_or(Offer::Full(FullReason::Descriptors)) {
                 Offer::Sent => {
-                    self.parking.done(sequence);
-                    self.count_sent(1, content.payload_len());
-                    if let Some(route) = self.routes.get_mut(route) {
+                    self.parking().done(sequence);
+                    self.counters().sent(1, content.payload_len());
+                    if let Some(route) = self.routes().get_mut(route) {
                         route.next = route.next.wrapping_add(1) % ids.len();
                     }
                     return true;
@@ -210,8 +219,8 @@ impl State {
         }
         // A claim that we took over stands until its receiver is gone: it may have the message.
         match old.filter(|id| held.contains(id)) {
-            Some(id) => self.parking.claim(sequence, id),
-            None => self.parking.unclaim(sequence),
+            Some(id) => self.parking().claim(sequence, id),
+            None => self.parking().unclaim(sequence),
         }
         false
     }
@@ -222,23 +231,19 @@ impl State {
         route: RouteId,
         ids: &[EndpointId],
         content: &Content<'_>,
-        held: &mut std::collections::HashSet<EndpointId>,
+        held: &mut HashSet<EndpointId>,
     ) -> bool {
         if ids.iter().any(|id| held.contains(id)) {
             held.extend(ids);
             return false;
         }
         for &id in ids {
-            let Ok(Ok(place)) = self.link_to(id) else { continue };
-            self.service(place);
-            if let (Some(Some(link)), Some(known)) = (self.links.get_mut(place), self.routes.get(route))
-                && let Ok(false) = link.channel.has_room(known, route, content)
-            {
+            if self.lacks_room(route, id, content) {
                 held.extend(ids);
                 return false;
             }
         }
-        self.parking.claim(sequence, EVERYBODY);
+        self.parking().claim(sequence, EVERYBODY);
         let mut reached = 0;
         for &id in ids {
             if let Ok(Offer::Sent) = self.offer_to(route, id, content) {
@@ -246,14 +251,16 @@ impl State {
             }
         }
         if reached == 0 {
-            self.parking.unclaim(sequence);
+            self.parking().unclaim(sequence);
             return false;
         }
-        self.parking.done(sequence);
-        self.count_sent(reached, content.payload_len());
+        self.parking().done(sequence);
+        self.counters().sent(reached, content.payload_len());
         true
     }
 }
+
+impl<R: Road> Waiting for R {}
 
 /// The matches of the selectors met in one walk over what waits: mostly the same few.
 #[derive(Default)]

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::identity::EndpointId;
 use crate::limits;
+use crate::memory::Written;
 use crate::record::{Attachments, Extension, TypeId};
 use crate::selector::Selector;
 
@@ -99,8 +100,8 @@ pub(crate) struct Waiting {
 }
 
 /// The owner's side of the area.
-pub(crate) struct Parking {
-    memory: OwnMemory,
+pub(crate) struct Parking<M = OwnMemory> {
+    memory: M,
     waiting: BTreeMap<u64, Waiting>,
     next: u64,
     slots: usize,
@@ -112,15 +113,21 @@ pub(crate) struct Parking {
 impl Parking {
     pub(crate) fn create() -> io::Result<(Parking, Fd)> {
         let (memory, descriptor) = OwnMemory::create("ipmb-parking", AREA_BYTES)?;
-        let parking = Parking {
+        Ok((Parking::within(memory), descriptor))
+    }
+}
+
+impl<M: Written> Parking<M> {
+    /// The owner's side of memory that is all zero.
+    pub(crate) fn within(memory: M) -> Parking<M> {
+        Parking {
             memory,
             waiting: BTreeMap::new(),
             next: 1,
             slots: 0,
             free_slots: Vec::new(),
             free_bytes: BTreeMap::from([(BYTES_AT, limits::PARKED_BYTES)]),
-        };
-        Ok((parking, descriptor))
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -182,7 +189,7 @@ impl Parking {
             (LENGTH, length as u64),
             (STATE, state),
         ] {
-            self.memory.word(slot_word(slot, field)).store(value, Release);
+            self.memory.store(slot_word(slot, field), value, Release);
         }
         self.next += 1;
         let Parcel { selector, attachments, expiry, claim, .. } = parcel;
@@ -207,8 +214,8 @@ impl Parking {
     pub(crate) fn claim(&mut self, sequence: u64, receiver: EndpointId) {
         if let Some(waiting) = self.waiting.get_mut(&sequence) {
             waiting.claim = Some(receiver);
-            self.memory.word(slot_word(waiting.slot, CLAIM)).store(receiver, Release);
-            self.memory.word(slot_word(waiting.slot, STATE)).store(CLAIMED, Release);
+            self.memory.store(slot_word(waiting.slot, CLAIM), receiver, Release);
+            self.memory.store(slot_word(waiting.slot, STATE), CLAIMED, Release);
         }
     }
 
@@ -216,15 +223,15 @@ impl Parking {
     pub(crate) fn unclaim(&mut self, sequence: u64) {
         if let Some(waiting) = self.waiting.get_mut(&sequence) {
             waiting.claim = None;
-            self.memory.word(slot_word(waiting.slot, STATE)).store(WAITING, Release);
-            self.memory.word(slot_word(waiting.slot, CLAIM)).store(0, Release);
+            self.memory.store(slot_word(waiting.slot, STATE), WAITING, Release);
+            self.memory.store(slot_word(waiting.slot, CLAIM), 0, Release);
         }
     }
 
     /// Records that the message needs no more care: delivered, expired or dropped.
     pub(crate) fn done(&mut self, sequence: u64) {
         if let Some(waiting) = self.waiting.remove(&sequence) {
-            self.memory.word(slot_word(waiting.slot, STATE)).store(FREE, Release);
+            self.memory.store(slot_word(waiting.slot, STATE), FREE, Release);
             self.free_slots.push(waiting.slot);
             self.give_bytes(waiting.offset, waiting.length);
         }
@@ -238,7 +245,7 @@ impl Parking {
             return None;
         }
         self.slots += 1;
-        self.memory.word(0).store(self.slots as u64, Release);
+        self.memory.store(0, self.slots as u64, Release);
         Some(self.slots - 1)
     }
 

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::identity::EndpointId;
 use crate::limits;
+use crate::memory::Watched;
 use crate::record::{REDELIVERED, REQUEST};
 
 /// What another endpoint left behind in its area, in the order in which it was sent.
@@ -29,12 +30,12 @@ pub(crate) fn open(descriptor: &Fd) -> Result<PeerMemory, ipmb_transport::Memory
 /// Reads what waits in the area of an endpoint that is gone. Every word is copied out once, then checked, then used.
 ///
 /// Only one who `held_office` may have taken over what others left, and names them; what anybody else left is its own.
-pub(crate) fn remains(memory: &PeerMemory, owner: EndpointId, held_office: bool) -> Remains {
+pub(crate) fn remains(memory: &impl Watched, owner: EndpointId, held_office: bool) -> Remains {
     let mut found = BTreeMap::new();
     let mut remains = Remains::default();
-    let slots = (memory.word(0).load(Acquire) as usize).min(limits::PARKED_MESSAGES);
+    let slots = (memory.load(0, Acquire) as usize).min(limits::PARKED_MESSAGES);
     for slot in 0..slots {
-        let word = |field| memory.word(slot_word(slot, field)).load(Acquire);
+        let word = |field| memory.load(slot_word(slot, field), Acquire);
         let state = word(STATE);
         if state != WAITING && state != CLAIMED {
             continue;
