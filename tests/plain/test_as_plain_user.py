@@ -25,7 +25,12 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 
 #: How many are killed in the storms this time: what it is about here are the kernel's limits, not the numbers.
-FEWER = {"IPMB_KILLS": "100", "IPMB_REGION_ROUNDS": "10", "IPMB_DESCRIPTOR_BOMBS": "20"}
+FEWER = {
+    "IPMB_TORTURE_SHARE": "0.1",
+    "IPMB_KILLS": "100",
+    "IPMB_REGION_ROUNDS": "10",
+    "IPMB_DESCRIPTOR_BOMBS": "20",
+}
 
 
 @pytest.fixture

@@ -35,8 +35,8 @@ class Step(enum.IntEnum):
     SENT = 4  #: so many of them are in a ring
     WAITS = 5  #: nobody matched, and they wait for somebody
     NOBODY = 6  #: nobody matched, and they were dropped
-    TAKES = 7  #: from now on a `recv` may return ``many`` messages
-    GOT = 8
+    TAKES = 7  #: ``many`` messages may be in its hands from now on: it is in `recv`, or has them and not yet said so
+    GOT = 8  #: one of these
     ANSWERED = 9
     UNANSWERED = 10
 
@@ -117,8 +117,8 @@ class Member:
     #: What became of each message or request it tried: TRIES when it died within the call.
     fate: dict[tuple[bool, int], tuple[int, int]] = field(default_factory=dict)
     got: list[Record] = field(default_factory=list)
-    #: How many messages the `recv` in which it died may have taken.
-    limit: int = 0
+    #: How many messages it may have had in its hands when it died.
+    held: int = 0
     controlled: bool = False
 
     @classmethod
@@ -138,9 +138,10 @@ class Member:
             case Step.CONTROLS:
                 self.controlled = True
             case Step.TAKES:
-                self.limit = record.many
+                self.held = record.many
             case Step.GOT:
                 self.got.append(record)
+                self.held -= 1
             case Step.TRIES:  # what an earlier try left undecided was refused
                 for key in [key for key in self._undecided if key[0] == request]:
                     del self.fate[key]
@@ -157,8 +158,15 @@ class Member:
         self._undecided: set[tuple[bool, int]] = set()
 
 
-def judge(members: Mapping[int, Member]) -> list[Wrong]:
-    """Everything that is wrong with the books of all members, the living and the dead."""
+class Verdict(NamedTuple):
+    """What is wrong with the books of all members, and how many messages to groups the dead took with them."""
+
+    wrong: list[Wrong]
+    buried: int
+
+
+def judge(members: Mapping[int, Member]) -> Verdict:
+    """Compare the books of all members, the living and the dead."""
     return _Court(members).judge()
 
 
@@ -171,7 +179,7 @@ class _Court:
         #: Who has got a message.
         self.takers: dict[Key, list[int]] = defaultdict(list)
 
-    def judge(self) -> list[Wrong]:
+    def judge(self) -> Verdict:
         for member in self.members.values():
             last: dict[tuple[int, bool], int] = {}
             for record in member.got:
@@ -190,10 +198,10 @@ class _Court:
                 missing += self._one_of(sender, request, target, numbers)
             else:
                 self._to_member(sender, request, target, numbers)
-        allowed = sum(member.limit for member in self.members.values() if not member.survived)
-        if missing > allowed:
-            self._say(LOST, f"{missing} messages to groups, while {allowed} were in the hands of the dead")
-        return self.wrong
+        held = sum(max(member.held, 0) for member in self.members.values() if not member.survived)
+        if missing > held:
+            self._say(LOST, f"{missing} messages to groups, while the dead had {held} in their hands at most")
+        return Verdict(self.wrong, missing)
 
     def _say(self, kind: str, text: str) -> None:
         self.wrong.append(Wrong(kind, text))
