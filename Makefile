@@ -27,6 +27,7 @@ test: lint types docs test-rust loom test-python ## everything: lint, types, Rus
 
 test-rust: $(STAMPS)/tools ## the tests of the crates
 	cargo test --locked --quiet --workspace
+	cargo test --locked --quiet --release -p ipmb-bus --test deaths
 
 test-python: $(STAMPS)/native ## the tests of the package
 	$(BIN)/python -m pytest

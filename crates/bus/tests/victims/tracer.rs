@@ -1,0 +1,272 @@
+//! Follows one thread of a victim by ptrace: to a system call, and from there instruction by instruction.
+//!
+//! A place is named by system calls passed since the beginning and instructions after the last of them. Counted like that
+//! it stands still from one run to the next, although what the kernel answers, and when, does not.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::sys::ptrace::{self, Options};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+
+/// A thread that does not come back from a call for so long waits for somebody.
+const BLOCKED: Duration = Duration::from_millis(1);
+/// Bound for everything.
+const BOUND: Duration = Duration::from_secs(20);
+
+/// How far to go: so many system calls, then so many instructions, or into the next call if it blocks there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Point {
+    pub(crate) calls: usize,
+    pub(crate) steps: Steps,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Steps {
+    Instructions(usize),
+    Asleep,
+}
+
+/// What lies between two system calls.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stretch {
+    pub(crate) instructions: usize,
+    /// Whether the thread slept in the call that ends it.
+    pub(crate) sleeps: bool,
+}
+
+/// Where a run has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reached {
+    There,
+    /// The operation ended sooner.
+    Over,
+}
+
+/// What the one who follows does meanwhile, in the same thread.
+pub(crate) trait Meanwhile {
+    /// The thread waits for somebody. `false`: the operation is over, it may wait for ever.
+    fn blocked(&mut self) -> bool;
+    /// Between two instructions, half way to where it ends.
+    fn half_way(&mut self) {}
+}
+
+/// Whoever is followed dies with it.
+pub(crate) struct Tracer {
+    process: Pid,
+    thread: Pid,
+    /// Whether the instruction at an address calls the kernel.
+    code: HashMap<u64, bool>,
+    /// The call that begins and ends what is looked at.
+    mark: Option<u64>,
+}
+
+impl Tracer {
+    /// Stops the thread, wherever it is. With `mark` what is looked at stands between two such calls.
+    pub(crate) fn seize(process: Pid, thread: i32, mark: Option<u64>) -> Tracer {
+        let tracer = Tracer { process, thread: Pid::from_raw(thread), code: HashMap::new(), mark };
+        ptrace::seize(tracer.thread, Options::PTRACE_O_TRACESYSGOOD | Options::PTRACE_O_EXITKILL).expect("seize");
+        ptrace::interrupt(tracer.thread).expect("interrupt");
+        tracer
+    }
+
+    /// Lets it go on until the operation begins.
+    pub(crate) fn begin(&mut self, meanwhile: &mut impl Meanwhile) {
+        self.wait(meanwhile, true).expect("the thread stops");
+        if let Some(mark) = self.mark {
+            while self.enter(meanwhile) != Some(mark) {
+                self.leave(meanwhile);
+            }
+            self.leave(meanwhile);
+        }
+    }
+
+    /// Goes through all of it and notes what there is; how long stretches are, up to `most` instructions.
+    pub(crate) fn learn(&mut self, most: usize, meanwhile: &mut impl Meanwhile) -> Vec<Stretch> {
+        let mut stretches = Vec::new();
+        loop {
+            let instructions = self.step_to_call(most);
+            let number = self.enter(meanwhile);
+            if number == self.mark && number.is_some() {
+                stretches.push(Stretch { instructions, sleeps: false });
+                return stretches;
+            }
+            ptrace::syscall(self.thread, None).expect("syscall");
+            let mut sleeps = false;
+            let mut noted = Noting { inner: meanwhile, sleeps: &mut sleeps };
+            let back = self.wait(&mut noted, false);
+            stretches.push(Stretch { instructions, sleeps });
+            if back.is_none() {
+                return stretches;
+            }
+        }
+    }
+
+    /// Goes to a place.
+    pub(crate) fn go(&mut self, point: Point, meanwhile: &mut impl Meanwhile) -> Reached {
+        for _ in 0..point.calls {
+            let number = self.enter(meanwhile);
+            if (number.is_some() && number == self.mark) || !self.leave(meanwhile) {
+                return Reached::Over;
+            }
+        }
+        match point.steps {
+            Steps::Instructions(steps) => {
+                let done = self.step_to_call(steps / 2);
+                meanwhile.half_way();
+                if done + self.step_to_call(steps - steps / 2) < steps { Reached::Over } else { Reached::There }
+            }
+            Steps::Asleep => {
+                if self.enter(meanwhile) == self.mark {
+                    return Reached::Over;
+                }
+                ptrace::syscall(self.thread, None).expect("syscall");
+                match self.wait(&mut Leaving, false) {
+                    Some(()) => Reached::Over,
+                    None => Reached::There,
+                }
+            }
+        }
+    }
+
+    /// Single-steps, at most so often, to the instruction that calls the kernel. How many steps that was.
+    fn step_to_call(&mut self, most: usize) -> usize {
+        let mut done = 0;
+        while done < most && !self.at_call() {
+            ptrace::step(self.thread, None).expect("step");
+            match waitpid(self.thread, Some(WaitPidFlag::__WALL)).expect("waitpid") {
+                WaitStatus::Stopped(..) => {}
+                other => panic!("after a step: {other:?}"),
+            }
+            done += 1;
+        }
+        done
+    }
+
+    fn at_call(&mut self) -> bool {
+        let place = arch::place(&ptrace::getregs(self.thread).expect("registers"));
+        let thread = self.thread;
+        *self.code.entry(place).or_insert_with(|| {
+            let word = ptrace::read(thread, std::ptr::without_provenance_mut(place as usize)).expect("code");
+            arch::calls_kernel(word)
+        })
+    }
+
+    /// Runs into the next system call, before the kernel does anything. Its number.
+    fn enter(&mut self, meanwhile: &mut impl Meanwhile) -> Option<u64> {
+        ptrace::syscall(self.thread, None).expect("syscall");
+        self.wait(meanwhile, true)?;
+        Some(arch::number(&ptrace::getregs(self.thread).expect("registers")))
+    }
+
+    /// Runs to the end of the call. `false`: it may never come back.
+    fn leave(&mut self, meanwhile: &mut impl Meanwhile) -> bool {
+        ptrace::syscall(self.thread, None).expect("syscall");
+        self.wait(meanwhile, false).is_some()
+    }
+
+    /// Waits until the thread stops. `None`: it is blocked, and that may be for ever.
+    fn wait(&mut self, meanwhile: &mut impl Meanwhile, must: bool) -> Option<()> {
+        let begun = Instant::now();
+        loop {
+            match waitpid(self.thread, Some(WaitPidFlag::__WALL | WaitPidFlag::WNOHANG)) {
+                Ok(WaitStatus::StillAlive) => {}
+                Ok(WaitStatus::PtraceSyscall(_) | WaitStatus::PtraceEvent(..)) => return Some(()),
+                Ok(WaitStatus::Stopped(_, signal)) => {
+                    // Not ours: it is delivered.
+                    ptrace::syscall(self.thread, signal).expect("syscall");
+                }
+                Ok(other) => panic!("the thread ended: {other:?}"),
+                Err(Errno::EINTR) => {}
+                Err(error) => panic!("waitpid: {error}"),
+            }
+            if begun.elapsed() < BLOCKED {
+                std::thread::yield_now();
+                continue;
+            }
+            if !meanwhile.blocked() && !must {
+                return None;
+            }
+            assert!(begun.elapsed() < BOUND, "the thread does not come back");
+            std::thread::sleep(Duration::from_micros(100));
+        }
+    }
+}
+
+impl Drop for Tracer {
+    fn drop(&mut self) {
+        let _ = kill(self.process, Signal::SIGKILL);
+        // Its end is told to nobody else before it is told to whoever follows it.
+        while let Ok(WaitStatus::Stopped(..) | WaitStatus::PtraceEvent(..) | WaitStatus::PtraceSyscall(_)) =
+            waitpid(self.thread, Some(WaitPidFlag::__WALL))
+        {}
+    }
+}
+
+/// Notes that somebody was waited for.
+struct Noting<'a, M> {
+    inner: &'a mut M,
+    sleeps: &'a mut bool,
+}
+
+impl<M: Meanwhile> Meanwhile for Noting<'_, M> {
+    fn blocked(&mut self) -> bool {
+        *self.sleeps = true;
+        self.inner.blocked()
+    }
+}
+
+/// Does nothing for it.
+struct Leaving;
+
+impl Meanwhile for Leaving {
+    fn blocked(&mut self) -> bool {
+        false
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod arch {
+    use nix::libc::user_regs_struct;
+
+    pub(super) const GETPPID: u64 = nix::libc::SYS_getppid as u64;
+
+    pub(super) fn place(registers: &user_regs_struct) -> u64 {
+        registers.rip
+    }
+
+    pub(super) fn number(registers: &user_regs_struct) -> u64 {
+        registers.orig_rax
+    }
+
+    /// `syscall`
+    pub(super) fn calls_kernel(word: i64) -> bool {
+        word.to_le_bytes()[..2] == [0x0f, 0x05]
+    }
+}
+
+#[cfg(target_arch = "aarch64")]
+mod arch {
+    use nix::libc::user_regs_struct;
+
+    pub(super) const GETPPID: u64 = nix::libc::SYS_getppid as u64;
+
+    pub(super) fn place(registers: &user_regs_struct) -> u64 {
+        registers.pc
+    }
+
+    pub(super) fn number(registers: &user_regs_struct) -> u64 {
+        registers.regs[8]
+    }
+
+    /// `svc #0`
+    pub(super) fn calls_kernel(word: i64) -> bool {
+        word.to_le_bytes()[..4] == [0x01, 0x00, 0x00, 0xd4]
+    }
+}
+
+/// The call that nothing else makes.
+pub(crate) const MARK: u64 = arch::GETPPID;
