@@ -4,6 +4,9 @@
     record.py       where figures and failing cases are kept
     native.py       trials that are Rust programs
     invariant.py    the books of all who talked, and what is wrong with them
+    faces.py        the bus as threads and as event loops use it, behind one
+    talker.py       a member that uses everything, and writes that down
+    weather.py      a process that bears members and kills them
     trials/         one file a trial; whatever is there is found
     __main__.py     `make torture`
 
