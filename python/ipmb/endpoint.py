@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import atexit
 import dataclasses
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar, overload
 
-from ipmb import _core
+from ipmb import _core, notices
 from ipmb._core import Label, Receiver, Sender
 from ipmb.membership import Membership, logger
 from ipmb.message_box import accepted
@@ -34,9 +33,6 @@ Address = tuple[Options, Any]
 
 #: An address may lead nowhere, and unpickling takes no timeout.
 REJOIN_SECONDS: Final = 10.0
-
-# A thread that waits in native code when the interpreter goes away could not come back into it.
-atexit.register(_core.close_all)
 
 
 class Endpoint(Membership, tuple[Sender, Receiver[_T_co]], Generic[_T_co]):
@@ -201,6 +197,7 @@ def _joined(
     *,
     receiving: bool = True,
 ) -> Endpoint[Any]:
+    notices.start()
     core = _core.join(
         options.identifier,
         options.label,

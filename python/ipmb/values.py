@@ -89,6 +89,19 @@ class Stats:
             with it unread, and nobody else could have it), `closed` (this endpoint left before somebody had room),
             `sender_gone` (it waited when its sender died, and could not be taken over), `late_reply` (nobody waited for
             this reply any more, or nobody had asked for it).
+        duplicates: Second copies of messages that had waited, dropped: nothing is lost by these.
+        refused: Who was refused or cut off by this endpoint, as controller and as receiver and sender.
+        refused_by_reason: `refused`, taken apart; every reason is there. At the controller's door: `join_permission`
+            (another user), `join_token` (another token, or other `users`), `join_version`, `join_malformed` (no proper
+            request), `join_id_in_use`, `join_full`, `join_silent` (not in time), `join_crowded` (made room for newer
+            ones). At the receiver's: `channel_permission`, `channel_proof` (not the member it says it is),
+            `channel_malformed`, `channel_silent`, `channel_crowded`. Later: `memory` (it sent memory that could change
+            its size, or none), `lie` (it broke the protocol), `impostor` (it holds another endpoint's name); and
+            `rejoin`, the other way round: a new controller refuses this endpoint.
+        shortages: How often this process had too little of something.
+        shortages_by_kind: `shortages`, taken apart: `open_files` (descriptors), `parking` (room for messages that wait
+            for a match), `ring_growth` (the channel of a busy pair keeps a small ring).
+        takeovers: New controllers that this endpoint has noticed.
     """
 
     sent: int
@@ -101,6 +114,12 @@ class Stats:
     bytes_sent: int
     bytes_received: int
     dropped_by_reason: Mapping[str, int]
+    duplicates: int
+    refused: int
+    refused_by_reason: Mapping[str, int]
+    shortages: int
+    shortages_by_kind: Mapping[str, int]
+    takeovers: int
 
 
 @dataclass(frozen=True, slots=True)

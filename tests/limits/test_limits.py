@@ -38,6 +38,7 @@ ELSEWHERE = {
     "LARGE_MESSAGES_IN_FLIGHT": "crates/bus",
     "LISTEN_BACKLOG": "the kernel cuts it",
     "MEMBERS": "crates/bus",
+    "NOTICES": "crates/bus",
     "PREDECESSORS": "crates/bus",
     "PROBE_MILLIS": "crates/bus",
     "REGION_BYTES_IN_FLIGHT_PER_PEER": "crates/bus",

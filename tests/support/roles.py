@@ -67,7 +67,9 @@ def stats(name: str = MAIN) -> dict[str, Any]:
     found = ends[name].stats()
     fields = "sent received skipped dropped expired redelivered waiting bytes_sent bytes_received"
     values = {field: getattr(found, field) for field in fields.split()}
-    values["dropped_by_reason"] = {str(reason): count for reason, count in found.dropped_by_reason.items()}
+    values |= {field: getattr(found, field) for field in ("duplicates", "refused", "shortages", "takeovers")}
+    for field in ("dropped_by_reason", "refused_by_reason", "shortages_by_kind"):
+        values[field] = dict(getattr(found, field))
     return values
 
 

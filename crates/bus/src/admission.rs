@@ -10,12 +10,14 @@ use std::sync::{Arc, Mutex};
 use ipmb_transport::sys::{self, Fd, Received, Socket};
 
 use crate::channel::PACKET_BYTES;
+use crate::incidents::{Tally, Who};
 use crate::limits;
 use crate::local::Local;
 use crate::proof::{self, Proof};
 use crate::reactor::lock;
 use crate::record::Extension;
 use crate::roster::{EndpointInfo, Peer, View};
+use crate::stats::RefuseReason;
 use crate::wire::{self, Open, PeerFrame};
 
 /// What is known of a claim.
@@ -47,8 +49,8 @@ impl Candidate {
 }
 
 /// Connections that are not channels yet.
-#[derive(Default)]
 pub(crate) struct Pending {
+    tally: Arc<Tally>,
     next: u64,
     candidates: BTreeMap<u64, Candidate>,
 }
@@ -61,17 +63,35 @@ pub(crate) fn strangers(most: usize) -> usize {
 
 const SILENCE: u64 = limits::HANDSHAKE_MILLIS * 1_000_000;
 
+impl Candidate {
+    fn who(&self) -> Who {
+        Who { pid: self.pid, uid: self.uid }
+    }
+}
+
 impl Pending {
+    pub(crate) fn new(tally: Arc<Tally>) -> Pending {
+        Pending { tally, next: 0, candidates: BTreeMap::new() }
+    }
+
+    /// Ends all of them: nobody reads here any more.
+    pub(crate) fn clear(&mut self) {
+        self.candidates.clear();
+    }
+
     /// Takes a new connection in, unless its user may not be here. At the bound the oldest silent one goes.
     pub(crate) fn add(&mut self, socket: Socket, me: &Local, now: u64) -> Option<u64> {
         let peer = socket.peer().ok()?;
         if !me.allowed_uids.contains(&peer.uid) {
+            self.tally.refuse(RefuseReason::ChannelPermission, Who { pid: peer.pid, uid: peer.uid });
             return None;
         }
         if self.candidates.len() >= strangers(limits::PENDING_CHANNELS) {
             let oldest = self.candidates.iter().find(|(_, c)| c.silent()).or(self.candidates.iter().next());
             let oldest = oldest.map(|(&key, _)| key)?;
-            self.candidates.remove(&oldest);
+            if let Some(oldest) = self.candidates.remove(&oldest) {
+                self.tally.refuse(RefuseReason::ChannelCrowded, oldest.who());
+            }
         }
         let key = self.next;
         self.next += 1;
@@ -111,10 +131,17 @@ impl Pending {
                         candidate.probe = true;
                         true
                     }
-                    _ => false,
+                    _ => {
+                        self.tally.refuse(RefuseReason::ChannelMalformed, candidate.who());
+                        false
+                    }
                 }
             }
-            _ => false,
+            Ok(Received::Packet { .. }) => {
+                self.tally.refuse(RefuseReason::ChannelMalformed, candidate.who());
+                false
+            }
+            Ok(Received::End) | Err(_) => false,
         };
         if !keep {
             self.candidates.remove(&key);
@@ -128,9 +155,17 @@ impl Pending {
 
     /// Ends those that have said nothing for too long.
     pub(crate) fn expire(&mut self, now: u64) {
-        if !self.candidates.is_empty() {
-            self.candidates.retain(|_, candidate| !candidate.silent() || now < candidate.since + SILENCE);
+        if self.candidates.is_empty() {
+            return;
         }
+        let Pending { candidates, tally, .. } = self;
+        candidates.retain(|_, candidate| {
+            let keep = !candidate.silent() || now < candidate.since + SILENCE;
+            if !keep {
+                tally.refuse(RefuseReason::ChannelSilent, candidate.who());
+            }
+            keep
+        });
     }
 
     /// When the next silent one has to go.
@@ -146,11 +181,15 @@ impl Pending {
     /// Who proved to be who they say, and what we show them in return. Liars go.
     pub(crate) fn judge(&mut self, me: &Local, view: &Mutex<View>) -> Vec<(u64, Arc<Peer>, Proof)> {
         let mut proved = Vec::new();
-        self.candidates.retain(|&key, candidate| {
+        let Pending { candidates, tally, .. } = self;
+        candidates.retain(|&key, candidate| {
             let Some((open, _)) = &candidate.opening else { return true };
             match identify(open, candidate.uid, candidate.pid, me, view) {
                 Verdict::Later => true,
-                Verdict::Refuse | Verdict::Accept(None) => false,
+                Verdict::Refuse | Verdict::Accept(None) => {
+                    tally.refuse(RefuseReason::ChannelProof, candidate.who());
+                    false
+                }
                 Verdict::Accept(Some(peer)) => {
                     let proof = proof::consumer_proof(&me.key, me.id, open.opener, &peer.nonce);
                     proved.push((key, peer, proof));

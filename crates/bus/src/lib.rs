@@ -14,10 +14,11 @@
 //! | [`proof`] | knowing the token without showing it |
 //! | [`names`] | under which socket names endpoints meet |
 //! | [`wire`] | what control sockets carry |
+//! | [`stats`] | what is counted |
+//! | [`incidents`] | what is lost or refused: counted, and told once |
 //! | `memory` | stores and loads in shared memory, one by one |
 //! | [`directory`] | who is on the bus, in the controller's memory |
 //! | [`controller`] | who is let in: a pure state machine |
-//! | [`stats`] | what is counted |
 //! | [`wait`] | waiting in a user's thread |
 //! | `local` | what an endpoint knows of itself |
 //! | `seen` | which messages came already |
@@ -48,6 +49,7 @@ pub mod endpoint;
 pub mod error;
 pub mod identity;
 mod inbox;
+pub mod incidents;
 pub mod joining;
 pub mod label;
 pub mod label_op;

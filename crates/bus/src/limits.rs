@@ -162,3 +162,6 @@ pub const PEER_PACKET_BYTES: usize = 256;
 
 /// [entries] Delivered parked messages a receiver remembers, so that it drops a second copy.
 pub const DEDUP_ENTRIES: usize = 65536;
+
+/// [notices] Most notices of incidents that a process keeps until they are logged. An endpoint makes one of each kind.
+pub const NOTICES: usize = 1024;

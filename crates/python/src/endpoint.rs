@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use ipmb_bus::Options;
 use ipmb_bus::error::SendError;
-use ipmb_bus::stats::DropReason;
+use ipmb_bus::incidents::{self, Level, Notice};
+use ipmb_bus::stats::{DropReason, RefuseReason, Shortage};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyList, PyMappingProxy, PyString};
@@ -90,10 +91,6 @@ impl Endpoint {
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         static CLASS: Imported = Imported::new("ipmb.values", "Stats");
         let stats = detached(py, || self.anchor.endpoint.stats()).map_err(|error| from_send(py, &error))?;
-        let reasons = PyDict::new(py);
-        for (reason, count) in DropReason::ALL.iter().zip(stats.dropped) {
-            reasons.set_item(reason.name(), count)?;
-        }
         let fields = PyDict::new(py);
         for (name, value) in [
             ("sent", stats.sent),
@@ -105,10 +102,16 @@ impl Endpoint {
             ("waiting", stats.waiting),
             ("bytes_sent", stats.bytes_sent),
             ("bytes_received", stats.bytes_received),
+            ("duplicates", stats.duplicates),
+            ("refused", stats.refused.iter().sum()),
+            ("shortages", stats.shortages.iter().sum()),
+            ("takeovers", stats.takeovers),
         ] {
             fields.set_item(name, value)?;
         }
-        fields.set_item("dropped_by_reason", PyMappingProxy::new(py, reasons.as_mapping()))?;
+        fields.set_item("dropped_by_reason", by_name(py, DropReason::ALL.map(DropReason::name), stats.dropped)?)?;
+        fields.set_item("refused_by_reason", by_name(py, RefuseReason::ALL.map(RefuseReason::name), stats.refused)?)?;
+        fields.set_item("shortages_by_kind", by_name(py, Shortage::ALL.map(Shortage::name), stats.shortages)?)?;
         CLASS.get(py)?.call((), Some(&fields))
     }
 
@@ -237,6 +240,19 @@ impl Endpoint {
     }
 }
 
+/// Counters under the names that users see, read-only.
+fn by_name<'py, const N: usize>(
+    py: Python<'py>,
+    names: [&'static str; N],
+    counts: [u64; N],
+) -> PyResult<Bound<'py, PyMappingProxy>> {
+    let counters = PyDict::new(py);
+    for (name, count) in names.into_iter().zip(counts) {
+        counters.set_item(name, count)?;
+    }
+    Ok(PyMappingProxy::new(py, counters.as_mapping()))
+}
+
 /// What pickles in the place of a handle: an address under which the other side joins anew.
 pub(crate) fn reduce<'py>(py: Python<'py>, anchor: &Anchor, how: &str) -> PyResult<Bound<'py, PyAny>> {
     let again = py.import("ipmb.endpoint")?.getattr(how)?;
@@ -289,11 +305,22 @@ fn wait_for_join(py: Python<'_>, options: Options, timeout: Timeout) -> PyResult
     }
 }
 
+/// What happened and nobody was told: the name of the bus, the endpoint's id, whether it is a warning, and the text.
+///
+/// Waits for it, or takes what is there. None: there is nothing, the interpreter ends, or another thread waits already.
+#[pyfunction]
+pub(crate) fn next_notice(py: Python<'_>, wait: bool) -> Option<(String, u64, bool, String)> {
+    let next = || if wait { incidents::next_notice() } else { incidents::take_notice() };
+    let Notice { identifier, id, level, text } = detached(py, next)?;
+    Some((identifier, id, level == Level::Warning, text))
+}
+
 /// Closes every endpoint of this process and lets the threads that wait on them come back: the interpreter ends.
 #[pyfunction]
 pub(crate) fn close_all(py: Python<'_>) {
     ending();
     let living: Vec<_> = anchors().drain(..).filter_map(|anchor| anchor.upgrade()).collect();
     detached(py, || living.iter().for_each(|anchor| anchor.endpoint.close()));
+    incidents::close_notices();
     let_everybody_out(py);
 }

@@ -55,7 +55,7 @@ mod _core {
     #[pymodule_export]
     use crate::bulk::{Bulk, alloc, find};
     #[pymodule_export]
-    use crate::endpoint::{Endpoint, Joining, begin_join, close_all, join};
+    use crate::endpoint::{Endpoint, Joining, begin_join, close_all, join, next_notice};
     #[pymodule_export]
     use crate::label::{Label, LabelOp};
     #[pymodule_export]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar, overloa
 
 import anyio
 
-from ipmb import _core, timeouts
+from ipmb import _core, notices, timeouts
 from ipmb.aio.closing import CLOSED, Closing
 from ipmb.aio.readiness import Lines, readable
 from ipmb.aio.receiver import Receiver
@@ -170,6 +170,7 @@ async def join(
     """
     options, takes = resolved(identifier, label, token, controller_affinity, payloads)
     seconds = timeouts.seconds(timeout)
+    notices.start()
     joining = _core.begin_join(
         options.identifier, options.label, options.token, options.controller_affinity, takes, None
     )

@@ -9,7 +9,7 @@
 //! any moment of this: until the switch stands in the ring nothing has changed.
 //!
 //! It is tried once. Whatever is in the way (descriptors, memory, the budget, the other side), the ring stays as it is,
-//! which is slower and not wrong, so nobody is told.
+//! which is slower and not wrong: the sender counts it, and nobody waits for it.
 
 use std::os::fd::AsFd;
 
@@ -90,6 +90,11 @@ impl Outbound {
     /// Whether it has a larger memory, or has offered one.
     pub(crate) fn has_larger(&self) -> bool {
         matches!(self.growth, Growth::Offered(_) | Growth::Settled { grown: true })
+    }
+
+    /// Whether it was to have a larger memory, and has none for good.
+    pub(crate) fn stays_small(&self) -> bool {
+        matches!(self.growth, Growth::Settled { grown: false })
     }
 
     /// Offers the receiver a larger memory.

@@ -16,6 +16,7 @@ use crate::proof::Proof;
 use crate::record::{EXTENDED, EXTENSION_BYTES, Extension, HEADER_BYTES, Header, Kind, LARGE, PLACE_BYTES, Tag};
 use crate::roster::{Face, Peer};
 use crate::selector::Selector;
+use crate::stats::RefuseReason;
 use crate::wire::{self, PeerFrame};
 
 /// More than a sender can have in flight: what it keeps to, and one message on top.
@@ -85,6 +86,8 @@ pub(crate) struct Inbound {
     pub(super) holder: EndpointId,
     ended: bool,
     pub(super) starved: bool,
+    /// What ends it is a descriptor that had to be memory and is not.
+    pub(super) bad_memory: bool,
 }
 
 impl Inbound {
@@ -119,6 +122,7 @@ impl Inbound {
             holder,
             ended: false,
             starved: false,
+            bad_memory: false,
         }
     }
 
@@ -136,7 +140,8 @@ impl Inbound {
                 Ok(Received::Packet { len: 1, fds, .. }) => match packet[0] {
                     DOORBELL if fds.is_empty() => {}
                     GROW if fds.len() == 1 => {
-                        let accepted = growth::accept(&mut self.ring, &fds[0])?;
+                        let accepted =
+                            growth::accept(&mut self.ring, &fds[0]).inspect_err(|_| self.bad_memory = true)?;
                         growth::answer(&self.socket, accepted);
                     }
                     DESCRIPTORS if !fds.is_empty() => {
@@ -167,6 +172,11 @@ impl Inbound {
     /// The sender's end is closed: what the ring holds is all there will be.
     pub(crate) fn ended(&self) -> bool {
         self.ended
+    }
+
+    /// Why it is cut off, for one that lied.
+    pub(crate) fn fault(&self) -> RefuseReason {
+        if self.bad_memory { RefuseReason::Memory } else { RefuseReason::Lie }
     }
 
     /// Descriptors wait on the socket that this process has no room for.

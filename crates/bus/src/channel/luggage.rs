@@ -50,10 +50,13 @@ impl Inbound {
     #[cold]
     fn unpack(&mut self, special: &Special) -> Result<Box<Luggage>, Lie> {
         let mut descriptors = self.descriptors.drain(..special.tag.sent());
-        let holder = self.holder;
+        let (holder, bad_memory) = (self.holder, &mut self.bad_memory);
         let mut region = || {
             let fd = descriptors.next().ok_or(Lie)?;
-            Region::open(fd, holder).map_err(|_| Lie)
+            Region::open(fd, holder).map_err(|_| {
+                *bad_memory = true;
+                Lie
+            })
         };
         let name = Name::of(&special.place);
         let bulk = match special.tag.flags & (LARGE | KNOWN) {

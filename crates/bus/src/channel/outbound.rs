@@ -32,8 +32,15 @@ pub(crate) struct Opener<'a> {
 /// Why there is no channel.
 #[derive(Debug)]
 pub(crate) enum OpenError {
-    /// The endpoint is gone, or somebody else holds its name: it is no match.
+    /// The endpoint is gone: it is no match.
     Gone,
+    /// The endpoint is gone, and somebody else holds its name.
+    Impostor {
+        /// Its process.
+        pid: u32,
+        /// Its user.
+        uid: u32,
+    },
     /// Its queue of connections is full: try again later.
     Busy,
     /// This process has no descriptors or memory left.
@@ -75,6 +82,8 @@ pub(crate) struct Outbound {
     pub(super) growth: Growth,
     pub(super) names: Names,
     ended: bool,
+    /// It ended because the receiver broke the protocol.
+    lied: bool,
     /// The receiver said something since this was last asked: whoever waits for it has to know.
     heard: bool,
     /// The receiver's tail page is on the socket, and this process has no descriptor left for it.
@@ -94,7 +103,7 @@ impl Outbound {
         // A name can be taken by anyone once its owner is gone; the credentials were fixed when it was listened on.
         let holder = socket.peer().map_err(OpenError::Io)?;
         if holder.pid != peer.info.pid || !opener.allowed_uids.contains(&holder.uid) {
-            return Err(OpenError::Gone);
+            return Err(OpenError::Impostor { pid: holder.pid, uid: holder.uid });
         }
         let (mut ring, memory) = Producer::create(limits::RING_BYTES).map_err(OpenError::Io)?;
         ring.keep_room_to_grow();
@@ -120,6 +129,7 @@ impl Outbound {
             growth: Growth::new(),
             names: Names::default(),
             ended: false,
+            lied: false,
             heard: false,
             starved: false,
         })
@@ -228,7 +238,10 @@ impl Outbound {
                 Err(PushError::Full)
             }
             Err(ipmb_transport::PushError::TooLarge) => Err(PushError::TooLong),
-            Err(ipmb_transport::PushError::Corrupt) => Err(PushError::Broken),
+            Err(ipmb_transport::PushError::Corrupt) => {
+                self.lied = true;
+                Err(PushError::Broken)
+            }
         }
     }
 
@@ -282,12 +295,13 @@ impl Outbound {
         while !self.ended {
             match self.socket.receive(&mut packet) {
                 Ok(Received::Packet { len: 1, fds, .. }) if fds.is_empty() => {
-                    self.ended = !match packet[0] {
+                    self.lied = !match packet[0] {
                         ROOM => true,
                         GROWN => self.answered(true),
                         STAYS => self.answered(false),
                         _ => false,
                     };
+                    self.ended = self.lied;
                     self.heard = true;
                     seen = Serviced::Progress;
                 }
@@ -296,9 +310,8 @@ impl Outbound {
                     self.names.kept(u32::from_le_bytes([a, b, c, d]));
                 }
                 Ok(Received::Packet { len, truncated: false, fds }) => {
-                    if !self.attach(&packet[..len], fds) {
-                        self.ended = true;
-                    }
+                    self.lied = !self.attach(&packet[..len], fds);
+                    self.ended = self.lied;
                     self.heard = true;
                     seen = Serviced::Progress;
                 }
@@ -308,10 +321,21 @@ impl Outbound {
                     self.starved = true;
                     return seen;
                 }
-                Ok(Received::Packet { .. } | Received::End) | Err(_) => self.ended = true,
+                Ok(Received::Packet { .. }) => (self.ended, self.lied) = (true, true),
+                Ok(Received::End) | Err(_) => self.ended = true,
             }
         }
         Serviced::Ended
+    }
+
+    /// Whether the receiver broke the protocol.
+    pub(crate) fn lied(&self) -> bool {
+        self.lied
+    }
+
+    /// Whether this process lacks a descriptor for what the receiver has sent.
+    pub(crate) fn is_starved(&self) -> bool {
+        self.starved
     }
 
     fn attach(&mut self, packet: &[u8], mut fds: Vec<Fd>) -> bool {

@@ -45,10 +45,6 @@ impl Lobby {
         self.place(conn).map(|place| &self.0[place].1)
     }
 
-    pub(super) fn contains(&self, conn: ConnId) -> bool {
-        self.place(conn).is_some()
-    }
-
     pub(super) fn insert(&mut self, conn: ConnId, stranger: Stranger) {
         self.0.push_back((conn, stranger));
     }
@@ -63,12 +59,12 @@ impl Lobby {
         }
     }
 
-    pub(super) fn remove_oldest(&mut self) -> Option<ConnId> {
-        self.0.pop_front().map(|(conn, _)| conn)
+    pub(super) fn remove_oldest(&mut self) -> Option<(ConnId, Stranger)> {
+        self.0.pop_front()
     }
 
     /// Removes one whose time is over. All have the same time, so the first is the first to expire.
-    pub(super) fn remove_expired(&mut self, now: u64) -> Option<ConnId> {
+    pub(super) fn remove_expired(&mut self, now: u64) -> Option<(ConnId, Stranger)> {
         self.deadline().filter(|&deadline| deadline <= now).and_then(|_| self.remove_oldest())
     }
 

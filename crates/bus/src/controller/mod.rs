@@ -22,6 +22,7 @@ use crate::directory::{Departure, Entry, Snapshot, Tombstone, word};
 use crate::identity::EndpointId;
 use crate::limits;
 use crate::proof::{self, Challenge, Key};
+use crate::stats::RefuseReason;
 use crate::wire::{ClientFrame, JoinRequest, PROTOCOL_VERSION, Refusal, ServerFrame};
 use lobby::{Lobby, Phase, Stranger};
 use roll::Roll;
@@ -132,6 +133,20 @@ pub enum Action {
     },
 }
 
+/// Whom the controller did not let in, or threw out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refused {
+    /// Why.
+    pub reason: RefuseReason,
+    /// Its process.
+    pub pid: u32,
+    /// Its user.
+    pub uid: u32,
+}
+
+/// Most of them that are kept until somebody asks: more than one event can make.
+const REFUSED: usize = 2 * limits::PENDING_JOINS;
+
 /// The state of one controller.
 #[derive(Debug)]
 pub struct Controller {
@@ -144,6 +159,7 @@ pub struct Controller {
     now: u64,
     /// Whether this event has changed what the directory says.
     changed: bool,
+    refused: Vec<Refused>,
 }
 
 impl Controller {
@@ -151,7 +167,15 @@ impl Controller {
     /// a takeover. Its first [`snapshot`](Self::snapshot), at epoch 1, is what the directory is created with.
     pub fn new(policy: Policy, term: u32, me: EndpointId, seed: Option<Snapshot>, now: u64) -> Self {
         let roll = Roll::new(term, me, seed, now);
-        Self { policy, lobby: Lobby::default(), members: BTreeMap::new(), roll, now, changed: false }
+        Self {
+            policy,
+            lobby: Lobby::default(),
+            members: BTreeMap::new(),
+            roll,
+            now,
+            changed: false,
+            refused: Vec::new(),
+        }
     }
 
     /// Takes one event in and appends what has to be done.
@@ -235,6 +259,17 @@ impl Controller {
         self.members.get(&conn).copied()
     }
 
+    /// Whom it has refused since this was last asked.
+    pub fn take_refused(&mut self) -> Vec<Refused> {
+        std::mem::take(&mut self.refused)
+    }
+
+    fn note(&mut self, reason: RefuseReason, pid: u32, uid: u32) {
+        if self.refused.len() < REFUSED {
+            self.refused.push(Refused { reason, pid, uid });
+        }
+    }
+
     /// How many connections have not joined yet.
     pub fn pending(&self) -> usize {
         self.lobby.len()
@@ -244,13 +279,15 @@ impl Controller {
         // A number that comes again means that we missed the end of the first connection.
         self.forget(conn, Departure::Died, out);
         if !self.policy.allowed_uids.contains(&uid) {
+            self.note(RefuseReason::JoinPermission, pid, uid);
             out.push(Action::Send { conn, frame: ServerFrame::Refused(Refusal::Permission) });
             out.push(Action::Close { conn });
             return;
         }
         if self.lobby.len() >= self.policy.strangers
-            && let Some(oldest) = self.lobby.remove_oldest()
+            && let Some((oldest, Stranger { pid, uid, .. })) = self.lobby.remove_oldest()
         {
+            self.note(RefuseReason::JoinCrowded, pid, uid);
             out.push(Action::Close { conn: oldest });
         }
         let deadline = self.now.saturating_add(limits::HANDSHAKE_MILLIS * 1_000_000);
@@ -334,7 +371,20 @@ impl Controller {
 
     /// Tells a connection why it ends, and ends it.
     fn refuse(&mut self, conn: ConnId, refusal: Refusal, out: &mut Vec<Action>) {
-        if !self.lobby.contains(conn) && !self.members.contains_key(&conn) {
+        let reason = match refusal {
+            Refusal::Version { .. } => RefuseReason::JoinVersion,
+            Refusal::Token => RefuseReason::JoinToken,
+            Refusal::Permission => RefuseReason::JoinPermission,
+            Refusal::IdInUse => RefuseReason::JoinIdInUse,
+            Refusal::Full => RefuseReason::JoinFull,
+            Refusal::Malformed => RefuseReason::JoinMalformed,
+        };
+        if let Some(&Stranger { pid, uid, .. }) = self.lobby.get(conn) {
+            self.note(reason, pid, uid);
+        } else if let Some(&id) = self.members.get(&conn) {
+            let (pid, uid) = self.roll.owner(id).unwrap_or_default();
+            self.note(RefuseReason::Lie, pid, uid);
+        } else {
             return;
         }
         out.push(Action::Send { conn, frame: ServerFrame::Refused(refusal) });
@@ -361,7 +411,8 @@ impl Controller {
     }
 
     fn run_timers(&mut self, out: &mut Vec<Action>) {
-        while let Some(conn) = self.lobby.remove_expired(self.now) {
+        while let Some((conn, Stranger { pid, uid, .. })) = self.lobby.remove_expired(self.now) {
+            self.note(RefuseReason::JoinSilent, pid, uid);
             out.push(Action::Close { conn });
         }
         self.roll.due_probes(self.now, |id| out.push(Action::Probe { id }));

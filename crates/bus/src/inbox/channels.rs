@@ -12,8 +12,10 @@ use super::{BURST, Build, CHANNEL, IDLE_LOOKS, Inbox, Incoming, PASSED, PENDING,
 use crate::admission;
 use crate::channel::{Front, Inbound, Lie, Luggage};
 use crate::error::RecvError;
+use crate::incidents::{Incident, Tally, Who};
 use crate::local::Local;
 use crate::roster::{Peer, View};
+use crate::stats::{RefuseReason, Shortage};
 
 /// Who has really sent a message, where that is not the channel's peer, and what came with it.
 type Inspected = (Option<Arc<Peer>>, Option<Box<Luggage>>);
@@ -65,10 +67,11 @@ impl State {
                     // The others' messages come first next time, or one message could hold them all up.
                     self.turn();
                     self.starving = true;
+                    self.tally.count(Incident::Short(Shortage::OpenFiles), 1);
                     return Err(RecvError::TooManyOpenFiles);
                 }
                 Err(Lie) => {
-                    self.remove(place);
+                    self.cut_off(place);
                     continue;
                 }
             }
@@ -92,7 +95,7 @@ impl State {
                         self.turn();
                     }
                 }
-                Err(Lie) => self.remove(place),
+                Err(Lie) => self.cut_off(place),
             }
         }
         Ok(Visit::Nothing)
@@ -172,6 +175,9 @@ impl State {
             Build::Enough(()) => false,
             Build::Skip => {
                 self.counters.skipped += 1;
+                if self.counters.skipped == 1 {
+                    self.tally.tell(Incident::Skipped, None);
+                }
                 // Until its sender knows that it was read, what came with it is held.
                 incoming.channel.publish();
                 return Ok(None);
@@ -202,6 +208,7 @@ impl State {
             if let Some(number) = special.extension.parked
                 && !self.seen.insert(number)
             {
+                self.tally.count(Incident::Duplicate, 1);
                 channel.pass();
                 channel.publish();
                 channel.drop_luggage(&special);
@@ -294,7 +301,7 @@ impl State {
     pub(super) fn rung(&mut self, poller: &Poller, place: usize) {
         let Some(channel) = self.channels.get_mut(place).and_then(|channel| channel.as_deref_mut()) else { return };
         if channel.service().is_err() {
-            return self.remove(place);
+            return self.cut_off(place);
         }
         self.starving |= channel.starved();
         if channel.ended() {
@@ -320,6 +327,16 @@ impl State {
         }
     }
 
+    /// Ends the channel of one that lied.
+    #[cold]
+    fn cut_off(&mut self, place: usize) {
+        if let Some(channel) = &self.channels[place] {
+            let Peer { info, uid, .. } = &*channel.peer;
+            self.tally.refuse(channel.fault(), Who { pid: info.pid, uid: *uid });
+        }
+        self.remove(place);
+    }
+
     pub(super) fn remove(&mut self, place: usize) {
         self.channels[place] = None;
         self.hot.retain(|&hot| hot != place);
@@ -328,7 +345,7 @@ impl State {
 
     pub(super) fn accept(&mut self, poller: &Poller, me: &Local, view: &Mutex<View>) -> Result<(), RecvError> {
         while let Some(listener) = &self.listener
-            && let Some(socket) = listener.accept().map_err(no_descriptors)?
+            && let Some(socket) = listener.accept().map_err(|error| no_descriptors(error, &self.tally))?
         {
             if let Some(key) = self.pending.add(socket, me, sys::now())
                 && let Some(socket) = self.pending.socket(key)
@@ -370,9 +387,12 @@ impl State {
                 // Our own want is no fault of the sender's: it stays where it is, and is tried again.
                 Err(RingError::Io(error)) => {
                     self.starving = true;
-                    return Err(no_descriptors(error));
+                    return Err(no_descriptors(error, &self.tally));
                 }
-                Err(_) => None,
+                Err(_) => {
+                    self.tally.refuse(RefuseReason::Memory, Who { pid: peer.info.pid, uid: peer.uid });
+                    None
+                }
             };
             let (Some(socket), Some((ring, page))) = (self.pending.take(key), ring) else { continue };
             let place = self.channels.iter().position(Option::is_none).unwrap_or(self.channels.len());
@@ -388,9 +408,12 @@ impl State {
 }
 
 /// The process is out of descriptors: said in the user's words.
-fn no_descriptors(error: io::Error) -> RecvError {
+fn no_descriptors(error: io::Error, tally: &Tally) -> RecvError {
     match error.raw_os_error() {
-        Some(code) if sys::is_descriptor_limit(code) => RecvError::TooManyOpenFiles,
+        Some(code) if sys::is_descriptor_limit(code) => {
+            tally.count(Incident::Short(Shortage::OpenFiles), 1);
+            RecvError::TooManyOpenFiles
+        }
         _ => RecvError::Io(error),
     }
 }

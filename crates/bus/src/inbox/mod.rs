@@ -13,8 +13,8 @@ mod incoming;
 
 use std::io;
 use std::os::fd::AsFd;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ipmb_transport::sys::{self, Events, Interest, Listener, Poller, Signal};
@@ -22,11 +22,12 @@ use ipmb_transport::sys::{self, Events, Interest, Listener, Poller, Signal};
 use crate::admission::Pending;
 use crate::channel::Inbound;
 use crate::error::{Interrupted, RecvError};
+use crate::incidents::{Incident, Tally};
 use crate::local::Local;
 use crate::reactor::lock;
 use crate::roster::View;
 use crate::seen::Seen;
-use crate::stats::RecvCounters;
+use crate::stats::{RecvCounters, Shortage};
 use crate::wait;
 
 /// Looks at hot channels between two looks at the clock, and the time between two looks at the doorbells while channels
@@ -85,10 +86,11 @@ struct State {
     watched: bool,
     raised: bool,
     counters: RecvCounters,
+    tally: Arc<Tally>,
 }
 
 impl Inbox {
-    pub(crate) fn create(listener: Listener) -> io::Result<Inbox> {
+    pub(crate) fn create(listener: Listener, tally: Arc<Tally>) -> io::Result<Inbox> {
         let poller = Poller::new()?;
         let signal = Signal::new()?;
         poller.add(signal.as_fd(), SIGNAL, Interest::READ)?;
@@ -102,7 +104,7 @@ impl Inbox {
                 burst: 0,
                 looks: 0,
                 polled: 0,
-                pending: Pending::default(),
+                pending: Pending::new(tally.clone()),
                 suspended: Vec::new(),
                 unheard: Vec::new(),
                 seen: Seen::default(),
@@ -111,6 +113,7 @@ impl Inbox {
                 watched: false,
                 raised: false,
                 counters: RecvCounters::default(),
+                tally,
             }),
             poller,
             signal,
@@ -141,7 +144,7 @@ impl Inbox {
         state.channels.clear();
         state.hot.clear();
         state.suspended.clear();
-        state.pending = Pending::default();
+        state.pending.clear();
         let listener = state.listener.take();
         if let Some(listener) = &listener {
             let _ = self.poller.remove(listener.fd().as_fd());
@@ -222,6 +225,7 @@ impl Inbox {
             match state.next(view, limit, &mut build) {
                 Ok(Visit::Nothing) if state.starving => {
                     if state.starves(&self.poller, me, view) {
+                        state.tally.count(Incident::Short(Shortage::OpenFiles), 1);
                         return Err(RecvError::TooManyOpenFiles);
                     }
                 }

@@ -13,14 +13,16 @@ use ipmb_transport::sys::{self, Fd, Interest, Listener, LockFile, Received, Sock
 use super::heritage::Heritage;
 use super::{CONN_TAG, HOST_TIMER, LISTENER_TAG, Node};
 use crate::admission;
-use crate::controller::{Action, ConnId, Controller, Event, Policy};
+use crate::controller::{Action, ConnId, Controller, Event, Policy, Refused};
 use crate::directory::{DirectoryReader, DirectoryWriter, Snapshot};
 use crate::identity::EndpointId;
+use crate::incidents::{Incident, Who};
 use crate::limits;
 use crate::names;
 use crate::parking;
 use crate::reactor::{Key, TimerKey};
 use crate::roster::EndpointInfo;
+use crate::stats::Shortage;
 use crate::wire::{self, ClientFrame, JoinRequest, PeerFrame, ServerFrame, WireError};
 
 /// Packets of one member between two looks at the others.
@@ -121,6 +123,7 @@ impl Host {
                     if let Some(key) = self.listener_key.take() {
                         node.reactor.deregister(key, self.listener.fd());
                     }
+                    node.tally.count(Incident::Short(Shortage::OpenFiles), 1);
                     const LATER: u64 = 100_000_000;
                     return self.schedule(node, Some(sys::now() + LATER));
                 }
@@ -168,6 +171,7 @@ impl Host {
                 Ok(Received::NoRoomForFds) => {
                     // Our own want. It stays queued; a stranger's time to join runs on.
                     self.starved.push(conn);
+                    node.tally.count(Incident::Short(Shortage::OpenFiles), 1);
                     node.reactor.modify(known.key, known.socket.fd(), Interest::NONE);
                     return self.schedule(node, Some(sys::now() + STARVED_NANOS));
                 }
@@ -259,6 +263,9 @@ impl Host {
                     Action::Adopt { id, conn } => self.adopt(node, id, conn),
                 }
             }
+        }
+        for Refused { reason, pid, uid } in self.controller.take_refused() {
+            node.tally.refuse(reason, Who { pid, uid });
         }
         for conn in ended {
             self.forget(node, conn);

@@ -16,11 +16,13 @@ use super::{MEMBER_TAG, MEMBER_TIMER, Node};
 use crate::directory::DirectoryReader;
 use crate::error::{JoinError, Seen};
 use crate::identity::EndpointId;
+use crate::incidents::Incident;
 use crate::limits;
 use crate::names;
 use crate::parking;
 use crate::proof::{self, Challenge};
 use crate::reactor::{Key, TimerKey, lock};
+use crate::stats::RefuseReason;
 use crate::wire::{self, ClientFrame, JoinRequest, Refusal, ServerFrame, WireError};
 
 /// First and longest pause between two attempts to find a controller, in nanoseconds.
@@ -320,6 +322,13 @@ impl Node {
             let memory = parking::open(&waiting).map_err(|_| JoinError::Malformed)?;
             member.predecessor = (controller != self.me.id).then_some((controller, memory));
         }
+        if member.settled && term != member.last_term {
+            let pid = match member.seen {
+                Seen::Silent { pid } => pid,
+                _ => 0,
+            };
+            self.tally.count_saying(Incident::Takeover, &format_args!("process {pid}"));
+        }
         member.last_term = term;
         member.directory = Some(directory);
         member.phase = Phase::Joined;
@@ -366,6 +375,7 @@ impl Node {
             return;
         }
         if member.settled {
+            self.tally.count_saying(Incident::Refused(RefuseReason::Rejoin), &error);
             member.phase = Phase::Away;
             member.pause = LONGEST_PAUSE;
             return self.pause(member);

@@ -20,6 +20,7 @@ use crate::bulk::{self, House};
 use crate::error::JoinError;
 use crate::identity::{check_identifier, check_token};
 use crate::inbox::Inbox;
+use crate::incidents::{Incident, Tally};
 use crate::label::Label;
 use crate::limits;
 use crate::local::Local;
@@ -28,7 +29,7 @@ use crate::outbox::{CHANNEL_TAG, DOOR_TAG, Outbox, Owner, TIMER_TAG};
 use crate::parking::Parking;
 use crate::reactor::{self, Key, Reactor, Source, lock};
 use crate::roster::View;
-use crate::stats::Stats;
+use crate::stats::{DropReason, RefuseReason, Shortage, Stats};
 
 pub(crate) const MEMBER_TAG: u64 = 1;
 pub(crate) const LISTENER_TAG: u64 = 2;
@@ -40,6 +41,7 @@ pub(crate) const CONN_TAG: u64 = 1 << 62;
 
 pub(crate) struct Node {
     pub(crate) me: Arc<Local>,
+    pub(crate) tally: Arc<Tally>,
     pub(crate) view: Arc<Mutex<View>>,
     pub(crate) reactor: Arc<Reactor>,
     pub(crate) inbox: Inbox,
@@ -71,11 +73,13 @@ impl Node {
         let me = Arc::new(Local::new(identifier, label, token, affinity));
         let listener = Listener::bind(&names::endpoint(&me.identifier, me.id), limits::LISTEN_BACKLOG)?;
         let (parking, parking_memory) = Parking::create()?;
-        let inbox = Inbox::create(listener)?;
+        let tally = Tally::new(&me.identifier, me.id);
+        let inbox = Inbox::create(listener, tally.clone())?;
         let member = Mutex::new(Membership::new()?);
         let view = Arc::new(Mutex::new(View::default()));
         let node = Arc::new_cyclic(|weak: &std::sync::Weak<Node>| Node {
-            outbox: Outbox::new(me.clone(), view.clone(), reactor.clone(), weak.clone(), parking),
+            outbox: Outbox::new(me.clone(), view.clone(), reactor.clone(), weak.clone(), parking, tally.clone()),
+            tally,
             me,
             view,
             reactor,
@@ -228,9 +232,13 @@ impl Node {
             sent: sent.sent,
             received: received.received + replies,
             skipped: received.skipped,
-            dropped: sent.dropped,
-            expired: sent.expired,
-            redelivered: sent.redelivered,
+            dropped: DropReason::ALL.map(|reason| self.tally.of(Incident::Dropped(reason))),
+            expired: self.tally.of(Incident::Expired),
+            redelivered: self.tally.of(Incident::Redelivered),
+            duplicates: self.tally.of(Incident::Duplicate),
+            refused: RefuseReason::ALL.map(|reason| self.tally.of(Incident::Refused(reason))),
+            shortages: Shortage::ALL.map(|what| self.tally.of(Incident::Short(what))),
+            takeovers: self.tally.of(Incident::Takeover),
             waiting,
             bytes_sent: sent.bytes,
             bytes_received: received.bytes + reply_bytes,

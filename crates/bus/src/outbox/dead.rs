@@ -9,10 +9,12 @@ use super::waiting::Waiting;
 use crate::channel::{Content, Unread};
 use crate::error::FullReason;
 use crate::identity::EndpointId;
+use crate::incidents::{Incident, Who};
 use crate::record::{EXTENDED, OwnedMessage, REDELIVERED, REQUEST};
+use crate::roster::Peer;
 use crate::route::RouteId;
 use crate::selector::Mode;
-use crate::stats::DropReason;
+use crate::stats::{DropReason, RefuseReason};
 
 impl State {
     /// Ends a channel whose receiver is gone or lies. Unicasts it has not read join the backlog.
@@ -30,6 +32,10 @@ impl State {
             self.gone.insert(id);
         }
         link.channel.service();
+        if link.channel.lied() {
+            let Peer { info, uid, .. } = &*link.channel.peer;
+            self.tally.refuse(RefuseReason::Lie, Who { pid: info.pid, uid: *uid });
+        }
         let mut asked = Vec::new();
         for Unread { route, asked: number, message } in link.channel.unread() {
             asked.extend(number);
@@ -54,7 +60,7 @@ pub(crate) trait Leaving: Road {
                 message.flags |= REDELIVERED;
                 self.backlog().push_back((route, message));
             }
-            _ => self.counters().drop(DropReason::ReceiverGone, 1),
+            _ => self.tally().count(Incident::Dropped(DropReason::ReceiverGone), 1),
         }
     }
 
@@ -97,7 +103,7 @@ pub(crate) trait Leaving: Road {
             message.flags |= EXTENDED;
         }
         let Some(known) = self.routes().get(route) else {
-            self.counters().drop(DropReason::ReceiverGone, 1);
+            self.tally().count(Incident::Dropped(DropReason::ReceiverGone), 1);
             return None;
         };
         let (selector, next) = (known.selector.clone(), known.next);
@@ -114,7 +120,7 @@ pub(crate) trait Leaving: Road {
             // Out of descriptors or memory: it stays where it is, and is tried again.
             match self.offer_to(route, id, &content).unwrap_or(Offer::Full(FullReason::Descriptors)) {
                 Offer::Sent => {
-                    self.counters().redelivered += 1;
+                    self.tally().count(Incident::Redelivered, 1);
                     if let Some(known) = self.routes().get_mut(route) {
                         known.next = known.next.wrapping_add(1) % known.targets.len().max(1);
                     }
@@ -131,7 +137,7 @@ pub(crate) trait Leaving: Road {
             return Some(message);
         }
         if selector.ttl.is_zero() || self.park_message(&selector, message).is_err() {
-            self.counters().drop(DropReason::ReceiverGone, 1);
+            self.tally().count(Incident::Dropped(DropReason::ReceiverGone), 1);
         }
         None
     }

@@ -9,6 +9,7 @@ use super::requests::Requests;
 use super::{DOOR_TAG, Outbox, State, lock};
 use crate::identity::EndpointId;
 use crate::inbox::{Build, Polled};
+use crate::incidents::Incident;
 use crate::stats::DropReason;
 
 impl Outbox {
@@ -36,7 +37,7 @@ impl Outbox {
 impl State {
     /// A reply that nobody waits for.
     pub(super) fn count_stray(&mut self, from: EndpointId) {
-        self.counters.drop(DropReason::LateReply, 1);
+        self.tally.count(Incident::Dropped(DropReason::LateReply), 1);
         if let Some(late) = self.requests.late.get_mut(&from) {
             *late -= 1;
             if *late == 0 {

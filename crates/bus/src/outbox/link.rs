@@ -9,12 +9,14 @@ use crate::bulk;
 use crate::channel::{Content, OpenError, Opener, Outbound, PushError, Serviced};
 use crate::error::{FullReason, SendError};
 use crate::identity::EndpointId;
+use crate::incidents::{Incident, Who};
 use crate::limits;
 use crate::names;
 use crate::reactor::Key;
 use crate::record::{Bulk, LARGE, TypeId};
 use crate::roster::Peer;
 use crate::route::{RouteId, Target, Way};
+use crate::stats::{RefuseReason, Shortage};
 
 /// What became of one message at one endpoint.
 #[derive(Clone, Copy)]
@@ -185,7 +187,14 @@ impl State {
     /// Reads what a receiver has said. Its word of room may be the only one, and is for everybody who waits.
     pub(super) fn service(&mut self, place: usize) -> Serviced {
         let Some(Some(link)) = self.links.get_mut(place) else { return Serviced::Nothing };
+        let small = link.channel.stays_small();
         let seen = link.channel.service();
+        if link.channel.stays_small() && !small {
+            self.tally.count(Incident::Short(Shortage::RingGrowth), 1);
+        }
+        if link.channel.is_starved() {
+            self.tally.count(Incident::Short(Shortage::OpenFiles), 1);
+        }
         if link.channel.heard() {
             self.tell_waiters();
         }
@@ -224,6 +233,9 @@ impl State {
             link.channel.offer_growth();
         } else {
             link.channel.stay_small();
+        }
+        if link.channel.stays_small() {
+            self.tally.count(Incident::Short(Shortage::RingGrowth), 1);
         }
     }
 
@@ -271,6 +283,10 @@ impl State {
             Ok(channel) => channel,
             Err(OpenError::Busy) => return Ok(Err(Offer::Full(FullReason::Ring))),
             Err(OpenError::Gone) => return Ok(Err(Offer::Gone)),
+            Err(OpenError::Impostor { pid, uid }) => {
+                self.tally.refuse(RefuseReason::Impostor, Who { pid, uid });
+                return Ok(Err(Offer::Gone));
+            }
             Err(OpenError::Io(error)) => return Err(SendError::Io(error)),
         };
         let Some(owner) = self.owner.upgrade() else { return Err(SendError::Closed) };

@@ -32,6 +32,7 @@ use crate::channel::Serviced;
 use crate::directory::DirectoryReader;
 use crate::error::{FullReason, SendError};
 use crate::identity::EndpointId;
+use crate::incidents::{Incident, Tally};
 use crate::local::Local;
 use crate::parking::Parking;
 use crate::reactor::{Reactor, Source, TimerKey, lock};
@@ -105,6 +106,7 @@ struct State {
     retry_nanos: u64,
     watch: FlightWatch,
     counters: SendCounters,
+    tally: Arc<Tally>,
     /// The share of descriptors was looked at for all copies of the multicast under way.
     prepaid: bool,
     closed: bool,
@@ -117,6 +119,7 @@ impl Outbox {
         reactor: Arc<Reactor>,
         owner: Weak<dyn Owner>,
         parking: Parking,
+        tally: Arc<Tally>,
     ) -> Outbox {
         Outbox {
             reading: Mutex::default(),
@@ -145,6 +148,7 @@ impl Outbox {
                 retry_nanos: 0,
                 watch: FlightWatch::default(),
                 counters: SendCounters::default(),
+                tally,
                 prepaid: false,
                 closed: false,
             }),
@@ -303,7 +307,7 @@ impl Outbox {
         state.flush();
         let left = state.backlog.len() as u64;
         state.backlog.clear();
-        state.counters.drop(DropReason::Closed, left);
+        state.tally.count(Incident::Dropped(DropReason::Closed), left);
         if let Some((_, timer)) = state.timer.take() {
             state.reactor.cancel(timer);
         }

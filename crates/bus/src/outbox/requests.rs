@@ -15,6 +15,7 @@ use super::{Outbox, Outgoing, Overflow, Progress, State, lock};
 use crate::error::SendError;
 use crate::identity::EndpointId;
 use crate::inbox::Inbox;
+use crate::incidents::Incident;
 use crate::limits;
 use crate::names;
 use crate::reactor::Key;
@@ -90,7 +91,7 @@ impl Outbox {
             return Ok(door.clone());
         }
         let name = names::replies(&state.me.identifier, state.me.id, &state.me.nonce);
-        let door = Arc::new(Inbox::create(Listener::bind(&name, limits::LISTEN_BACKLOG)?)?);
+        let door = Arc::new(Inbox::create(Listener::bind(&name, limits::LISTEN_BACKLOG)?, state.tally.clone())?);
         state.requests.door = Some(door.clone());
         Ok(door)
     }
@@ -214,11 +215,11 @@ impl State {
         };
         match (full, out.overflow) {
             (None, _) => {
-                self.counters.drop(DropReason::NoRoute, 1);
+                self.tally.count(Incident::Dropped(DropReason::NoRoute), 1);
                 Ok(Progress::Done(0))
             }
             (Some(_), Overflow::Drop) => {
-                self.counters.drop(DropReason::Full, 1);
+                self.tally.count(Incident::Dropped(DropReason::Full), 1);
                 Ok(Progress::Done(0))
             }
             (Some(reason), Overflow::Error) => Err(SendError::Full { reason }),

@@ -14,6 +14,7 @@ use super::link::Offer;
 use crate::channel::Content;
 use crate::error::SendError;
 use crate::identity::EndpointId;
+use crate::incidents::Tally;
 use crate::memory::Written;
 use crate::parking::Parking;
 use crate::record::OwnedMessage;
@@ -35,6 +36,7 @@ pub(crate) trait Road: Sized {
     fn parking(&mut self) -> &mut Parking<Self::Memory>;
     fn routes(&mut self) -> &mut RouteTable;
     fn counters(&mut self) -> &mut SendCounters;
+    fn tally(&self) -> &Tally;
 
     /// Members that the directory still lists and the kernel says are gone.
     fn gone(&self) -> &HashSet<EndpointId>;
@@ -84,6 +86,10 @@ impl Road for State {
 
     fn counters(&mut self) -> &mut SendCounters {
         &mut self.counters
+    }
+
+    fn tally(&self) -> &Tally {
+        &self.tally
     }
 
     fn gone(&self) -> &HashSet<EndpointId> {

@@ -4,6 +4,7 @@ use super::link::{Link, Offer};
 use super::{Outgoing, Overflow, Progress, State};
 use crate::error::{FullReason, SendError};
 use crate::identity::EndpointId;
+use crate::incidents::Incident;
 use crate::route::Way;
 use crate::stats::DropReason;
 
@@ -64,7 +65,7 @@ impl State {
     pub(super) fn no_room(&mut self, out: &mut Outgoing<'_>, reason: FullReason) -> Result<Progress, SendError> {
         match out.overflow {
             Overflow::Drop => {
-                self.counters.drop(DropReason::Full, 1);
+                self.tally.count(Incident::Dropped(DropReason::Full), 1);
                 Ok(Progress::Done(0))
             }
             Overflow::Error => Err(SendError::Full { reason }),
@@ -109,7 +110,9 @@ impl State {
                     self.count_sent(1, out.content().payload_len());
                 }
                 // With `error` room was made sure of; what the kernel refuses all the same is counted, not waited for.
-                Offer::Full(_) if out.overflow != Overflow::Block => self.counters.drop(DropReason::Full, 1),
+                Offer::Full(_) if out.overflow != Overflow::Block => {
+                    self.tally.count(Incident::Dropped(DropReason::Full), 1)
+                }
                 Offer::Full(_) => full.push(id),
                 Offer::Gone => {}
             }

@@ -15,13 +15,14 @@ use crate::bulk;
 use crate::channel::Content;
 use crate::error::{FullReason, SendError};
 use crate::identity::EndpointId;
+use crate::incidents::Incident;
 use crate::limits;
 use crate::parking::{Parcel, Remains, Unparked};
 use crate::record::{Bulk, EXTENDED, LARGE, Origin, OwnedMessage, REQUEST};
 use crate::roster::{EndpointInfo, Roster};
 use crate::route::RouteId;
 use crate::selector::{Mode, Selector};
-use crate::stats::DropReason;
+use crate::stats::{DropReason, Shortage};
 
 /// Claimed by a multicast: whoever takes over gives it to every match, and those who have it know it.
 const EVERYBODY: EndpointId = EndpointId::MAX;
@@ -44,7 +45,7 @@ impl State {
             return Err(SendError::StaleRoute);
         };
         if selector.ttl.is_zero() {
-            self.counters.drop(DropReason::NoRoute, 1);
+            self.tally.count(Incident::Dropped(DropReason::NoRoute), 1);
             return Ok(Progress::Done(0));
         }
         let message = OwnedMessage {
@@ -86,14 +87,14 @@ impl State {
 pub(crate) trait Waiting: Road + Leaving {
     /// Puts what somebody has left waiting among our own.
     fn inherit(&mut self, sender: &EndpointInfo, remains: Remains) {
-        self.counters().drop(DropReason::SenderGone, remains.lost);
+        self.tally().count(Incident::Dropped(DropReason::SenderGone), remains.lost);
         for mut parcel in remains.parcels {
             let origin = Origin { pid: sender.pid, label: sender.label.clone() };
             parcel.extension.origin.get_or_insert(origin);
             let me = self.me();
             // Requests do not wait here; whose it was could do nothing with the reply.
             if parcel.flags & REQUEST != 0 || self.parking().park(me, parcel).is_err() {
-                self.counters().drop(DropReason::SenderGone, 1);
+                self.tally().count(Incident::Dropped(DropReason::SenderGone), 1);
             }
         }
     }
@@ -123,7 +124,11 @@ pub(crate) trait Waiting: Road + Leaving {
     fn park(&mut self, parcel: Parcel) -> Result<(), Unparked> {
         let expiry = parcel.expiry;
         let me = self.me();
-        self.parking().park(me, parcel)?;
+        let parked = self.parking().park(me, parcel);
+        if matches!(parked, Err(Unparked::NoRoom)) {
+            self.tally().count(Incident::Short(Shortage::Parking), 1);
+        }
+        parked?;
         if expiry != crate::parking::NEVER {
             self.schedule(expiry);
         }
@@ -147,7 +152,7 @@ pub(crate) trait Waiting: Road + Leaving {
             let (selector, claim) = (waiting.selector.clone(), waiting.claim);
             if waiting.expiry <= now {
                 self.parking().done(sequence);
-                self.counters().expired += 1;
+                self.tally().count(Incident::Expired, 1);
                 continue;
             }
             let claimed =

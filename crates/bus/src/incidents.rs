@@ -1,0 +1,412 @@
+//! What is lost, refused or goes short while nobody is there to be told: each is counted, and the first of its kind told.
+//!
+//! All of it may happen in the core thread, which runs no code of a program. So the first incident of each kind at an
+//! endpoint becomes a *notice*, which says what happened and what to do, in a queue of the process; a binding has one thread
+//! that sleeps in [`next_notice`] and logs them. Counting is one addition, and nothing here is on the path of a message.
+//! No notice holds anything of a message or a token.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use ipmb_transport::fork;
+
+use crate::identity::EndpointId;
+use crate::limits;
+use crate::stats::{DropReason, RefuseReason, Shortage};
+
+/// Something that a program would want to know of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Incident {
+    Dropped(DropReason),
+    Refused(RefuseReason),
+    Short(Shortage),
+    Expired,
+    Redelivered,
+    Duplicate,
+    Takeover,
+    Skipped,
+}
+
+const DROPPED: usize = 0;
+const REFUSED: usize = DROPPED + DropReason::ALL.len();
+const SHORT: usize = REFUSED + RefuseReason::ALL.len();
+const OTHERS: usize = SHORT + Shortage::ALL.len();
+const KINDS: usize = OTHERS + 5;
+// One bit each says whether it was told.
+const _: () = assert!(KINDS <= 64);
+
+impl Incident {
+    fn place(self) -> usize {
+        match self {
+            Incident::Dropped(reason) => DROPPED + reason as usize,
+            Incident::Refused(reason) => REFUSED + reason as usize,
+            Incident::Short(what) => SHORT + what as usize,
+            Incident::Expired => OTHERS,
+            Incident::Redelivered => OTHERS + 1,
+            Incident::Duplicate => OTHERS + 2,
+            Incident::Takeover => OTHERS + 3,
+            Incident::Skipped => OTHERS + 4,
+        }
+    }
+
+    /// Whether somebody else is told of it, or nothing is lost by it.
+    fn level(self) -> Level {
+        match self {
+            Incident::Dropped(DropReason::NoRoute | DropReason::Full | DropReason::LateReply)
+            | Incident::Short(Shortage::Parking | Shortage::RingGrowth)
+            | Incident::Redelivered
+            | Incident::Duplicate
+            | Incident::Takeover
+            | Incident::Skipped => Level::Info,
+            Incident::Dropped(_) | Incident::Expired | Incident::Refused(_) | Incident::Short(Shortage::OpenFiles) => {
+                Level::Warning
+            }
+        }
+    }
+
+    fn text(self) -> &'static str {
+        match self {
+            Incident::Dropped(reason) => match reason {
+                DropReason::NoRoute => {
+                    "a message was for nobody on the bus and had no ttl to wait: check its labels, or give a ttl"
+                }
+                DropReason::Full => {
+                    "a message found no room and was dropped, as overflow says: its receiver reads too slowly"
+                }
+                DropReason::ReceiverGone => {
+                    "a message is lost, its receiver died or closed with it unread: start another receiver, or give a ttl"
+                }
+                DropReason::Closed => {
+                    "a message that waited for room was given up when this endpoint left: close it later"
+                }
+                DropReason::SenderGone => {
+                    "a message is lost, it waited for a match when its sender died: send it from a process that lives on"
+                }
+                DropReason::LateReply => "a reply came after its request was given up: give requests a longer timeout",
+            },
+            Incident::Refused(reason) => match reason {
+                RefuseReason::JoinPermission => {
+                    "turned away a process of a user who is not admitted: run it as the same user, or list its user in users= everywhere"
+                }
+                RefuseReason::JoinToken => {
+                    "turned away a process that gave another token, or other users: give the same token and users to all endpoints"
+                }
+                RefuseReason::JoinVersion => {
+                    "turned away a process that speaks another version: use the same release of ipmb everywhere"
+                }
+                RefuseReason::JoinMalformed => {
+                    "turned away a process that made no proper request to join: look what connects to this bus"
+                }
+                RefuseReason::JoinIdInUse => {
+                    "turned away a process under the id of another endpoint: have it join again"
+                }
+                RefuseReason::JoinFull => "turned away a process because the bus is full: close some endpoints",
+                RefuseReason::JoinSilent => {
+                    "dropped a connection that did not join in time: look for a stopped process, or one that is no endpoint"
+                }
+                RefuseReason::JoinCrowded => {
+                    "dropped a connection for a newer one, too many had not joined: look what connects and does not join"
+                }
+                RefuseReason::ChannelPermission => {
+                    "refused a channel of a user who is not admitted: look what connects to this endpoint"
+                }
+                RefuseReason::ChannelProof => {
+                    "refused a channel of one who is not the member it says it is: look what connects to this endpoint"
+                }
+                RefuseReason::ChannelMalformed => {
+                    "refused a channel that was not properly opened: look what connects to this endpoint"
+                }
+                RefuseReason::ChannelSilent => {
+                    "dropped a connection that opened no channel in time: look for a stopped process, or one that is no endpoint"
+                }
+                RefuseReason::ChannelCrowded => {
+                    "dropped a connection for a newer one, too many had opened no channel: look what connects to this endpoint"
+                }
+                RefuseReason::Memory => {
+                    "cut a channel off whose other side sent memory that could change its size or is none: end that process"
+                }
+                RefuseReason::Lie => {
+                    "cut a member off that broke the protocol, what it sent last is lost: end that process"
+                }
+                RefuseReason::Impostor => {
+                    "sent nothing to somebody who holds the name of another endpoint: end that process"
+                }
+                RefuseReason::Rejoin => {
+                    "the new controller does not admit this endpoint, which tries again: it sees no newcomers meanwhile"
+                }
+            },
+            Incident::Short(what) => match what {
+                Shortage::OpenFiles => {
+                    "this process has too many open files, others wait for it: close some, or raise ulimit -n"
+                }
+                Shortage::Parking => {
+                    "no more messages can wait for a match: start their receivers, or give shorter ttls"
+                }
+                Shortage::RingGrowth => {
+                    "a busy channel keeps a small ring, for want of memory or descriptors on either side: its sender waits more often"
+                }
+            },
+            Incident::Expired => {
+                "the ttl of a message ended before anybody matched: give a longer ttl, or start its receiver earlier"
+            }
+            Incident::Redelivered => {
+                "a message went to another receiver, the first died with it unread: look why that one died"
+            }
+            Incident::Duplicate => {
+                "a second copy of a message that had waited was dropped: nothing is lost, nothing to do"
+            }
+            Incident::Takeover => "the bus has a new controller: look why the one before is gone",
+            Incident::Skipped => {
+                "a message of a type that is not taken was passed over: name its type in payloads=, or register its class"
+            }
+        }
+    }
+}
+
+/// How much a notice matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// Nothing is lost, or somebody else knows of it.
+    Info,
+    /// Nobody else tells.
+    Warning,
+}
+
+/// What happened at an endpoint, told once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// The name of the endpoint's bus.
+    pub identifier: String,
+    /// The endpoint it happened to.
+    pub id: EndpointId,
+    /// How much it matters.
+    pub level: Level,
+    /// What happened, and what to do.
+    pub text: String,
+}
+
+/// A process as the kernel knows it, for a notice to name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Who {
+    pub(crate) pid: u32,
+    pub(crate) uid: u32,
+}
+
+impl fmt::Display for Who {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "process {} of user {}", self.pid, self.uid)
+    }
+}
+
+/// What one endpoint counts beside its messages. It only rises.
+#[derive(Debug)]
+pub(crate) struct Tally {
+    identifier: String,
+    id: EndpointId,
+    counts: [AtomicU64; KINDS],
+    told: AtomicU64,
+}
+
+impl Tally {
+    pub(crate) fn new(identifier: &str, id: EndpointId) -> Arc<Tally> {
+        let counts = [const { AtomicU64::new(0) }; KINDS];
+        Arc::new(Tally { identifier: identifier.to_owned(), id, counts, told: AtomicU64::new(0) })
+    }
+
+    /// It has happened so many times.
+    #[cold]
+    pub(crate) fn count(&self, incident: Incident, times: u64) {
+        if times > 0 {
+            self.counts[incident.place()].fetch_add(times, Ordering::Relaxed);
+            self.tell(incident, None);
+        }
+    }
+
+    /// Somebody was refused, or cut off.
+    #[cold]
+    pub(crate) fn refuse(&self, reason: RefuseReason, who: Who) {
+        let incident = Incident::Refused(reason);
+        self.counts[incident.place()].fetch_add(1, Ordering::Relaxed);
+        self.tell(incident, Some(&who));
+    }
+
+    /// The same with what else there is to say of it.
+    #[cold]
+    pub(crate) fn count_saying(&self, incident: Incident, detail: &dyn fmt::Display) {
+        self.counts[incident.place()].fetch_add(1, Ordering::Relaxed);
+        self.tell(incident, Some(detail));
+    }
+
+    /// Makes a notice of the first incident of its kind; for what is counted elsewhere.
+    #[cold]
+    pub(crate) fn tell(&self, incident: Incident, detail: Option<&dyn fmt::Display>) {
+        if let Some(notice) = self.first(incident, detail) {
+            queue().push(notice);
+        }
+    }
+
+    fn first(&self, incident: Incident, detail: Option<&dyn fmt::Display>) -> Option<Notice> {
+        let bit = 1 << incident.place();
+        if self.told.fetch_or(bit, Ordering::Relaxed) & bit != 0 {
+            return None;
+        }
+        let text = match detail {
+            Some(detail) => format!("{} ({detail})", incident.text()),
+            None => incident.text().to_owned(),
+        };
+        Some(Notice { identifier: self.identifier.clone(), id: self.id, level: incident.level(), text })
+    }
+
+    pub(crate) fn of(&self, incident: Incident) -> u64 {
+        self.counts[incident.place()].load(Ordering::Relaxed)
+    }
+}
+
+/// The notices of a process that nobody has taken yet.
+#[derive(Default)]
+struct Queue {
+    state: Mutex<Waiting>,
+    there: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    notices: VecDeque<Notice>,
+    /// Somebody sleeps in [`next_notice`].
+    awaited: bool,
+    closed: bool,
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where nobody takes them, the later ones are not kept: the first say most.
+    fn push(&self, notice: Notice) {
+        let mut state = self.lock();
+        if state.notices.len() < limits::NOTICES {
+            state.notices.push_back(notice);
+            self.there.notify_one();
+        }
+    }
+
+    fn next(&self) -> Option<Notice> {
+        let mut state = self.lock();
+        if state.awaited {
+            return None;
+        }
+        state.awaited = true;
+        while state.notices.is_empty() && !state.closed {
+            state = self.there.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.awaited = false;
+        if state.closed { None } else { state.notices.pop_front() }
+    }
+
+    fn take(&self) -> Option<Notice> {
+        self.lock().notices.pop_front()
+    }
+
+    fn close(&self) {
+        self.lock().closed = true;
+        self.there.notify_all();
+    }
+}
+
+/// The queue of this process: a forked child has its own, whoever held the lock of the parent's at that moment.
+fn queue() -> Arc<Queue> {
+    static CURRENT: Mutex<Option<(u64, Arc<Queue>)>> = Mutex::new(None);
+    let _guard = fork::guard();
+    let mut current = CURRENT.lock().unwrap_or_else(PoisonError::into_inner);
+    match &*current {
+        Some((born, queue)) if *born == fork::generation() => queue.clone(),
+        _ => {
+            let queue = Arc::new(Queue::default());
+            if let Some(old) = current.replace((fork::generation(), queue.clone())) {
+                std::mem::forget(old);
+            }
+            queue
+        }
+    }
+}
+
+/// The next notice of this process; sleeps until there is one. `None` after [`close_notices`], and for a second thread: one
+/// is enough.
+pub fn next_notice() -> Option<Notice> {
+    queue().next()
+}
+
+/// A notice that is there already.
+pub fn take_notice() -> Option<Notice> {
+    queue().take()
+}
+
+/// Ends the wait of [`next_notice`] for good.
+pub fn close_notices() {
+    queue().close();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_incident_has_a_place_of_its_own_and_says_what_to_do() {
+        let all = DropReason::ALL
+            .map(Incident::Dropped)
+            .into_iter()
+            .chain(RefuseReason::ALL.map(Incident::Refused))
+            .chain(Shortage::ALL.map(Incident::Short))
+            .chain([Incident::Expired, Incident::Redelivered, Incident::Duplicate, Incident::Takeover])
+            .chain([Incident::Skipped]);
+        let mut places: Vec<_> = all.clone().map(Incident::place).collect();
+        places.sort_unstable();
+        assert_eq!(places, (0..KINDS).collect::<Vec<_>>());
+        for incident in all {
+            assert_eq!(incident.text().matches(": ").count(), 1, "{incident:?} says what happened: what to do");
+        }
+    }
+
+    #[test]
+    fn the_first_of_each_kind_is_told_and_all_are_counted() {
+        let lost = Incident::Dropped(DropReason::ReceiverGone);
+        let tally = Tally::new("bus", 7);
+        tally.count(lost, 0);
+        let notice = tally.first(lost, None).expect("nothing had happened");
+        assert_eq!((&*notice.identifier, notice.id, notice.level), ("bus", 7, Level::Warning));
+        tally.count(lost, 3);
+        tally.count(lost, 2);
+        assert_eq!((tally.of(lost), tally.first(lost, None)), (5, None));
+        let token = Incident::Refused(RefuseReason::JoinToken);
+        let told = tally.first(token, Some(&Who { pid: 11, uid: 12 })).unwrap();
+        assert!(told.text.ends_with("(process 11 of user 12)"), "{}", told.text);
+        tally.refuse(RefuseReason::JoinToken, Who { pid: 13, uid: 14 });
+        assert_eq!((tally.of(token), tally.first(token, None)), (1, None));
+    }
+
+    #[test]
+    fn a_queue_keeps_the_first_ones_and_serves_one_thread() {
+        let queue = Arc::new(Queue::default());
+        let takeover = |id| Tally::new("bus", id).first(Incident::Takeover, None).unwrap();
+        let most = limits::NOTICES as u64;
+        (0..most + 1).for_each(|id| queue.push(takeover(id)));
+        assert!((0..most).all(|id| queue.next().is_some_and(|notice| notice.id == id)));
+        assert_eq!(queue.take(), None, "one past the bound");
+
+        let theirs = queue.clone();
+        let waiting = std::thread::spawn(move || [theirs.next(), theirs.next()]);
+        while !queue.lock().awaited {
+            std::thread::yield_now();
+        }
+        assert_eq!(queue.next(), None, "one thread takes them");
+        queue.push(takeover(5));
+        while !queue.lock().notices.is_empty() || !queue.lock().awaited {
+            std::thread::yield_now();
+        }
+        queue.close();
+        assert_eq!(waiting.join().unwrap(), [Some(takeover(5)), None]);
+    }
+}
