@@ -14,7 +14,7 @@ NATIVE := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-rust test-python lint format types loom bench picture bench-scaling instructions torture docs wheels lock clean
+.PHONY: help demo test test-rust test-python lint format types loom bench picture bench-scaling instructions torture fuzz corpus coverage docs wheels lock clean
 
 help: ## what can be made
 	@echo "ipmb: an inter-process message bus. make ..."
@@ -67,6 +67,15 @@ instructions: $(STAMPS)/native ## renew the checked-in instruction counts that t
 
 torture: $(STAMPS)/native ## faults for hours (TRIALS="storm soak" COUNT=1000 SEED=7 MINUTES=10 REPLAY=a failing case's file)
 	$(BIN)/python -m tests.faults.torture
+
+fuzz: $(STAMPS)/native ## fuzzers for ten minutes a target (COUNT=60: seconds; REPLAY=a failing case's file)
+	$(BIN)/python -m tests.faults.torture fuzz
+
+corpus: $(STAMPS)/native ## keep the smallest set of cases that reaches all that `make fuzz` has reached
+	$(BIN)/python -m tests.faults.torture.fuzzing
+
+coverage: $(STAMPS)/venv ## branch coverage of what reads the bytes of others, and why each gap is one
+	$(BIN)/python -m tools.coverage
 
 docs: $(STAMPS)/venv ## the documentation site, into .build/site; a link that leads nowhere is an error
 	NO_MKDOCS_2_WARNING=1 DISABLE_MKDOCS_2_WARNING=true $(BIN)/python -m mkdocs build --strict --quiet

@@ -112,9 +112,10 @@ def test_every_dependency_is_explained() -> None:
     }
     needed |= set(named_for_development())
     workspace = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]
+    fuzzers = tomllib.loads((ROOT / "fuzz" / "Cargo.toml").read_text())
     needed |= {
         name
-        for name, how in workspace["dependencies"].items()
+        for name, how in {**workspace["dependencies"], **fuzzers["dependencies"]}.items()
         if not (isinstance(how, dict) and "path" in how)
     }
     assert explained == needed

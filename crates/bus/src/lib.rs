@@ -37,6 +37,7 @@
 //! | `asking` | requests, and what becomes of them |
 //! | [`endpoint`] | what programs hold |
 //! | [`joining`] | how they come to it |
+//! | `fuzzing` | what fuzzers run; in no other build |
 #![forbid(unsafe_code)]
 
 mod admission;
@@ -47,6 +48,8 @@ pub mod controller;
 pub mod directory;
 pub mod endpoint;
 pub mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod identity;
 mod inbox;
 pub mod incidents;

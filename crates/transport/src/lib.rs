@@ -20,6 +20,8 @@
 //! a forked child (a queue's own are not: it is to be used there).
 
 mod atomic;
+#[cfg(any(fuzzing, all(test, not(loom))))]
+mod case;
 pub mod error;
 
 #[cfg(all(feature = "python", not(loom)))]

@@ -198,6 +198,19 @@ impl<M: Watched> DirectoryReader<M> {
     }
 }
 
+/// A directory whose controller writes what it likes.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn hostile(word: u64, numbers: [u64; 2], lengths: [u64; 2], bytes: &[u8]) -> DirectoryReader {
+    let (mut memory, fd) = OwnMemory::create("hostile", MEMORY_BYTES).expect("memory");
+    memory.word(WORD).store(word, Ordering::Relaxed);
+    for place in Place::BOTH {
+        memory.word(place.number()).store(numbers[place.0], Ordering::Relaxed);
+        memory.word(place.length()).store(lengths[place.0], Ordering::Relaxed);
+        memory.copy_in(place.data(), bytes);
+    }
+    DirectoryReader::open(&fd).expect("in good order")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -310,18 +323,6 @@ mod tests {
     fn memory_of_another_size_is_refused() {
         let (_, fd) = OwnMemory::create("other", MEMORY_BYTES / 2).unwrap();
         assert!(matches!(DirectoryReader::open(&fd), Err(DirectoryError::Memory(_))));
-    }
-
-    /// A directory whose controller writes what it likes.
-    fn hostile(word: u64, numbers: [u64; 2], lengths: [u64; 2], bytes: &[u8]) -> DirectoryReader {
-        let (mut memory, fd) = OwnMemory::create("hostile", MEMORY_BYTES).unwrap();
-        memory.word(WORD).store(word, Ordering::Relaxed);
-        for place in Place::BOTH {
-            memory.word(place.number()).store(numbers[place.0], Ordering::Relaxed);
-            memory.word(place.length()).store(lengths[place.0], Ordering::Relaxed);
-            memory.copy_in(place.data(), bytes);
-        }
-        DirectoryReader::open(&fd).unwrap()
     }
 
     #[test]

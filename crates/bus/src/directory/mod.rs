@@ -6,6 +6,8 @@
 mod memory;
 mod snapshot;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use memory::hostile;
 pub use memory::{DirectoryError, DirectoryFull, DirectoryReader, DirectoryWriter};
 pub(crate) use snapshot::{Departed, HALF_BYTES, entry_bound, tombstone_bound};
 pub use snapshot::{Departure, Entry, Living, Snapshot, SnapshotError, Tombstone, word};

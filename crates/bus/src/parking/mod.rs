@@ -41,7 +41,7 @@ const EXPIRY: usize = 3;
 const OFFSET: usize = 4;
 const LENGTH: usize = 5;
 
-const BYTES_AT: usize = TABLE + limits::PARKED_MESSAGES * SLOT_WORDS * WORD;
+pub(crate) const BYTES_AT: usize = TABLE + limits::PARKED_MESSAGES * SLOT_WORDS * WORD;
 
 /// Size of the area, a whole number of pages.
 pub(crate) const AREA_BYTES: usize = (BYTES_AT + limits::PARKED_BYTES).next_multiple_of(4096);
@@ -307,6 +307,18 @@ fn decode(bytes: &[u8]) -> Option<(Parcel, u16)> {
     Some((parcel, prefix.attachments))
 }
 
+/// An area whose owner writes what it likes: the number of slots, words of slots, and the bytes from their beginning on.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn hostile(slots: u64, words: &[(usize, usize, u64)], bytes: &[u8]) -> Fd {
+    let (mut memory, descriptor) = OwnMemory::create("hostile", AREA_BYTES).expect("memory");
+    memory.word(0).store(slots, Release);
+    for &(slot, field, value) in words {
+        memory.word(slot_word(slot, field)).store(value, Release);
+    }
+    memory.copy_in(BYTES_AT, bytes);
+    descriptor
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -382,15 +394,10 @@ mod tests {
 
     #[test]
     fn an_area_full_of_lies_is_counted_not_followed() {
-        let (memory, descriptor) = OwnMemory::create("hostile", AREA_BYTES).unwrap();
-        memory.word(0).store(u64::MAX, Release);
-        for (slot, offset, length) in
-            [(0, 0, 8), (1, u64::MAX, 8), (2, BYTES_AT as u64, u64::MAX), (3, BYTES_AT as u64, 0)]
-        {
-            memory.word(slot_word(slot, STATE)).store(WAITING, Release);
-            memory.word(slot_word(slot, OFFSET)).store(offset, Release);
-            memory.word(slot_word(slot, LENGTH)).store(length, Release);
-        }
+        let lies = [(0, 0, 8), (1, u64::MAX, 8), (2, BYTES_AT as u64, u64::MAX), (3, BYTES_AT as u64, 0)];
+        let words =
+            lies.map(|(slot, offset, length)| [(slot, STATE, WAITING), (slot, OFFSET, offset), (slot, LENGTH, length)]);
+        let descriptor = hostile(u64::MAX, words.as_flattened(), &[]);
         let remains = remains(&open(&descriptor).unwrap(), 9, false);
         assert_eq!((remains.parcels.len(), remains.lost), (0, 4));
     }

@@ -25,6 +25,8 @@
 //! **Growing.** A ring begins small and can go on, once, in a larger memory: see `growth.rs`.
 
 mod consumer;
+#[cfg(any(fuzzing, all(test, not(loom))))]
+pub mod fuzzing;
 mod growth;
 #[cfg(all(test, not(loom)))]
 mod hostile;

@@ -1,0 +1,33 @@
+//! What fuzzers run: everything that reads bytes of another process, and what must hold whatever they are.
+//!
+//! There are no copies of the production code here and no second set of functions for tests: `fuzz/` calls these with
+//! bytes of its own making, under AddressSanitizer, and the tests below run the cases that were kept. They are in the crate
+//! because most of what they call is nobody else's business, and are compiled for fuzzers and tests only.
+
+#[path = "../../../transport/src/case.rs"]
+mod case;
+mod channel;
+mod control;
+mod directory;
+mod expression;
+mod parking;
+
+pub use channel::channel;
+pub use control::control;
+pub use directory::directory;
+pub use expression::expression;
+pub use parking::parking;
+
+#[cfg(test)]
+mod tests {
+    use super::case::replay;
+
+    #[test]
+    fn the_corpora_are_harmless() {
+        replay("channel", super::channel);
+        replay("control", super::control);
+        replay("directory", super::directory);
+        replay("expression", super::expression);
+        replay("parking", super::parking);
+    }
+}

@@ -1,0 +1,4 @@
+//! See `crates/bus/src/fuzzing/control.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| ipmb_bus::fuzzing::control(data));
