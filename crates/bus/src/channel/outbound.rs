@@ -325,6 +325,10 @@ impl Outbound {
                 Ok(Received::End) | Err(_) => self.ended = true,
             }
         }
+        if self.lied {
+            // The core thread, which waits for the end of the connection, takes what it left unread elsewhere.
+            self.socket.hang_up();
+        }
         Serviced::Ended
     }
 

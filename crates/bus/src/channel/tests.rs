@@ -474,6 +474,7 @@ fn a_receiver_that_answers_what_it_was_not_asked_lies() {
         let (mut out, inbound, _) = busy(1);
         inbound.socket.send(&[answer], &[]).unwrap();
         assert_eq!(out.service(), Serviced::Ended, "{answer}");
+        assert!(inbound.socket.has_hung_up() && out.socket.has_hung_up(), "whoever waits for its end is told");
     }
     let (mut out, mut inbound, _) = busy(limits::FULL_RINGS_BEFORE_GROWTH + 1);
     out.offer_growth();

@@ -255,6 +255,12 @@ impl Socket {
         rustix::event::poll(&mut fds, Some(&Timespec::default())).is_ok_and(|count| count > 0)
     }
 
+    /// Ends the conversation in both directions: both sides are told as if the other had closed.
+    pub fn hang_up(&self) {
+        // A connection that is over already cannot be ended again, and need not be.
+        let _ = rustix::net::shutdown(&self.fd, rustix::net::Shutdown::Both);
+    }
+
     /// Drops the packet that there was just no room for.
     pub fn refuse(&self) -> io::Result<()> {
         self.discard()
