@@ -62,6 +62,10 @@ class Spawn:
         uid = plain_user.NOBODY if os.getuid() == 0 else os.getuid()
         return self.child(name, wrap=plain_user.wrap(uid, nofile or plain_user.NOFILE))
 
+    def child_of(self, uid: int, name: str = "child") -> Child:
+        """A child of another user; only root can start one."""
+        return self.child(name, wrap=plain_user.wrap(uid))
+
     def limited_child(self, nofile: int, name: str = "limited") -> Child:
         """A child of this very user that may have only ``nofile`` descriptors."""
         return self.child(name, wrap=plain_user.wrap(os.getuid(), nofile))

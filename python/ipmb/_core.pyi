@@ -1160,6 +1160,7 @@ def join(
     label: Label | str | Iterable[str],
     token: str | bytes,
     controller_affinity: bool,
+    users: list[int],
     timeout: float | None,
     takes: list[bytes] | None,
     address: object,
@@ -1172,6 +1173,7 @@ def begin_join(
     label: Label | str | Iterable[str],
     token: str | bytes,
     controller_affinity: bool,
+    users: list[int],
     takes: list[bytes] | None,
     address: object,
 ) -> Joining:

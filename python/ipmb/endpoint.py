@@ -9,6 +9,7 @@ from ipmb import _core, notices
 from ipmb._core import Label, Receiver, Sender
 from ipmb.membership import Membership, logger
 from ipmb.message_box import accepted
+from ipmb.users import uids
 from ipmb.values import Options
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from typing_extensions import TypeVar as _TypeVar
 
     from ipmb.message_box import MessageBox
+    from ipmb.users import Users
 
     _T_co = _TypeVar("_T_co", covariant=True, default=Any)
 else:
@@ -122,6 +124,7 @@ def join(
     *,
     token: str | bytes = "",
     controller_affinity: bool = True,
+    users: Users = (),
     timeout: float | None = None,
     payloads: None = None,
 ) -> Endpoint[Any]: ...
@@ -132,6 +135,7 @@ def join(
     *,
     token: str | bytes = "",
     controller_affinity: bool = True,
+    users: Users = (),
     timeout: float | None = None,
     payloads: MessageBox[_T],
 ) -> Endpoint[_T]: ...
@@ -142,6 +146,7 @@ def join(
     *,
     token: str | bytes = "",
     controller_affinity: bool = True,
+    users: Users = (),
     timeout: float | None = None,
     payloads: TypeForm[_T],
 ) -> Endpoint[_T]: ...
@@ -151,6 +156,7 @@ def join(
     *,
     token: str | bytes = "",
     controller_affinity: bool = True,
+    users: Users = (),
     timeout: float | None = None,
     payloads: Any = None,
 ) -> Endpoint[Any]:
@@ -163,6 +169,8 @@ def join(
         token: The shared secret, at most 1024 bytes. Empty: a bus without one, where all processes of the same user
             trust each other.
         controller_affinity: Whether this endpoint may play controller. With False it waits for a bus.
+        users: Users of this machine that share the bus, by name or id; one's own and root always do. Name the same
+            ones in all endpoints of the bus: they trust each other as processes of one user do.
         timeout: Seconds to wait, 0 or more; None waits for ever, 0 tries once.
         payloads: The payload types this receiver takes: one, a union such as `str | Position`, or a `MessageBox`. What
             it does not take is skipped and counted. None takes every built-in type and every class that is registered
@@ -175,8 +183,8 @@ def join(
         TypeError, ValueError: An argument is of the wrong type or out of its bounds.
         JoinTimeout: Nobody admitted us in time.
         VersionMismatch: The bus speaks another protocol version.
-        TokenMismatch: The token is not the bus's.
-        PermissionDenied: The bus belongs to another user.
+        TokenMismatch: The token is not the bus's, or it has other `users`.
+        PermissionDenied: The bus belongs to another user, who is not one of `users`, or whose `users` we are not.
         JoinError: The bus is full, or the system refused something.
 
     Example:
@@ -185,7 +193,7 @@ def join(
         ...     sender.send("mars", "anybody there?")
         0
     """
-    options, takes = resolved(identifier, label, token, controller_affinity, payloads)
+    options, takes = resolved(identifier, Options("", label, token, controller_affinity, users), payloads)
     return _joined(options, timeout, takes, payloads)
 
 
@@ -198,39 +206,37 @@ def _joined(
     receiving: bool = True,
 ) -> Endpoint[Any]:
     notices.start()
+    users = uids(options.users)
     core = _core.join(
         options.identifier,
         options.label,
         options.token,
         options.controller_affinity,
+        users,
         timeout,
         takes,
-        (dataclasses.replace(options, label=()), payloads),
+        (dataclasses.replace(options, label=(), users=tuple(users)), payloads),
         receiving,
     )
     logger.debug("joined %r as %#x with %r", core.identifier, core.id, core.label)
     return Endpoint(core)
 
 
-def resolved(
-    identifier: str | Options,
-    label: Label | str | Iterable[str],
-    token: str | bytes,
-    controller_affinity: bool,
-    payloads: Any,
-) -> tuple[Options, list[bytes] | None]:
+def resolved(identifier: str | Options, beside: Options, payloads: Any) -> tuple[Options, list[bytes] | None]:
     """The arguments of `join`, here and in `ipmb.aio`: what to join, and the UUIDs of the types that are taken.
+
+    `beside` has what was given beside the identifier, and none of its own.
 
     Raises:
         TypeError: One is given twice, or is no type of a payload.
     """
-    if isinstance(identifier, Options):
-        if label != () or token != "" or controller_affinity is not True:
-            msg = "label, token and controller_affinity belong into the Options that were given"
-            raise TypeError(msg)
+    if not isinstance(identifier, Options):
+        options = dataclasses.replace(beside, identifier=identifier)
+    elif beside == Options(""):
         options = identifier
     else:
-        options = Options(identifier, label, token, controller_affinity)
+        msg = "label, token, controller_affinity and users belong into the Options that were given"
+        raise TypeError(msg)
     return options, None if payloads is None else accepted(payloads)
 
 

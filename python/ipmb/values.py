@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from ipmb._core import Label
+    from ipmb.users import Users
 
 
 #: Bytes of a payload that its `repr` shows.
@@ -50,23 +51,25 @@ class Options:
         label: A `Label`, a string, or an iterable of strings.
         token: The shared secret, at most 1024 bytes; empty for a bus without one.
         controller_affinity: Whether this endpoint may play controller.
+        users: Users of this machine that share the bus, by name or id.
 
     Example:
         >>> import ipmb
         >>> ipmb.Options("com.solar", "earth")
-        Options(identifier='com.solar', label='earth', controller_affinity=True)
+        Options(identifier='com.solar', label='earth', controller_affinity=True, users=())
     """
 
     identifier: str
     label: Label | str | Iterable[str] = ()
     token: str | bytes = ""
     controller_affinity: bool = True
+    users: Users = ()
 
     def __repr__(self) -> str:
         # The token is a secret: it stays out of logs and tracebacks.
         return (
             f"Options(identifier={self.identifier!r}, label={self.label!r}, "
-            f"controller_affinity={self.controller_affinity!r})"
+            f"controller_affinity={self.controller_affinity!r}, users={self.users!r})"
         )
 
 

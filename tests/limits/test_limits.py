@@ -4,6 +4,7 @@ fails.
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -165,6 +166,21 @@ def test_token_bytes(spawn: Spawn, bus: str) -> None:
     with pytest.raises(ValueError, match="token") as error:
         ipmb.join(bus, token=longest + "t", timeout=0)
     refused(error, "token", limit)
+
+
+def test_users(bus: str) -> None:
+    limit = bound("USERS")
+    others = [uid for uid in range(1, limit + 2) if uid != os.getuid()][
+        : limit if os.getuid() == 0 else limit - 1
+    ]
+    with (
+        ipmb.join(bus, users=others, timeout=10),
+        ipmb.join(bus, users=[*others, 0, os.getuid()], timeout=10),
+    ):
+        pass
+    with pytest.raises(ValueError, match="users") as error:
+        ipmb.join(bus, users=[*others, 9999], timeout=0)
+    refused(error, "users", limit)
 
 
 def test_payload_at_the_border_of_a_record(spawn: Spawn, bus: str) -> None:

@@ -10,6 +10,12 @@ import ipmb
 from tests.support import roles
 
 
+def reply_once() -> int:
+    """Reply to one request with what it says."""
+    message = roles.ends[roles.MAIN].receiver.recv(10)
+    return message.reply(message.payload)
+
+
 def reply_in_a_type_of_its_own(size: int) -> int:
     """Reply to one request with a class that only this process has registered."""
 

@@ -38,10 +38,13 @@ def join(
     name: str = MAIN,
     token: str = "",
     affinity: bool = True,
+    users: Iterable[int | str] = (),
     timeout: float | None = 10.0,
 ) -> tuple[Any, bool]:
     """Join and return (id, whether it is controller)."""
-    end = ipmb.join(bus, tuple(label), token=token, controller_affinity=affinity, timeout=timeout)
+    end = ipmb.join(
+        bus, tuple(label), token=token, controller_affinity=affinity, users=users, timeout=timeout
+    )
     ends[name] = end
     return end.id, end.is_controller
 

@@ -170,3 +170,9 @@ def flood(name: bytes, seconds: float) -> int:
     for one in kept:
         one.close()
     return count
+
+
+def knock(name: bytes) -> None:
+    """Connect and wait to be thrown out."""
+    with connect(name) as one:
+        answers_until_closed(one)

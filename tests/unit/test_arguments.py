@@ -59,6 +59,17 @@ def until_gone(endpoint: ipmb.Endpoint, who: int) -> None:
         ({"token": 3}, TypeError, "token is an int: give a str or bytes"),
         ({"token": "x" * 1025}, ValueError, "token is 1025 bytes long: give at most 1024 bytes"),
         ({"controller_affinity": 1}, TypeError, "controller_affinity is an int: give True or False"),
+        ({"users": 1.5}, TypeError, "users is a float: give names or ids of users of this machine"),
+        ({"users": [None]}, TypeError, "users has a NoneType: give names or ids of users of this machine"),
+        ({"users": [True]}, TypeError, "users has a bool: give names or ids of users of this machine"),
+        ({"users": -1}, ValueError, "users has -1, which is no id of a user: give names or ids"),
+        ({"users": [2**32 - 1]}, ValueError, "users has 4294967295, which is no id of a user: give names"),
+        (
+            {"users": "no such user"},
+            ValueError,
+            "users has 'no such user', which is no user of this machine: give",
+        ),
+        ({"users": "a\0b"}, ValueError, "users has 'a\\x00b', which is no user of this machine: give"),
         ({"timeout": -1}, ValueError, "timeout is -1: give 0 or more seconds, or None for ever"),
         ({"timeout": math.nan}, ValueError, "timeout is NaN: give 0 or more seconds, or None for ever"),
         ({"timeout": "1"}, TypeError, "timeout is a str: give 0 or more seconds, or None for ever"),
@@ -76,7 +87,7 @@ def test_join_with_options_takes_nothing_beside_them(bus: str) -> None:
     with ipmb.join(Options(bus, ["a", "b"], token="t"), timeout=5) as endpoint:
         assert endpoint.label == {"a", "b"}
         assert endpoint.identifier == bus
-    for more in ({"label": "x"}, {"token": "x"}, {"controller_affinity": False}):
+    for more in ({"label": "x"}, {"token": "x"}, {"controller_affinity": False}, {"users": 1}):
         with pytest.raises(TypeError, match="belong into the Options"):
             ipmb.join(Options(bus), **more)
 

@@ -36,6 +36,17 @@ def test_an_endpoint_becomes_another_one_with_the_same_label(bus: str) -> None:
         until(lambda: first.peers() == [], "the others to be gone")
 
 
+def test_the_users_of_a_bus_travel_along(bus: str) -> None:
+    """Also where they were given as something that can be read only once."""
+    with (
+        ipmb.join(bus, "earth", users=iter(["root", 4242])) as first,
+        pickle.loads(pickle.dumps(first)) as second,
+    ):
+        assert [peer.id for peer in first.peers()] == [second.id]
+        with pytest.raises(ipmb.TokenMismatch, match="same token and users"):
+            ipmb.join(bus, timeout=5)
+
+
 def test_a_sender_only_sends_and_a_receiver_replies(bus: str) -> None:
     with ipmb.join(bus, "earth") as earth, ipmb.join(bus, "moon") as moon:
         sender = pickle.loads(pickle.dumps(moon.sender))

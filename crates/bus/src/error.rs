@@ -79,11 +79,15 @@ pub enum JoinError {
         /// The version we speak.
         ours: u16,
     },
-    /// One of the two sides does not know the other's token.
-    #[error("the token differs from the one of this bus: give the same token to all its endpoints, or none to any")]
+    /// One of the two sides does not know the other's token, or has other users.
+    #[error(
+        "the token (or its users) differ from those of this bus: give the same token and users to all its endpoints, or none to any"
+    )]
     Token,
     /// The user we run as may not join, or the holder of the name is a user we do not trust.
-    #[error("user {uid} is not admitted here: only the user who runs the bus and root are; run both as the same user")]
+    #[error(
+        "user {uid} is not admitted here: run both as the same user, or name the users in the users of all its endpoints"
+    )]
     Permission {
         /// The user id that was not accepted.
         uid: u32,

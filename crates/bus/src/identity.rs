@@ -38,6 +38,27 @@ pub fn check_token(token: &[u8]) -> Result<(), InvalidArgument> {
     Ok(())
 }
 
+/// The users of a bus, root among them: what an endpoint is given, and its own.
+///
+/// # Errors
+/// When there are too many, or one is no user.
+pub fn check_users(users: &[u32], own: u32) -> Result<Vec<u32>, InvalidArgument> {
+    let bound = || format!("give at most {} users beside root, none of them {}", limits::USERS, u32::MAX);
+    // The kernel's word for "no user".
+    if users.contains(&u32::MAX) {
+        return Err(InvalidArgument::new("users", u32::MAX.to_string(), bound()));
+    }
+    let mut all: Vec<_> = users.iter().copied().chain([own, 0]).collect();
+    all.sort_unstable();
+    all.dedup();
+    match all.len() - 1 {
+        beside_root if beside_root > limits::USERS => {
+            Err(InvalidArgument::new("users", format!("{beside_root} users"), bound()))
+        }
+        _ => Ok(all),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,6 +74,18 @@ mod tests {
             "identifier is empty: give 1 to 255 bytes without NUL"
         );
         assert!(check_identifier("a\0b").unwrap_err().to_string().contains("NUL at byte 1"));
+    }
+
+    #[test]
+    fn users_at_the_bound_and_past_it() {
+        assert_eq!(check_users(&[], 1000), Ok(vec![0, 1000]));
+        assert_eq!(check_users(&[], 0), Ok(vec![0]));
+        assert_eq!(check_users(&[0, 1001, 1000, 1001], 1000), Ok(vec![0, 1000, 1001]));
+        let most: Vec<_> = (1..=limits::USERS as u32).collect();
+        assert_eq!(check_users(&most, 1).map(|all| all.len()), Ok(limits::USERS + 1));
+        assert!(check_users(&most, 0).is_ok(), "root is no further user");
+        assert!(check_users(&most, 1000).unwrap_err().to_string().contains("users is 65 users: give at most 64"));
+        assert!(check_users(&[u32::MAX], 1).is_err());
     }
 
     #[test]

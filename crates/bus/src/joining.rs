@@ -4,11 +4,13 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ipmb_transport::sys::Signal;
+use ipmb_transport::sys::{self, Signal};
 
 use crate::endpoint::{Endpoint, Handle};
 use crate::error::{Interrupted, JoinError};
+use crate::identity::{check_identifier, check_token, check_users};
 use crate::label::Label;
+use crate::local::Local;
 use crate::node::Node;
 use crate::reactor::lock;
 use crate::wait::{self, deadline};
@@ -24,6 +26,8 @@ pub struct Options {
     pub token: Vec<u8>,
     /// Whether the endpoint may play controller.
     pub controller_affinity: bool,
+    /// Users whose processes may be on the bus, beside the own one and root. The same for all endpoints of the bus.
+    pub users: Vec<u32>,
     /// Whether others' messages may come here; without, the receiving half is closed from the start.
     pub receiving: bool,
 }
@@ -31,7 +35,14 @@ pub struct Options {
 impl Options {
     /// Without a token, ready to receive and to play controller.
     pub fn new(identifier: impl Into<String>, label: Label) -> Options {
-        Options { identifier: identifier.into(), label, token: Vec::new(), controller_affinity: true, receiving: true }
+        Options {
+            identifier: identifier.into(),
+            label,
+            token: Vec::new(),
+            controller_affinity: true,
+            users: Vec::new(),
+            receiving: true,
+        }
     }
 }
 
@@ -46,8 +57,11 @@ pub struct Joining {
 /// # Errors
 /// For a bad argument, or when the system gives no descriptors or memory.
 pub fn begin_join(options: Options) -> Result<Joining, JoinError> {
-    let Options { identifier, label, token, controller_affinity, receiving } = options;
-    let node = Node::start(identifier, label, &token, controller_affinity, receiving)?;
+    let Options { identifier, label, token, controller_affinity, users, receiving } = options;
+    check_identifier(&identifier)?;
+    check_token(&token)?;
+    let users = check_users(&users, sys::effective_uid())?;
+    let node = Node::start(Local::new(identifier, label, &token, controller_affinity, users), receiving)?;
     let done = lock(&node.member).done.clone();
     Ok(Joining { handle: Arc::new(Handle { node }), done })
 }

@@ -32,6 +32,9 @@ pub const SELECTOR_BYTES: usize = LABEL_OP_BYTES + 9;
 /// [bytes] Longest token. It is only ever hashed; the bound stops mistakes such as passing a file.
 pub const TOKEN_BYTES: usize = 1024;
 
+/// [users] Most users whose processes share one bus, beside root. They trust each other as one user's processes do, so they are few.
+pub const USERS: usize = 64;
+
 /// [endpoints] Most members of one bus. A full mesh at this size needs more descriptors than a process may have.
 pub const MEMBERS: usize = 4096;
 

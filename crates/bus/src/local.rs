@@ -16,7 +16,7 @@ pub(crate) struct Local {
     /// What a peer has to know of the directory to open a channel here.
     pub(crate) nonce: Nonce,
     pub(crate) key: Key,
-    /// Users whose processes may be on the bus: one's own and root.
+    /// Users whose processes may be on the bus: one's own, root, and those that were named.
     pub(crate) allowed_uids: Vec<u32>,
     pub(crate) affinity: bool,
     /// The fork generation it was made in; in a child it is dead.
@@ -24,22 +24,21 @@ pub(crate) struct Local {
 }
 
 impl Local {
-    pub(crate) fn new(identifier: String, label: Label, token: &[u8], affinity: bool) -> Local {
+    /// `users` are all of the bus, as [`check_users`](crate::identity::check_users) gives them.
+    pub(crate) fn new(identifier: String, label: Label, token: &[u8], affinity: bool, users: Vec<u32>) -> Local {
         let mut id = [0; 8];
         let mut nonce = [0; 16];
         while id == [0; 8] {
             sys::fill_random(&mut id);
         }
         sys::fill_random(&mut nonce);
-        let mut allowed_uids = vec![sys::effective_uid(), 0];
-        allowed_uids.dedup();
         Local {
-            key: Key::derive(&identifier, token),
+            key: Key::derive(&identifier, token).among(&users),
             identifier,
             id: u64::from_le_bytes(id),
             label,
             nonce,
-            allowed_uids,
+            allowed_uids: users,
             affinity,
             born: fork::generation(),
         }

@@ -22,6 +22,9 @@ pub type Nonce = [u8; 16];
 
 const KEY_CONTEXT: &str = "ipmb bus 2026 key of identifier and token";
 
+/// What no role of a proof is.
+const USERS: u8 = 0;
+
 /// Which statement a proof makes.
 #[derive(Clone, Copy)]
 enum Role {
@@ -39,6 +42,25 @@ impl Key {
         hasher.update(&(identifier.len() as u64).to_le_bytes());
         hasher.update(identifier.as_bytes());
         hasher.update(token);
+        Self(*hasher.finalize().as_bytes())
+    }
+
+    /// The key of the same bus among these users. Root is one of them everywhere, and makes no difference.
+    ///
+    /// So all endpoints of a bus have the same users: there is none that some of the members trust and others do not.
+    #[must_use]
+    pub fn among(self, users: &[u32]) -> Self {
+        let mut users: Vec<_> = users.iter().filter(|&&user| user != 0).copied().collect();
+        users.sort_unstable();
+        users.dedup();
+        if users.is_empty() {
+            return self;
+        }
+        let mut hasher = blake3::Hasher::new_keyed(&self.0);
+        hasher.update(&[USERS]);
+        users.iter().for_each(|user| {
+            hasher.update(&user.to_le_bytes());
+        });
         Self(*hasher.finalize().as_bytes())
     }
 
@@ -91,6 +113,15 @@ pub fn verify(expected: &Proof, shown: &Proof) -> bool {
 mod tests {
     use super::*;
     use std::collections::HashSet;
+
+    #[test]
+    fn a_key_is_that_of_its_users() {
+        let among = |users: &[u32]| Key::derive("bus", b"token").among(users).0;
+        assert_eq!(among(&[0]), Key::derive("bus", b"token").0, "root makes no difference");
+        assert_eq!(among(&[1000, 0, 1001, 1000]), among(&[1001, 1000]));
+        let all = [among(&[]), among(&[1000]), among(&[1001]), among(&[1000, 1001])];
+        assert!((0..all.len()).all(|a| (0..a).all(|b| all[a] != all[b])));
+    }
 
     #[test]
     fn each_input_changes_the_key() {

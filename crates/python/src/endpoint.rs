@@ -149,20 +149,21 @@ impl Endpoint {
 
 /// Joins a bus; the arguments are those of `ipmb.join`, with the UUIDs of the types it takes, and its address.
 #[pyfunction]
-#[pyo3(signature = (identifier, label, token, controller_affinity, timeout, takes, address, receiving = true))]
+#[pyo3(signature = (identifier, label, token, controller_affinity, users, timeout, takes, address, receiving = true))]
 #[allow(clippy::too_many_arguments)]
 pub(crate) fn join(
     identifier: &Bound<'_, PyAny>,
     label: &Bound<'_, PyAny>,
     token: &Bound<'_, PyAny>,
     controller_affinity: &Bound<'_, PyAny>,
+    users: Vec<u32>,
     timeout: &Bound<'_, PyAny>,
     takes: Option<Vec<[u8; 16]>>,
     address: Py<PyAny>,
     receiving: bool,
 ) -> PyResult<Endpoint> {
     let py = identifier.py();
-    let options = Options { receiving, ..options(identifier, label, token, controller_affinity)? };
+    let options = Options { receiving, users, ..options(identifier, label, token, controller_affinity)? };
     let timeout = Timeout::parse(timeout)?;
     let endpoint = wait_for_join(py, options, timeout)?;
     Endpoint::new(py, endpoint, takes, address)
@@ -170,17 +171,18 @@ pub(crate) fn join(
 
 /// Starts to join; the arguments are those of `join`.
 #[pyfunction]
-#[pyo3(signature = (identifier, label, token, controller_affinity, takes, address))]
+#[pyo3(signature = (identifier, label, token, controller_affinity, users, takes, address))]
 pub(crate) fn begin_join(
     identifier: &Bound<'_, PyAny>,
     label: &Bound<'_, PyAny>,
     token: &Bound<'_, PyAny>,
     controller_affinity: &Bound<'_, PyAny>,
+    users: Vec<u32>,
     takes: Option<Vec<[u8; 16]>>,
     address: Py<PyAny>,
 ) -> PyResult<Joining> {
     let py = identifier.py();
-    let options = options(identifier, label, token, controller_affinity)?;
+    let options = Options { users, ..options(identifier, label, token, controller_affinity)? };
     let core = detached(py, || ipmb_bus::begin_join(options)).map_err(|error| from_join(py, &error))?;
     Ok(Joining { core: Some(core), takes, address })
 }
@@ -277,6 +279,7 @@ fn options(
         label: arguments::label(label)?,
         token: secret(token)?,
         controller_affinity,
+        users: Vec::new(),
         receiving: true,
     })
 }

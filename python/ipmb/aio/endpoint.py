@@ -13,6 +13,8 @@ from ipmb.aio.receiver import Receiver
 from ipmb.aio.sender import Sender
 from ipmb.endpoint import resolved
 from ipmb.membership import Membership, logger
+from ipmb.users import uids
+from ipmb.values import Options
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
     from ipmb._core import Label
     from ipmb.message_box import MessageBox
-    from ipmb.values import Options
+    from ipmb.users import Users
 
     _T_co = _TypeVar("_T_co", covariant=True, default=Any)
 else:
@@ -108,6 +110,7 @@ async def join(
     *,
     token: str | bytes = "",
     controller_affinity: bool = True,
+    users: Users = (),
     timeout: float | None = None,
     payloads: None = None,
 ) -> Endpoint[Any]: ...
@@ -118,6 +121,7 @@ async def join(
     *,
     token: str | bytes = "",
     controller_affinity: bool = True,
+    users: Users = (),
     timeout: float | None = None,
     payloads: MessageBox[_T],
 ) -> Endpoint[_T]: ...
@@ -128,6 +132,7 @@ async def join(
     *,
     token: str | bytes = "",
     controller_affinity: bool = True,
+    users: Users = (),
     timeout: float | None = None,
     payloads: TypeForm[_T],
 ) -> Endpoint[_T]: ...
@@ -137,6 +142,7 @@ async def join(
     *,
     token: str | bytes = "",
     controller_affinity: bool = True,
+    users: Users = (),
     timeout: float | None = None,  # a timeout of its own error, as without an event loop
     payloads: Any = None,
 ) -> Endpoint[Any]:
@@ -147,6 +153,7 @@ async def join(
         label: What describes this endpoint.
         token: The shared secret.
         controller_affinity: Whether this endpoint may play controller.
+        users: Users of this machine that share the bus.
         timeout: Seconds to wait, 0 or more; None waits for ever, 0 tries once.
         payloads: The payload types this receiver takes.
 
@@ -168,11 +175,17 @@ async def join(
         >>> asyncio.run(main())
         0
     """
-    options, takes = resolved(identifier, label, token, controller_affinity, payloads)
+    options, takes = resolved(identifier, Options("", label, token, controller_affinity, users), payloads)
     seconds = timeouts.seconds(timeout)
     notices.start()
     joining = _core.begin_join(
-        options.identifier, options.label, options.token, options.controller_affinity, takes, None
+        options.identifier,
+        options.label,
+        options.token,
+        options.controller_affinity,
+        uids(options.users),
+        takes,
+        None,
     )
     core: _core.Endpoint[Any] | None = None
     try:

@@ -29,7 +29,7 @@ struct Scene {
 }
 
 fn scene() -> Scene {
-    let me = Local::new("admission".into(), Label::default(), b"token", true);
+    let me = Local::new("admission".into(), Label::default(), b"token", true, vec![0, sys::effective_uid()]);
     let uid = sys::effective_uid();
     let entry = |id| Entry { id, pid: PID, uid, nonce: [1; 16], label: Label::default(), receiving: true };
     let snapshot = Snapshot {
@@ -90,7 +90,7 @@ fn an_impostor_is_refused_whatever_it_knows() {
         assert!(is_refused(&scene.identify(&open, scene.uid, PID + 1)), "another process");
         assert!(is_refused(&scene.identify(&open, scene.uid + 1, PID)), "another user");
     }
-    let other = Local::new("admission".into(), Label::default(), b"token", true);
+    let other = Local::new("admission".into(), Label::default(), b"token", true, vec![0, sys::effective_uid()]);
     let stale = proof::opener_proof(&scene.me.key, OPENER, scene.me.id, &other.nonce);
     let outside = proof::opener_proof(&proof::Key::derive("admission", b"guess"), OPENER, scene.me.id, &scene.me.nonce);
     let open = scene.opening(OPENER);

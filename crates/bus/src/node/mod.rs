@@ -18,10 +18,8 @@ use self::host::Host;
 use self::member::Membership;
 use crate::bulk::{self, House};
 use crate::error::JoinError;
-use crate::identity::{check_identifier, check_token};
 use crate::inbox::Inbox;
 use crate::incidents::{Incident, Tally};
-use crate::label::Label;
 use crate::limits;
 use crate::local::Local;
 use crate::names;
@@ -59,18 +57,10 @@ pub(crate) struct Node {
 
 impl Node {
     /// Makes an endpoint that nobody knows yet, and starts to look for the bus.
-    pub(crate) fn start(
-        identifier: String,
-        label: Label,
-        token: &[u8],
-        affinity: bool,
-        receiving: bool,
-    ) -> Result<Arc<Node>, JoinError> {
-        check_identifier(&identifier)?;
-        check_token(token)?;
+    pub(crate) fn start(me: Local, receiving: bool) -> Result<Arc<Node>, JoinError> {
+        let me = Arc::new(me);
         sys::raise_descriptor_limit();
         let reactor = reactor::get()?;
-        let me = Arc::new(Local::new(identifier, label, token, affinity));
         let listener = Listener::bind(&names::endpoint(&me.identifier, me.id), limits::LISTEN_BACKLOG)?;
         let (parking, parking_memory) = Parking::create()?;
         let tally = Tally::new(&me.identifier, me.id);
