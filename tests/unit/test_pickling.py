@@ -39,7 +39,7 @@ def test_an_endpoint_becomes_another_one_with_the_same_label(bus: str) -> None:
 def test_the_users_of_a_bus_travel_along(bus: str) -> None:
     """Also where they were given as something that can be read only once."""
     with (
-        ipmb.join(bus, "earth", users=iter(["root", 4242])) as first,
+        ipmb.join(bus, "earth", users=iter([0, 4242])) as first,
         pickle.loads(pickle.dumps(first)) as second,
     ):
         assert [peer.id for peer in first.peers()] == [second.id]
