@@ -8,9 +8,9 @@
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use ipmb_transport::ConnectError;
 use ipmb_transport::memory::PeerMemory;
 use ipmb_transport::sys::{self, Fd, Interest, Listener, LockFile, Received, Signal, Socket};
+use ipmb_transport::{ConnectError, MemoryError};
 
 use super::{MEMBER_TAG, MEMBER_TIMER, Node};
 use crate::directory::DirectoryReader;
@@ -22,12 +22,15 @@ use crate::names;
 use crate::parking;
 use crate::proof::{self, Challenge};
 use crate::reactor::{Key, TimerKey, lock};
-use crate::stats::RefuseReason;
+use crate::stats::{RefuseReason, Shortage};
 use crate::wire::{self, ClientFrame, JoinRequest, Refusal, ServerFrame, WireError};
 
 /// First and longest pause between two attempts to find a controller, in nanoseconds.
 const FIRST_PAUSE: u64 = 1_000_000;
 const LONGEST_PAUSE: u64 = 250_000_000;
+
+/// Pause before a welcome that found no descriptors free is looked at again, in nanoseconds.
+const STARVED_PAUSE: u64 = 20_000_000;
 
 enum Phase {
     /// Not connected; a timer is set.
@@ -56,6 +59,8 @@ pub(crate) struct Membership {
     directory: Option<Fd>,
     pause: u64,
     timer: Option<TimerKey>,
+    /// The welcome waits in the socket for room for its descriptors.
+    starved: bool,
     seen: Seen,
     watching: bool,
     /// How the first joining ended.
@@ -77,6 +82,7 @@ impl Membership {
             directory: None,
             pause: FIRST_PAUSE,
             timer: None,
+            starved: false,
             seen: Seen::Nobody,
             watching: false,
             outcome: None,
@@ -186,6 +192,11 @@ impl Node {
                 self.seek();
             }
             Phase::Greeting { .. } | Phase::Proving { .. } => {
+                if std::mem::take(&mut member.starved)
+                    && let Some((socket, key)) = &member.connection
+                {
+                    self.reactor.modify(*key, socket.fd(), Interest::READ);
+                }
                 self.try_to_succeed(&mut member);
                 self.pause(&mut member);
             }
@@ -221,9 +232,7 @@ impl Node {
                     Err(WireError::Malformed) => return self.fail(&mut member, JoinError::Malformed),
                 },
                 Ok(Received::Empty) => return,
-                Ok(Received::NoRoomForFds) => {
-                    return self.fail(&mut member, JoinError::Io(std::io::Error::from_raw_os_error(24)));
-                }
+                Ok(Received::NoRoomForFds) => return self.starve(&mut member),
                 Ok(Received::Packet { .. } | Received::End) | Err(_) => break,
             }
         }
@@ -241,6 +250,20 @@ impl Node {
         } else {
             self.pause(&mut member);
         }
+    }
+
+    /// The welcome finds no descriptors free. One that joins is told so. A member that registers again waits with it: to
+    /// the controller, who knows it already, hanging up would be leaving, and whoever talks with it would lose it.
+    fn starve(self: &Arc<Node>, member: &mut Membership) {
+        let Some((socket, key)) = &member.connection else { return };
+        if !member.settled {
+            return self.fail(member, JoinError::Io(std::io::Error::from_raw_os_error(24)));
+        }
+        self.reactor.modify(*key, socket.fd(), Interest::NONE);
+        self.tally.count(Incident::Short(Shortage::OpenFiles), 1);
+        member.starved = true;
+        member.pause = STARVED_PAUSE;
+        self.pause(member);
     }
 
     /// Takes one frame in. `false`: the connection is no more.
@@ -314,11 +337,16 @@ impl Node {
         let mut fds = fds.into_iter();
         let (Some(directory), Some(election)) = (fds.next(), fds.next()) else { return Err(JoinError::Malformed) };
         let reader = Arc::new(DirectoryReader::open(&directory).map_err(|_| JoinError::Malformed)?);
-        let election = LockFile::from_fd(election).map_err(|_| JoinError::Malformed)?;
         if self.me.affinity {
             let (Some(listener), Some(waiting)) = (fds.next(), fds.next()) else { return Err(JoinError::Malformed) };
             member.listener = Some(Listener::from_fd(listener)?);
-            member.lock = Some(Arc::new(election));
+            // The lock opens a description of its own. What the one before held makes room for it: a member that has no
+            // other descriptor free must not fail here, for the controller has registered it.
+            member.lock = None;
+            member.lock = Some(Arc::new(LockFile::from_fd(election).map_err(|error| match error {
+                MemoryError::Io(error) => JoinError::Io(error),
+                _ => JoinError::Malformed,
+            })?));
             let memory = parking::open(&waiting).map_err(|_| JoinError::Malformed)?;
             member.predecessor = (controller != self.me.id).then_some((controller, memory));
         }
@@ -389,6 +417,7 @@ impl Node {
             self.reactor.deregister(key, socket.fd());
         }
         member.watching = false;
+        member.starved = false;
     }
 
     /// From here on the endpoint looks for no controller and becomes none. Whether it was registered.
