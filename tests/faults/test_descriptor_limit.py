@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.support import attacks, proc, roles, scarce
 from tests.support.wait import until
 
@@ -122,3 +124,39 @@ def test_a_process_with_no_descriptor_left(spawn: Spawn, bus: str) -> None:
     assert after == 1
     assert [earth.recv().payload for _ in range(2)] == [b"before", b"in the ring"]
     assert len(earth.recv().payload) == 100_000
+
+
+@pytest.mark.parametrize("free", [0, 1, 2])
+def test_a_takeover_finds_no_descriptors_free(spawn: Spawn, bus: str, free: int) -> None:
+    """Who cannot take the new controller's welcome in stays a member, and takes it in when there is room.
+
+    Seen (by the soak): it hung up, which to a controller that has registered it is a leave; so those who talked with it
+    gave its unread messages to others, while it read them.
+    """
+    controller, moon = spawn.members(bus, "controller", "moon")
+    earth = spawn.limited_child(LIMIT)
+    earth.call(roles.join, bus, ("earth",), affinity=False)
+    assert moon.send("earth", 0) == 1
+    assert earth.call(roles.recv)[0] == 0
+    with_all = moon.peer_ids()
+    # The connection to the controller that ends gives one descriptor back, with which it connects to the next one.
+    earth.call(attacks.take_all_but, free)
+    controller.kill()
+    until(lambda: len(moon.peer_ids()) < len(with_all), "the controller is gone")
+
+    def short() -> int:
+        stats = earth.call(roles.stats)
+        return int(stats["shortages_by_kind"]["open_files"] + stats["refused_by_reason"]["rejoin"])
+
+    if free < 2:
+        until(short, "the welcome did not fit")
+    known = moon.peer_ids()
+    assert len(known) == 1
+    for number in range(1, 100):
+        assert moon.send("earth", number) == 1
+        assert moon.peer_ids() == known
+    earth.call(attacks.give_back)
+    assert [earth.call(roles.recv)[0] for _ in range(1, 100)] == list(range(1, 100))
+    until(lambda: earth.call(roles.stats)["takeovers"] == 1, "it has registered")
+    spawn.member(bus, "newcomer")
+    assert len(earth.call(roles.peers)) == 2

@@ -7,6 +7,8 @@
     faces.py        the bus as threads and as event loops use it, behind one
     talker.py       a member that uses everything, and writes that down
     weather.py      a process that bears members and kills them
+    soaker.py       members that do themselves harm, and liars
+    soak.py         the weather when everything happens at once
     trials/         one file a trial; whatever is there is found
     __main__.py     `make torture`
 

@@ -39,6 +39,7 @@ class Step(enum.IntEnum):
     GOT = 8  #: one of these
     ANSWERED = 9
     UNANSWERED = 10
+    UNKNOWN = 11  #: it gave up waiting for the answer
 
 
 #: Flags of TRIES and all that follow it.
@@ -249,6 +250,8 @@ class _Court:
             fate = sender.fate[request, number][0]
             got = bool(self.takers.get((sender.number, request, number)))
             what = f"{'request' if request else 'message'} {number} of {sender.number} to {target}"
+            if fate == Step.UNKNOWN:
+                continue
             if fate in (Step.NOBODY, Step.UNANSWERED):
                 if receiver.survived and (sender.survived or fate == Step.NOBODY):
                     self._say(

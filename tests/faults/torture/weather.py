@@ -42,9 +42,9 @@ BOUND = 30.0
 #: How long nothing must have come to anybody before a storm counts as calm.
 QUIET = 0.5
 
-#: A member is between taking a message and writing that down for microseconds of its milliseconds, so hardly any of the
-#: dead can have taken one along.
-FEW, SHARE = 5, 0.01
+#: A member is between taking a message and writing that down for microseconds of its milliseconds, so few of the dead
+#: can have taken one along; on a machine that is busy with other things, one or two in a hundred have.
+FEW, SHARE = 10, 0.05
 
 #: How many violations are worth reading.
 SHOWN = 20
@@ -62,6 +62,9 @@ class Life:
 
 class Weather:
     """Kills one victim after another and starts the next in its place."""
+
+    #: What its members are.
+    kind: type[talker.Talker] = talker.Talker
 
     def __init__(self, bus: str, folder: Path, seed: int) -> None:
         self.bus = bus
@@ -94,7 +97,9 @@ class Weather:
     def start(self, number: int, slot: int, group: int) -> Life:
         self.board.say(slot, Board.UNBORN)
         seed = self.chance.randrange(1 << 31)
-        pid = self.fork(talker.talk, self.bus, number, group, SURVIVORS, self.folder, seed, self.board, slot)
+        pid = self.fork(
+            talker.talk, self.kind, self.bus, number, group, SURVIVORS, self.folder, seed, self.board, slot
+        )
         return Life(number, slot, pid, self.folder / str(number))
 
     def begin(self) -> None:

@@ -43,7 +43,7 @@ class Storm(Trial):
     @staticmethod
     def _rounds(count: int, seed: int) -> list[Case]:
         return [
-            {"kills": min(ROUND, count - done), "seed": seed + done // ROUND}
+            {"count": min(ROUND, count - done), "seed": seed + done // ROUND}
             for done in range(0, count, ROUND)
         ]
 
@@ -57,7 +57,7 @@ def in_a_child(work: Callable[..., dict[str, Any]], case: Case, tell: Tell) -> d
     bus = f"torture.{uuid.uuid4().hex}"
     try:
         with Child("storm") as child:
-            pending = child.post(work, bus, folder, case["kills"], case["seed"])
+            pending = child.post(work, bus, folder, case["count"], case["seed"])
             asked = False
             while not pending.ready():
                 child.take_in(0.2)
@@ -66,8 +66,11 @@ def in_a_child(work: Callable[..., dict[str, Any]], case: Case, tell: Tell) -> d
                     if not tell(done) and not asked:
                         asked = True
                         child.post(_end)
-            found = pending.result()
-    except (AssertionError, ChildDiedError, NeverError, RemoteError) as error:
+            try:
+                found = pending.result()
+            except (ChildDiedError, RemoteError) as error:
+                raise AssertionError(f"{error}\n{child.stderr()}") from error
+    except (AssertionError, NeverError) as error:
         raise Violation({**case, "books": folder}, str(error)) from error
     wrong = found.pop("wrong")
     if wrong:

@@ -1,0 +1,43 @@
+"""Soak: all faults mixed, and the survivors' books are right, their memory and descriptors bounded."""
+
+from __future__ import annotations
+
+from tests.faults.torture import soak
+from tests.faults.torture.trial import Case, Figures, Tell, Trial
+from tests.faults.torture.trials.storm import in_a_child
+
+#: Seconds of one soak: then the books are closed and compared, so that what they hold is bounded.
+ROUND = 300
+
+
+class Soaking(Trial):
+    """Kills, stops, scribblers, bombs, strangers, joins and leaves, forks, shortages, expiring messages."""
+
+    name = "soak"
+    title = "soak with all faults mixed"
+    unit = "seconds"
+    ci = 60
+    demand = 3 * 3600
+
+    def run(self, count: int, seed: int, tell: Tell, case: Case | None = None) -> Figures:
+        total: dict[str, int] = {"seconds": 0}
+        rounds = [case] if case else self._rounds(count, seed)
+        for one in rounds:
+            done = total["seconds"]
+            found = in_a_child(soak.soak, one, lambda more, done=done: tell(done + more))  # type: ignore[misc]
+            for name, value in found.items():
+                longest = name.startswith("longest")
+                total[name] = max(total.get(name, 0), value) if longest else total.get(name, 0) + value
+            if not tell(total["seconds"]):
+                break
+        return dict(total)
+
+    @staticmethod
+    def _rounds(count: int, seed: int) -> list[Case]:
+        return [
+            {"count": min(ROUND, count - done), "seed": seed + done // ROUND}
+            for done in range(0, count, ROUND)
+        ]
+
+
+TRIALS = [Soaking()]
