@@ -145,9 +145,8 @@ def opening_lies(opener: int, target: int) -> list[bytes]:
         (opener, target, 0xFFFF_FFFF),
         (1, target, 1),
     ]:
-        for executor in (b"\x00", b"\x01"):
-            body = b"\x00" + varint(who) + varint(whom) + varint(term) + bytes(32) + executor
-            found.append(packet(body))
+        body = b"\x00" + varint(who) + varint(whom) + varint(term) + bytes(32)
+        found += [packet(body), packet(body + b"\x00")]
     return found
 
 

@@ -1,0 +1,283 @@
+"""Each loss, refusal, shortage and takeover is counted, and the first of its kind logged with what to do.
+
+One case for each kind: something is done to a member, a counter of one member has to rise, and that member has to
+log one line that says what to do, however often it happens. Nothing else is logged at a warning's level.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support import (
+    attacks,
+    hostile_regions,
+    incidents,
+    objects,
+    proc,
+    roles,
+    stranger,
+    streams,
+)
+from tests.support.member import Member
+from tests.support.wait import until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.conftest import Spawn
+
+as_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can start a process as another user")
+
+
+class Scene:
+    """A bus with a controller and a member, both of which listen to what is logged."""
+
+    def __init__(self, spawn: Spawn, bus: str, *, nofile: int | None = None, affinity: bool = True) -> None:
+        self.spawn, self.bus = spawn, bus
+        child = spawn.limited_child(nofile, "controller") if nofile else spawn.child("controller")
+        self.controller = self.listening(child, "controller")
+        self.moon = self.listening(spawn.child("moon"), "moon", affinity=affinity)
+
+    def listening(self, child: Any, label: str, **options: Any) -> Member:
+        child.call(incidents.listen)
+        return Member.join(child, self.bus, label, **options)
+
+    def read(self, member: Member, work: Callable[[], Any]) -> None:
+        """Do something while a member receives."""
+        receiving = member.child.begin(streams.collect)
+        work()
+        member.child.post(roles.version).result()
+        receiving.result()
+
+    def check(self, member: Member, where: str, kind: str, what_to_do: str, level: str = "WARNING") -> None:
+        """The counter has risen, its sum with it, and it was told once."""
+
+        def counted() -> int:
+            found = member.stats()[where]
+            return int(found[kind] if kind else found)
+
+        until(lambda: counted() > 0, f"{where} {kind} is counted", every=0.02)
+        for sums, parts in (
+            ("dropped", "dropped_by_reason"),
+            ("refused", "refused_by_reason"),
+            ("shortages", "shortages_by_kind"),
+        ):
+            stats = member.stats()
+            assert stats[sums] == sum(stats[parts].values())
+        lines = until(
+            lambda: [line for line in member.child.call(incidents.told) if what_to_do in line[1]],
+            "it is told",
+        )
+        assert [line[0] for line in lines] == [level], lines
+        assert f"{member.id:#x}" in lines[0][1]
+        warnings = [line for line in member.child.call(incidents.told) if line[0] == "WARNING"]
+        assert len(warnings) == (1 if level == "WARNING" else 0), warnings
+
+
+@pytest.fixture
+def scene(spawn: Spawn, bus: str) -> Scene:
+    return Scene(spawn, bus)
+
+
+def knock(name: bytes, *packets: bytes) -> None:
+    """Twice, because the second is counted and not told."""
+    for _ in range(2):
+        with stranger.connect(name) as one:
+            for data in packets:
+                stranger.say(one, data)
+            stranger.answers_until_closed(one)
+
+
+@as_root
+def test_another_user_at_the_door(scene: Scene) -> None:
+    scene.spawn.plain_child().post(roles.join, scene.bus, ()).fails("PermissionDenied")
+    scene.check(scene.controller, "refused_by_reason", "join_permission", "list its user in users=")
+
+
+def test_another_token(scene: Scene) -> None:
+    for _ in range(2):
+        scene.spawn.child().post(roles.join, scene.bus, (), token="wrong").fails("TokenMismatch")
+    scene.check(scene.controller, "refused_by_reason", "join_token", "give the same token")
+    assert scene.controller.stats()["refused"] == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "packets", "what_to_do"),
+    [
+        ("join_version", [stranger.packet(b"", version=999)], "use the same release"),
+        ("join_malformed", [b"GET / HTTP/1.1"], "look what connects to this bus"),
+        ("join_silent", [], "look for a stopped process"),
+    ],
+)
+def test_a_stranger_at_the_bus(scene: Scene, kind: str, packets: list[bytes], what_to_do: str) -> None:
+    knock(proc.rendezvous_name(scene.controller.pid), *packets)
+    scene.check(scene.controller, "refused_by_reason", kind, what_to_do)
+    assert scene.controller.stats()["refused_by_reason"][kind] == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "packets", "what_to_do"),
+    [
+        ("channel_malformed", [b"GET / HTTP/1.1"], "look what connects to this endpoint"),
+        ("channel_silent", [], "look for a stopped process"),
+    ],
+)
+def test_a_stranger_at_an_endpoint(scene: Scene, kind: str, packets: list[bytes], what_to_do: str) -> None:
+    scene.read(scene.moon, lambda: knock(proc.own_name(scene.moon.pid), *packets))
+    scene.check(scene.moon, "refused_by_reason", kind, what_to_do)
+
+
+def test_an_opening_without_the_proof(scene: Scene) -> None:
+    def lie() -> None:
+        memory = os.memfd_create("ring", os.MFD_ALLOW_SEALING)
+        for data in stranger.opening_lies(scene.controller.id, scene.moon.id)[::2]:
+            with stranger.connect(proc.own_name(scene.moon.pid)) as one:
+                stranger.say(one, data, [memory])
+                stranger.answers_until_closed(one)
+        os.close(memory)
+
+    scene.read(scene.moon, lie)
+    scene.check(scene.moon, "refused_by_reason", "channel_proof", "look what connects to this endpoint")
+
+
+@pytest.mark.parametrize("kind", ["join_crowded", "channel_crowded"])
+def test_too_many_at_the_door(spawn: Spawn, bus: str, kind: str) -> None:
+    """A process of 64 descriptors bears eight strangers; those that come first make room."""
+    scene = Scene(spawn, bus, nofile=64)
+    name = (proc.rendezvous_name if kind == "join_crowded" else proc.own_name)(scene.controller.pid)
+
+    def crowd() -> None:
+        scene.controller.stop()
+        many = [stranger.connect(name) for _ in range(30)]
+        scene.controller.resume()
+        stranger.answers_until_closed(many[0])
+        for one in many:
+            one.close()
+
+    scene.read(scene.controller, crowd)
+    until(lambda: scene.controller.stats()["refused_by_reason"][kind] > 0, "they are counted")
+    lines = [text for _, text in scene.controller.child.call(incidents.told)]
+    assert len([text for text in lines if "for a newer one" in text]) == 1, lines
+
+
+def test_memory_that_is_none(scene: Scene) -> None:
+    liar = scene.spawn.child("liar")
+    liar.post(hostile_regions.lie, scene.bus, "moon", "region", "unsealed")
+    receiving = scene.moon.child.begin(streams.collect)
+    liar.wait_event("lied")
+    scene.moon.child.post(roles.version).result()
+    receiving.result()
+    scene.check(scene.moon, "refused_by_reason", "memory", "end that process")
+
+
+def test_a_member_that_breaks_the_protocol(scene: Scene) -> None:
+    """It writes garbage on all its sockets: its receiver and the controller cut it off."""
+    liar = scene.spawn.member(scene.bus, "liar", affinity=False)
+    assert liar.send("moon", b"ready") == 1
+    assert scene.moon.recv().payload == b"ready"
+    scene.read(scene.moon, lambda: liar.child.call(streams.scribble, 0.5, 1))
+    scene.check(scene.moon, "refused_by_reason", "lie", "end that process")
+    scene.check(scene.controller, "refused_by_reason", "lie", "end that process")
+
+
+def test_a_name_that_somebody_else_holds(scene: Scene) -> None:
+    earth = scene.spawn.member(scene.bus, "earth", affinity=False)
+    name = proc.own_name(earth.pid)
+    scene.controller.stop()
+    earth.kill()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as impostor:
+        impostor.bind(b"\0" + name)
+        impostor.listen()
+        assert scene.moon.send("earth", b"secret") == 0
+        scene.check(scene.moon, "refused_by_reason", "impostor", "end that process")
+    scene.controller.resume()
+
+
+@as_root
+def test_a_controller_that_does_not_admit_us(spawn: Spawn, bus: str) -> None:
+    """Nobody could follow the dead controller, and another user has taken the name."""
+    scene = Scene(spawn, bus, affinity=False)
+    squatter = spawn.plain_child("squatter")
+    squatter.call(roles.version)
+    scene.controller.kill()
+    squatter.call(roles.join, bus, ("squatter",))
+    scene.check(scene.moon, "refused_by_reason", "rejoin", "it sees no newcomers meanwhile")
+
+
+def test_no_descriptor_for_a_newcomer(spawn: Spawn, bus: str) -> None:
+    scene = Scene(spawn, bus, nofile=64)
+    scene.controller.child.call(attacks.take_all_but, 0)
+    joining = spawn.child("late").begin(roles.join, bus, ("late",), timeout=20.0)
+    until(lambda: scene.controller.stats()["shortages_by_kind"]["open_files"] > 0, "it is counted")
+    scene.controller.child.call(attacks.give_back)
+    joining.result()
+    scene.check(scene.controller, "shortages_by_kind", "open_files", "raise ulimit -n")
+
+
+def test_no_room_to_wait(scene: Scene) -> None:
+    assert scene.moon.child.call(streams.park_until_error, "late", 15_000, bound=30)[1] == "Full"
+    scene.check(scene.moon, "shortages_by_kind", "parking", "give shorter ttls", "INFO")
+
+
+def test_a_ring_that_does_not_grow(spawn: Spawn, bus: str) -> None:
+    """The receiver has no descriptor for the larger memory: its sender goes on with the small ring."""
+    scene = Scene(spawn, bus, nofile=64)
+    assert scene.moon.send("controller", b"opens the channel") == 1
+    assert scene.controller.recv().payload == b"opens the channel"
+    scene.controller.child.call(streams.recv_in_order, 0)
+    scene.controller.child.call(attacks.take_all_but, 0)
+    arriving = scene.controller.child.begin(streams.recv_in_order, 60_000)
+    assert scene.moon.child.call(streams.send_in_order, "controller", 60_000, bound=40) == 60_000
+    assert arriving.result(40) == 60_000
+    scene.controller.child.call(attacks.give_back)
+    scene.check(scene.moon, "shortages_by_kind", "ring_growth", "waits more often", "INFO")
+
+
+def test_a_full_ring_and_overflow_drop(scene: Scene) -> None:
+    scene.moon.child.call(roles.send_until_error, "controller", 1000, overflow="drop")
+    scene.check(scene.moon, "dropped_by_reason", "full", "reads too slowly", "INFO")
+
+
+def test_attachments_that_die_with_their_sender(scene: Scene) -> None:
+    dead = scene.spawn.member(scene.bus, "dead", affinity=False)
+    assert dead.child.call(objects.send_numbered, "late", 2, ttl=600) == 0
+    dead.kill()
+    scene.check(scene.controller, "dropped_by_reason", "sender_gone", "send it from a process that lives on")
+
+
+def test_a_reply_that_is_late(scene: Scene) -> None:
+    replying = scene.controller.child.begin(incidents.reply_late)
+    scene.moon.child.call(incidents.ask_and_give_up, "controller")
+    replying.result()
+    scene.check(scene.moon, "dropped_by_reason", "late_reply", "a longer timeout", "INFO")
+
+
+def test_a_ttl_that_ends(scene: Scene) -> None:
+    assert scene.moon.send("late", b"x", ttl=0.05) == 0
+    scene.check(scene.moon, "expired", "", "give a longer ttl")
+
+
+def test_a_redelivery(scene: Scene) -> None:
+    worker, heir = (scene.spawn.member(scene.bus, "worker", affinity=False) for _ in range(2))
+    assert [scene.moon.send("worker", number) for number in range(4)] == [1] * 4
+    worker.kill()
+    assert len(heir.recv_all(0.3)) == 4
+    scene.check(scene.moon, "redelivered", "", "look why that one died", "INFO")
+    assert scene.moon.stats()["dropped"] == 0
+
+
+def test_a_takeover(scene: Scene) -> None:
+    scene.controller.kill()
+    until(scene.moon.is_controller, "moon takes over")
+    scene.check(scene.moon, "takeovers", "", "look why the one before is gone", "INFO")
+
+
+def test_a_payload_that_is_not_taken(scene: Scene) -> None:
+    assert scene.moon.child.call(incidents.recv_only_text) == "taken"
+    (line,) = until(lambda: scene.moon.child.call(incidents.told), "it is told")
+    assert line[0] == "INFO"
+    assert "name its type in payloads=" in line[1]
