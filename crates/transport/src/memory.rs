@@ -27,7 +27,7 @@ impl OwnMemory {
     /// A zeroed memory file of `size` bytes (rounded up to pages), mapped and then sealed; `name` shows up in
     /// `/proc`. The descriptor is for sending; the memory stays when it is closed.
     pub fn create(name: &str, size: usize) -> io::Result<(OwnMemory, MemoryFile)> {
-        OwnMemory::create_by(name, size, |fd, size| Ok(rustix::fs::ftruncate(fd, size as u64)?))
+        OwnMemory::create_by(name, size, sys::resize)
     }
 
     /// The same with all of its memory there from birth, or an error.

@@ -66,6 +66,11 @@ pub(crate) fn seals(fd: &Fd) -> io::Result<Seals> {
     Ok(fcntl_get_seals(fd)?)
 }
 
+/// Gives a new file its size; its memory comes page by page, when it is written.
+pub(crate) fn resize(fd: &Fd, size: usize) -> io::Result<()> {
+    Ok(ftruncate(fd, size as u64)?)
+}
+
 /// Gives a new file its size, and all of its memory now: later there is no error that a program could get for it.
 pub(crate) fn allocate(fd: &Fd, size: usize) -> io::Result<()> {
     /// A signal undoes the step it comes in, so steps are short enough to get through between two.
