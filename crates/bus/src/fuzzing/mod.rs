@@ -23,11 +23,27 @@ mod tests {
     use super::case::replay;
 
     #[test]
-    fn the_corpora_are_harmless() {
+    fn the_channel_corpus_is_harmless() {
         replay("channel", super::channel);
+    }
+
+    #[test]
+    fn the_control_corpus_is_harmless() {
         replay("control", super::control);
+    }
+
+    #[test]
+    fn the_directory_corpus_is_harmless() {
         replay("directory", super::directory);
+    }
+
+    #[test]
+    fn the_expression_corpus_is_harmless() {
         replay("expression", super::expression);
+    }
+
+    #[test]
+    fn the_parking_corpus_is_harmless() {
         replay("parking", super::parking);
     }
 }
