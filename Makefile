@@ -14,7 +14,7 @@ NATIVE := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-rust test-python lint format types loom bench picture bench-scaling instructions torture fuzz corpus coverage docs wheels lock clean
+.PHONY: help demo test test-rust test-python lint format types loom bench picture bench-scaling instructions torture fuzz corpus coverage sanitize miri docs wheels lock clean
 
 help: ## what can be made
 	@echo "ipmb: an inter-process message bus. make ..."
@@ -76,6 +76,12 @@ corpus: $(STAMPS)/native ## keep the smallest set of cases that reaches all that
 
 coverage: $(STAMPS)/venv ## branch coverage of what reads the bytes of others, and why each gap is one
 	$(BIN)/python -m tools.coverage
+
+sanitize: $(STAMPS)/venv ## the Rust tests under AddressSanitizer, and under ThreadSanitizer where there is a nightly toolchain
+	$(BIN)/python -m tools.sanitize
+
+miri: $(STAMPS)/venv ## what Miri can run of the Rust tests, where there is a nightly toolchain with it
+	$(BIN)/python -m tools.sanitize miri
 
 docs: $(STAMPS)/venv ## the documentation site, into .build/site; a link that leads nowhere is an error
 	NO_MKDOCS_2_WARNING=1 DISABLE_MKDOCS_2_WARNING=true $(BIN)/python -m mkdocs build --strict --quiet

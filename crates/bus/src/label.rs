@@ -184,6 +184,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_sequence_is_refused_in_words() {
+        use serde::Deserialize as _;
+        use serde::de::IntoDeserializer as _;
+        let number: serde::de::value::U32Deserializer<serde::de::value::Error> = 5_u32.into_deserializer();
+        let error = Label::deserialize(number).unwrap_err();
+        assert_eq!(error.to_string(), "invalid type: integer `5`, expected at most 64 label elements");
+        assert!(label(&[]).is_empty() && !label(&["a"]).is_empty());
+    }
+
+    #[test]
     fn union_is_checked() {
         assert_eq!(label(&["a"]).union(&label(&["b"])).unwrap(), label(&["a", "b"]));
         let half = |from: usize| Label::new((from..from + 40).map(|number| number.to_string())).unwrap();

@@ -340,6 +340,26 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_chain_of_chains_past_the_bound_is_refused() {
+        for kind in [AND, OR] {
+            // Two chains of its own kind, which become one of 300.
+            let inner = [&[kind, 150][..], &[TRUE; 150]].concat();
+            let bytes = [&[kind, 2][..], &inner, &inner].concat();
+            let error = LabelOp::decode(&bytes).unwrap_err();
+            assert_eq!(error.to_string(), "number of operators and elements of the label op is 301: give at most 256");
+        }
+    }
+
+    #[test]
+    fn a_leaf_is_told_from_the_rest_and_equals_are_the_same_key() {
+        assert_eq!(leaf("a").as_leaf(), Some("a"));
+        assert_eq!(leaf("a").not().unwrap().as_leaf(), None);
+        let two: std::collections::HashSet<_> = [leaf("a"), leaf("b"), leaf("a")].into();
+        assert_eq!(two.len(), 2);
+        assert_eq!(format!("{:?}", leaf("a").not().unwrap()), "LabelOp(!a)");
+    }
+
+    #[test]
     fn broken_bytes_are_refused() {
         let good = leaf("a").and(&leaf("b").not().unwrap()).unwrap().encode();
         for len in 0..good.len() {

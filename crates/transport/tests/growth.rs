@@ -162,7 +162,7 @@ fn staged_records_are_published_by_the_switch() {
 
 #[test]
 fn two_threads_do_not_notice_that_their_ring_grows() {
-    const COUNT: u32 = 20_000;
+    const COUNT: u32 = if cfg!(miri) { 300 } else { 20_000 };
     for round in 0..8 {
         let (mut producer, mut consumer) = ring(SMALL);
         let (larger, file) = Larger::create(LARGE).expect("memory");
@@ -226,7 +226,7 @@ enum Growth {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(600))]
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 3 } else { 600 }))]
 
     #[test]
     fn a_ring_is_a_queue_wherever_it_grows(steps in prop::collection::vec(step(), 1..200)) {

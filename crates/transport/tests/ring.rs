@@ -2,9 +2,10 @@
 
 #![cfg(not(loom))]
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 
-use ipmb_transport::ring::{Consumer, MAX_CAPACITY, Producer, PushError, Pushed};
+use ipmb_transport::ring::{Consumer, Larger, MAX_CAPACITY, MIN_CAPACITY, Producer, PushError, Pushed};
 
 fn ring(capacity: usize) -> (Producer, Consumer) {
     let (mut producer, file) = Producer::create(capacity).expect("a ring");
@@ -37,7 +38,7 @@ fn fill(producer: &mut Producer) -> u32 {
 #[test]
 fn records_of_every_length_arrive_in_order_and_whole() {
     let (mut producer, mut consumer) = ring(4096);
-    for number in 0..20_000_u64 {
+    for number in 0..if cfg!(miri) { 200 } else { 20_000_u64 } {
         let len = (number as usize * 7) % (producer.max_body() + 1);
         let sent = body(number, len);
         let (first, rest) = sent.split_at(len / 3);
@@ -266,4 +267,48 @@ fn who_waits_for_room_is_woken_by_what_was_read_in_one_go() {
     read(&mut consumer, 24); // one more than it had seen: it looks at the head again in the middle
     assert!(consumer.publish(), "three quarters are free");
     assert!(producer.has_room(&[24]).expect("honest"));
+}
+
+/// Whether the call panics, as a broken contract does.
+fn panics(broken: impl FnOnce()) -> bool {
+    catch_unwind(AssertUnwindSafe(broken)).is_err()
+}
+
+#[test]
+fn what_a_ring_has_not_is_not_read() {
+    let (mut producer, mut consumer) = ring(1024);
+    producer.push(1, &[&[7; 16]]).expect("room");
+    producer.push(2, &[&[8; 16]]).expect("room");
+    let record = consumer.peek().expect("honest").expect("a record");
+    for (offset, len) in [(17, 0), (0, 17), (16, 1), (usize::MAX, 2)] {
+        assert!(panics(|| consumer.copy_out(&record, offset, &mut vec![0; len])), "{offset} {len}");
+        assert!(panics(|| producer.read(0, offset, &mut vec![0; len])), "{offset} {len}");
+    }
+    // Inside a record, beyond the last, at no record at all, and read already.
+    for position in [8, 12, 25, 48, 1024, u64::MAX] {
+        assert!(panics(|| producer.read(position, 0, &mut [])), "{position}");
+    }
+    consumer.consume(record);
+    producer.tail().expect("honest");
+    assert!(panics(|| producer.read(0, 0, &mut [])));
+    assert!(!panics(|| producer.read(24, 8, &mut [0; 8])));
+}
+
+#[test]
+fn a_ring_grows_once_into_a_larger_one_for_which_it_has_kept_room() {
+    let larger = |capacity| Larger::create(capacity).expect("memory").0;
+    for capacity in [0, 100, MIN_CAPACITY / 2, MAX_CAPACITY * 2] {
+        assert!(Larger::create(capacity).is_err(), "{capacity}");
+    }
+    let grows = || {
+        let (mut producer, _memory) = Producer::create(1024).expect("memory");
+        producer.keep_room_to_grow();
+        producer
+    };
+    assert!(panics(|| assert!(grows().switch(0, larger(1024)).is_ok())), "not larger");
+    let mut kept_none = Producer::create(1024).expect("memory").0;
+    assert!(panics(|| assert!(kept_none.switch(0, larger(2048)).is_ok())), "no room kept");
+    let mut grown = grows();
+    grown.switch(0, larger(2048)).expect("room");
+    assert!(panics(|| assert!(grown.switch(0, larger(4096)).is_ok())), "twice");
 }

@@ -208,6 +208,29 @@ mod tests {
         assert_eq!(LabelOp::parse(&op.to_string()).unwrap(), op);
     }
 
+    /// Takes so many bytes and no more.
+    struct Full(usize);
+
+    impl fmt::Write for Full {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            self.0 = self.0.checked_sub(text.len()).ok_or(fmt::Error)?;
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_has_no_room_is_an_error_wherever_it_ends() {
+        let op = LabelOp::parse(r#"!(a | "\"\\\n\r\t\u{7} é") & true"#).unwrap();
+        let label = crate::label::Label::new(["a"]).unwrap();
+        for room in 0..op.to_string().len() {
+            assert!(write!(Full(room), "{op}").is_err(), "{room}");
+        }
+        for room in 0..format!("{label:?}").len() {
+            assert!(write!(Full(room), "{label:?}").is_err(), "{room}");
+        }
+        assert!(write!(Full(op.to_string().len()), "{op}").is_ok());
+    }
+
     proptest! {
         #[test]
         fn printing_comes_back_exactly(op in any_op()) {

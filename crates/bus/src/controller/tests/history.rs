@@ -190,3 +190,61 @@ fn former_controllers_are_named_up_to_the_bound() {
     }
     assert_eq!(last.predecessors.first(), Some(&1001), "the oldest went");
 }
+
+#[test]
+fn tombstones_past_their_bytes_push_the_oldest_out() {
+    let longest = |id: u64| {
+        let elements = (0..limits::LABEL_ELEMENTS as u64).map(|number| format!("{:064}", id * 64 + number));
+        Label::new(elements).unwrap()
+    };
+    let dead = |id| Tombstone { id, pid: 5, uid: UID, label: longest(id), departed: 1, reason: Departure::Died };
+    let count = limits::TOMBSTONES as u64 * 3 / 4;
+    let tombstones: Vec<_> = (10..10 + count).map(dead).collect();
+    let mut bench = Bench::new(1, Some(Snapshot { tombstones, ..seed(&[]) }));
+    let kept = bench.controller.snapshot().tombstones;
+    assert!(kept.len() < limits::TOMBSTONES * 3 / 4, "fewer than their number allows");
+    assert_eq!(kept.last().map(|dead| dead.id), Some(9 + count), "the latest stay");
+    assert!(bench.controller.snapshot().encode().len() <= limits::DIRECTORY_BYTES);
+    bench.member(2);
+}
+
+#[test]
+fn what_was_remembered_of_an_earlier_term_is_not_listened_to() {
+    let mut bench = Bench::new(6, None);
+    let How { pid, uid, label, .. } = how(3);
+    let (conn, _) = bench.accept(pid, uid);
+    bench.frame(conn, ClientFrame::Hello { id: 3, nonce: [77; 32] });
+    // The host asks first whether it is wanted; the controller does not count on that.
+    bench.handle(Event::Recalled { conn, snapshot: seed(&[2]) });
+    let proof = proof::joiner_proof(&Key::derive("bus", b"token"), &[77; 32], &[conn as u8; 32], 3);
+    let request = JoinRequest { label, nonce: [3; 16], affinity: true, receiving: true, last_term: 5, proof };
+    assert!(!bench.controller.wants_recollection(conn, &request));
+    bench.frame(conn, ClientFrame::Join(request));
+    assert_eq!(bench.ids(), [3]);
+}
+
+#[test]
+fn who_has_said_nothing_is_not_asked_what_it_remembers() {
+    let mut bench = Bench::new(1, None);
+    let (conn, _) = bench.accept(5, UID);
+    let request = JoinRequest {
+        label: Label::default(),
+        nonce: [3; 16],
+        affinity: true,
+        receiving: true,
+        last_term: 9,
+        proof: [0; 32],
+    };
+    assert!(!bench.controller.wants_recollection(conn, &request));
+}
+
+#[test]
+fn a_tombstone_of_one_who_is_here_is_not_believed() {
+    let mut bench = Bench::new(4, None);
+    bench.member(2);
+    let How { pid, uid, label, .. } = how(2);
+    let dead = Tombstone { id: 2, pid, uid, label, departed: 1, reason: Departure::Died };
+    bench.join_recalling(&How { last_term: 4, ..how(3) }, Some(Snapshot { tombstones: vec![dead], ..seed(&[]) }));
+    assert_eq!(bench.ids(), [2, 3]);
+    assert!(bench.controller.snapshot().tombstones.is_empty());
+}
