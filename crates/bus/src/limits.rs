@@ -57,6 +57,10 @@ pub const TERM_LEAP: u32 = 1 << 16;
 /// [connections] Most strangers that have connected and not joined yet. The oldest goes first, so liars keep no friend out.
 pub const PENDING_JOINS: usize = 128;
 
+/// [milliseconds] How long a stranger keeps its place when there are too many. All members of a bus come at once when it has a
+/// new controller, and each that is sent away costs everybody time; liars who fill all places can hold up others no longer.
+pub const CROWDED_MILLIS: u64 = 100;
+
 /// [fraction] A process's strangers, at each of the two kinds, are one in this many of its descriptor limit at most: it needs some itself.
 pub const STRANGERS_SHARE: u64 = 8;
 

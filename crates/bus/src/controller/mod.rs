@@ -212,6 +212,15 @@ impl Controller {
         [self.lobby.deadline(), self.roll.deadline()].into_iter().flatten().min()
     }
 
+    /// Until when whoever connects next is to wait in the queue of the name: no place is free, and those who have one have
+    /// hardly had the time to join. `None`: it may come in.
+    pub fn full_until(&self, now: u64) -> Option<u64> {
+        let full = self.lobby.len() >= self.policy.strangers;
+        let oldest = self.lobby.deadline()?.saturating_sub(limits::HANDSHAKE_MILLIS * 1_000_000);
+        let until = oldest + limits::CROWDED_MILLIS * 1_000_000;
+        (full && now < until).then_some(until)
+    }
+
     /// The directory as it has to be published.
     pub fn snapshot(&self) -> Snapshot {
         self.roll.snapshot()

@@ -46,6 +46,8 @@ pub(crate) struct Host {
     election: Arc<LockFile>,
     listener: Listener,
     listener_key: Option<Key>,
+    /// The listener rests until there is room for one more stranger.
+    crowded: bool,
     conns: HashMap<ConnId, Conn>,
     next_conn: ConnId,
     /// A connection to each member that has not registered again: it ends when the member's process does.
@@ -83,6 +85,7 @@ impl Host {
             election,
             listener,
             listener_key: Some(listener_key),
+            crowded: false,
             conns: HashMap::new(),
             next_conn: 0,
             probes: HashMap::new(),
@@ -115,17 +118,18 @@ impl Host {
     /// Somebody connects.
     pub(crate) fn accept(&mut self, node: &Arc<Node>) {
         for _ in 0..limits::PENDING_JOINS {
+            if let Some(until) = self.controller.full_until(sys::now()) {
+                self.crowded = true;
+                return self.rest(node, until);
+            }
             let socket = match self.listener.accept() {
                 Ok(Some(socket)) => socket,
                 Ok(None) => return,
                 Err(_) => {
-                    // No descriptors left: those who wait keep waiting in the queue.
-                    if let Some(key) = self.listener_key.take() {
-                        node.reactor.deregister(key, self.listener.fd());
-                    }
+                    // No descriptors left.
                     node.tally.count(Incident::Short(Shortage::OpenFiles), 1);
                     const LATER: u64 = 100_000_000;
-                    return self.schedule(node, Some(sys::now() + LATER));
+                    return self.rest(node, sys::now() + LATER);
                 }
             };
             let Ok(peer) = socket.peer() else { continue };
@@ -140,6 +144,23 @@ impl Host {
             self.handle(node, Event::Accepted { conn, uid: peer.uid, pid: peer.pid, nonce });
             // What it has said already is judged before the next one costs a descriptor.
             self.read(node, conn);
+        }
+    }
+
+    /// Lets nobody in for a while: those who wait keep waiting in the queue.
+    fn rest(&mut self, node: &Arc<Node>, until: u64) {
+        if let Some(key) = self.listener_key.take() {
+            node.reactor.deregister(key, self.listener.fd());
+        }
+        self.schedule(node, Some(until));
+    }
+
+    /// Lets them in again.
+    fn open(&mut self, node: &Arc<Node>) {
+        self.crowded = false;
+        if self.listener_key.is_none() {
+            self.listener_key =
+                node.reactor.register(self.listener.fd(), Interest::READ, node.clone(), LISTENER_TAG).ok();
         }
     }
 
@@ -199,10 +220,7 @@ impl Host {
     /// The timer is due.
     pub(crate) fn tick(&mut self, node: &Arc<Node>) {
         self.timer = None;
-        if self.listener_key.is_none() {
-            self.listener_key =
-                node.reactor.register(self.listener.fd(), Interest::READ, node.clone(), LISTENER_TAG).ok();
-        }
+        self.open(node);
         for conn in std::mem::take(&mut self.starved) {
             if let Some(known) = self.conns.get(&conn) {
                 node.reactor.modify(known.key, known.socket.fd(), Interest::READ);
@@ -271,6 +289,9 @@ impl Host {
             self.forget(node, conn);
         }
         self.adopt_the_gone(node);
+        if self.crowded && self.controller.full_until(sys::now()).is_none() {
+            self.open(node);
+        }
         let again = self.heritage.next_look().map(|pause| sys::now() + pause);
         let hungry = (!self.starved.is_empty()).then(|| sys::now() + STARVED_NANOS);
         self.schedule(node, [self.controller.deadline(), again, hungry].into_iter().flatten().min());
@@ -316,8 +337,8 @@ impl Host {
     }
 
     fn schedule(&mut self, node: &Arc<Node>, at: Option<u64>) {
-        // While the listener rests, a timer wakes it; that one stands.
-        if self.listener_key.is_none() && self.timer.is_some() {
+        // While the listener rests, a timer wakes it; only an earlier one takes its place.
+        if self.listener_key.is_none() && self.timer.is_some_and(|(due, _)| at.is_none_or(|at| due <= at)) {
             return;
         }
         if self.timer.map(|(due, _)| due) == at {

@@ -268,6 +268,20 @@ fn too_many_strangers_push_the_oldest_out() {
 }
 
 #[test]
+fn who_comes_when_it_is_full_waits_a_moment_first() {
+    let mut bench = Bench::new(1, None);
+    let conns: Vec<_> = (0..limits::PENDING_JOINS - 1).map(|_| bench.accept(5, UID).0).collect();
+    assert_eq!(bench.controller.full_until(bench.now), None);
+    bench.accept(5, UID);
+    let until = bench.now + limits::CROWDED_MILLIS * MILLI;
+    assert_eq!(bench.controller.full_until(bench.now), Some(until));
+    assert_eq!(bench.controller.full_until(until - 1), Some(until));
+    assert_eq!(bench.controller.full_until(until), None, "then the oldest has to go");
+    bench.handle(Event::Closed { conn: conns[5] });
+    assert_eq!(bench.controller.full_until(bench.now), None, "a place is free");
+}
+
+#[test]
 fn frames_out_of_place_end_the_connection() {
     let join = || {
         let proof = [0; 32];
