@@ -7,40 +7,45 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support import proc, roles, streams
+from tests.faults.torture import trial
+from tests.faults.torture.trials.controllers import EACH, ENDPOINTS, PROCESSES, Controllers
+from tests.support import proc, roles, streams, successions
+from tests.support.limits import bound
 from tests.support.member import controller_among
 from tests.support.wait import until
 
 if TYPE_CHECKING:
     from tests.conftest import Spawn
 
-ENDPOINTS = 100
-PROCESSES = 4
+
+@pytest.mark.timeout(180, method="signal")
+def test_with_200_endpoints_and_a_pair_that_talks() -> None:
+    """Each has the directory of each next controller soon, nobody is lost from it, and the pair does not pause.
+
+    The figures of a busy machine are its own; what is asserted is that nobody waits for a timeout of the bus.
+    """
+    figures = trial.in_ci(Controllers())
+    assert figures["takeover p50"]
 
 
-@pytest.mark.timeout(120, method="signal")
-def test_everybody_is_still_there(spawn: Spawn, bus: str) -> None:
-    """A hundred endpoints register again with each of five controllers; each is found, none twice."""
-    controllers = spawn.members(bus, *["controller"] * 6)
+def test_members_do_not_push_each_other_out(spawn: Spawn, bus: str) -> None:
+    """All that are on a bus come at once to its next controller, more of them than it bears strangers: each has its
+    turn. (They were sent away, and tried again and again with longer pauses: half a second for 200 endpoints.)
+    """
+    controller, heir = spawn.members(bus, "controller", "heir")
     hosts = [spawn.child("host") for _ in range(PROCESSES)]
-    ids = set()
-    for number in range(ENDPOINTS):
-        host = hosts[number % PROCESSES]
-        joined, _ = host.call(roles.join, bus, (f"end-{number}",), name=str(number), affinity=False)
-        ids.add(joined)
-    moon = spawn.member(bus, "moon", affinity=False)
-    assert moon.peer_ids() >= ids
-    for _ in range(5):
-        controller = controller_among(controllers)
-        controllers.remove(controller)
-        controller.kill()
-        controller_among(controllers)
-        until(lambda: controller.id not in moon.peer_ids(), "the dead one is off the list")  # noqa: B023
-        assert moon.peer_ids() == ids | {one.id for one in controllers}
-        for number in range(0, ENDPOINTS, 7):
-            assert moon.send(f"end-{number}", number) == 1
-            got = hosts[number % PROCESSES].call(roles.recv, name=str(number))
-            assert (got[0], got[1]) == (number, moon.id)
+    for number, host in enumerate(hosts):
+        host.call(successions.join_many, bus, number * EACH, EACH, bound=60.0)
+    controller.kill()
+    for number, host in enumerate(hosts):
+        host.call(successions.wait_for_succession, number * EACH, EACH)
+    assert bound("PENDING_JOINS") < ENDPOINTS
+    assert heir.stats()["refused_by_reason"]["join_crowded"] == 0
+    assert len(heir.peers()) == ENDPOINTS
+    for number in range(0, ENDPOINTS, 7):
+        assert heir.send(f"end-{number}", number) == 1
+        got = hosts[number // EACH].call(roles.recv, name=str(number))
+        assert (got[0], got[1]) == (number, heir.id)
 
 
 def test_a_join_meanwhile_is_admitted_quickly(spawn: Spawn, bus: str) -> None:

@@ -2,43 +2,27 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support import objects, proc, roles
+from tests.faults.torture import trial
+from tests.faults.torture.trials.bombs import FULL, Bombs
+from tests.support import objects, roles
 from tests.support.limits import bound
-from tests.support.wait import until
 
 if TYPE_CHECKING:
     from tests.conftest import Spawn
 
-#: How many such messages are sent; the bound in time grows with it.
-BOMBS = int(os.environ.get("IPMB_DESCRIPTOR_BOMBS", "100"))
 
-#: As many as the kernel puts in one packet.
-EACH = 253
+@pytest.mark.timeout(240, method="signal")
+def test_they_are_closed_as_they_come() -> None:
+    """Full packets, socket cycles, and both at a small victim: nobody holds more than a few, or any in the end.
 
-
-@pytest.mark.timeout(60 + BOMBS, method="signal")
-@pytest.mark.parametrize("how", ["unseen", "closed"])
-def test_they_are_closed_as_they_come(spawn: Spawn, bus: str, how: str) -> None:
-    """The receiver never holds more than a message or two of them, and none in the end; others talk on."""
-    earth, moon, liar = spawn.members(bus, "earth", "moon", "liar")
-    assert liar.child.call(objects.send_many_numbered, "earth", 1, 200) == 200
-    assert earth.child.call(objects.recv_many_numbered, 1, 200, how) == 1
-    assert moon.send("liar", "hello") == 1
-    before = len(proc.descriptors(earth.pid))
-    most = 0
-    receiving = earth.child.begin(objects.recv_many_numbered, BOMBS, 200, how)
-    sending = liar.child.begin(objects.send_many_numbered, "earth", BOMBS, 200)
-    while not receiving.ready():
-        most = max(most, len(proc.descriptors(earth.pid)))
-    assert sending.result(60.0 + BOMBS) == BOMBS * 200
-    assert receiving.result() == BOMBS
-    assert most < before + 4 * EACH
-    until(lambda: len(proc.descriptors(earth.pid)) <= before, "none is left")
+    Tried: one descriptor more than before, an event counter that is made at the first wait, was enough to fail it.
+    """
+    figures = trial.in_ci(Bombs())
+    assert int(str(figures["most at a victim at a time"])) < 4 * FULL
 
 
 def test_a_receiver_with_few_descriptors(spawn: Spawn, bus: str) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from tests.support import (
     attacks,
-    hostile_regions,
+    hostile_memory,
     incidents,
     objects,
     proc,
@@ -166,9 +166,9 @@ def test_too_many_at_the_door(spawn: Spawn, bus: str, kind: str) -> None:
 
 def test_memory_that_is_none(scene: Scene) -> None:
     liar = scene.spawn.child("liar")
-    liar.post(hostile_regions.lie, scene.bus, "moon", "region", "unsealed")
+    liar.post(hostile_memory.lie, scene.bus, "region", "unsealed", "moon")
     receiving = scene.moon.child.begin(streams.collect)
-    liar.wait_event("lied")
+    liar.wait_event("cut off")
     scene.moon.child.post(roles.version).result()
     receiving.result()
     scene.check(scene.moon, "refused_by_reason", "memory", "end that process")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support import hostile_regions, memory, proc, registries, roles, stamped
+from tests.support import memory, registries, roles, stamped
 from tests.support.nursery import Nursery
 from tests.support.wait import until
 
@@ -71,24 +71,3 @@ def test_memory_outlives_its_holders_and_not_its_use(
     for child, most in zip(children, before, strict=True):
         until(lambda: memory.total(child.pid) <= most, f"{child.name} holds {most} as before")  # noqa: B023
     until(lambda: memory.shared_kib() <= machine + OTHERS_KIB, "no shared memory is left over")
-
-
-@pytest.mark.parametrize("what", ["region", "payload"])
-def test_what_is_no_memory_costs_only_its_sender(spawn: Spawn, bus: str, what: str) -> None:
-    """It is never handed out, what others send comes, and nothing of it is kept."""
-    earth, moon = spawn.members(bus, "earth", "moon")
-    nursery = Nursery(spawn.child("nursery"))
-    assert moon.send("earth", "before") == 1
-    assert earth.recv().payload == "before"
-    before = len(proc.descriptors(earth.pid))
-    for kind in hostile_regions.KINDS:
-        pid = nursery.bear(hostile_regions.lie, bus, "earth", what, kind)
-        assert earth.recv().payload == "ready"
-        seen_through = nursery.wait_event("lied")
-        assert not seen_through or kind == "folder", f"{kind} was not tested: {seen_through}"
-        assert moon.send("earth", "others") == 1
-        found = earth.child.call(hostile_regions.recv_until, "others")
-        assert set(found) <= {"'after'"}, kind
-        nursery.kill(pid)
-        assert set(earth.recv_all(0.1)) <= {"after"}, kind
-        until(lambda: len(proc.descriptors(earth.pid)) <= before, f"nothing of {kind} is kept")

@@ -19,7 +19,7 @@ from collections import Counter
 from typing import Any
 
 import ipmb
-from tests.support import forking, proc, roles
+from tests.support import forking, proc, roles, stranger
 
 MAIN = roles.MAIN
 
@@ -365,3 +365,34 @@ def recv_through_shortage(timeout: float) -> Any:
 def recv_payload_counts(quiet: float = 0.3) -> dict[Any, int]:
     """Receive until nothing more comes; how often each payload did."""
     return dict(Counter(roles.recv_all(quiet)))
+
+
+# -- bombs
+
+
+def send_bombs(to: str, messages: int, each: int) -> int:
+    """Send so many messages of so many descriptors each; how many descriptors that were."""
+    made = [numbered(0)] * each
+    sender = roles.ends[MAIN].sender
+    for _ in range(messages):
+        assert sender.send(to, None, objects=made, timeout=20.0) == 1
+    os.close(made[0])
+    return messages * each
+
+
+def recv_bombs(messages: int) -> int:
+    """Receive so many messages and let go of what came with them."""
+    for _ in range(messages):
+        roles.ends[MAIN].receiver.recv(20.0).close()
+    return messages
+
+
+def throw_stray(name: bytes, packets: int, each: int) -> int:
+    """Connect so often as a stranger and say nonsense with so many descriptors; how many descriptors that were."""
+    spare = stranger.spare_descriptors(each)
+    for number in range(packets):
+        with stranger.connect(name) as one:
+            stranger.say(one, b"x" if number % 2 else stranger.packet(bytes(41)), spare)
+    for descriptor in spare:
+        os.close(descriptor)
+    return packets * each

@@ -31,6 +31,7 @@ PTRACE_SEIZE = 0x4206
 PTRACE_INTERRUPT = 0x4207
 PTRACE_GET_SYSCALL_INFO = 0x420E
 PTRACE_O_TRACESYSGOOD = 1
+PTRACE_O_TRACECLONE = 8
 PTRACE_EVENT_STOP = 128
 SYSCALL_INFO_ENTRY = 1
 WALL = 0x40000000
@@ -61,7 +62,7 @@ class Counted:
         return f"{len(self)} system calls: {self.numbers}"
 
 
-def _ptrace(request: int, tid: int, address: int = 0, data: int = 0) -> int:
+def ptrace(request: int, tid: int, address: int = 0, data: int = 0) -> int:
     result = int(_libc.ptrace(request, tid, address, data))
     if result < 0:
         number = ctypes.get_errno()
@@ -81,15 +82,15 @@ def _learn_mark() -> int:
     try:
         # Before that it closes, one like the other, whatever this process has on some bus.
         os.read(ready, 1)
-        _ptrace(PTRACE_SEIZE, child, 0, PTRACE_O_TRACESYSGOOD)
-        _ptrace(PTRACE_INTERRUPT, child)
+        ptrace(PTRACE_SEIZE, child, 0, PTRACE_O_TRACESYSGOOD)
+        ptrace(PTRACE_INTERRUPT, child)
         seen: list[int] = []
         while len(seen) < 20 or len(set(seen[-20:])) > 1:
             _, status = os.waitpid(child, WALL)
-            number = _entered(child) if os.WSTOPSIG(status) == SYSCALL_STOP else None
+            number = entered_call(child) if os.WSTOPSIG(status) == SYSCALL_STOP else None
             if number is not None:
                 seen.append(number)
-            _ptrace(PTRACE_SYSCALL, child)
+            ptrace(PTRACE_SYSCALL, child)
         return seen[-1]
     finally:
         os.kill(child, signal.SIGKILL)
@@ -98,19 +99,23 @@ def _learn_mark() -> int:
         os.close(begun)
 
 
-def _entered(tid: int) -> int | None:
+def entered_call(tid: int) -> int | None:
     """The number of the call that ``tid`` is about to make, or None when it comes back from one."""
+    call = call_and_arguments(tid)
+    return call[0] if call else None
+
+
+def call_and_arguments(tid: int) -> tuple[int, ...] | None:
+    """The same with its six arguments behind the number."""
     info = ctypes.create_string_buffer(88)
-    _ptrace(PTRACE_GET_SYSCALL_INFO, tid, len(info), ctypes.addressof(info))
-    if info.raw[0] != SYSCALL_INFO_ENTRY:
-        return None
-    return int(struct.unpack_from("=Q", info.raw, 24)[0])
+    ptrace(PTRACE_GET_SYSCALL_INFO, tid, len(info), ctypes.addressof(info))
+    return struct.unpack_from("=7Q", info.raw, 24) if info.raw[0] == SYSCALL_INFO_ENTRY else None
 
 
 def _place(tid: int) -> int:
     """Where a stopped thread goes on: the address of its next instruction."""
     info = ctypes.create_string_buffer(88)
-    _ptrace(PTRACE_GET_SYSCALL_INFO, tid, len(info), ctypes.addressof(info))
+    ptrace(PTRACE_GET_SYSCALL_INFO, tid, len(info), ctypes.addressof(info))
     return int(struct.unpack_from("=Q", info.raw, 8)[0])
 
 
@@ -123,11 +128,11 @@ class Tracer:
 
     def count(self, start: Callable[[], object], pairs: int = 1, bound: float = BOUND) -> list[Counted]:
         """Attach, call ``start`` (which makes the child work), and count between ``pairs`` pairs of marks."""
-        _ptrace(PTRACE_SEIZE, self._tid, 0, PTRACE_O_TRACESYSGOOD)
+        ptrace(PTRACE_SEIZE, self._tid, 0, PTRACE_O_TRACESYSGOOD)
         try:
-            _ptrace(PTRACE_INTERRUPT, self._tid)
+            ptrace(PTRACE_INTERRUPT, self._tid)
             self._next_stop(time.monotonic() + bound)
-            _ptrace(PTRACE_SYSCALL, self._tid)
+            ptrace(PTRACE_SYSCALL, self._tid)
             start()
             return self._follow(pairs, time.monotonic() + bound)
         finally:
@@ -138,39 +143,42 @@ class Tracer:
         first. Each call is two stops: before the kernel does anything, and when it has done it.
         """
         deadline = time.monotonic() + bound
-        _ptrace(PTRACE_SEIZE, self._tid, 0, PTRACE_O_TRACESYSGOOD)
-        _ptrace(PTRACE_INTERRUPT, self._tid)
+        ptrace(PTRACE_SEIZE, self._tid, 0, PTRACE_O_TRACESYSGOOD)
+        ptrace(PTRACE_INTERRUPT, self._tid)
         self._next_stop(deadline)
-        _ptrace(PTRACE_SYSCALL, self._tid)
+        ptrace(PTRACE_SYSCALL, self._tid)
         start()
         marks = steps = 0
         while True:
             status = self._next_stop(deadline)
             if os.WSTOPSIG(status) == SYSCALL_STOP:
-                if _entered(self._tid) == self._mark:
+                if entered_call(self._tid) == self._mark:
                     marks += 1
                 elif marks == 1:
                     steps += 1
                 if marks == 2 or steps == step + 1:  # the first is the way out of the mark itself
                     os.kill(self._tid, signal.SIGKILL)
                     return marks < 2
-            _ptrace(PTRACE_SYSCALL, self._tid)
+            ptrace(PTRACE_SYSCALL, self._tid)
 
     def count_instructions(self, start: Callable[[], object], bound: float = BOUND) -> int:
         """Attach, call ``start``, and count the instructions of the thread between a pair of marks, one by one."""
         deadline = time.monotonic() + bound
-        _ptrace(PTRACE_SEIZE, self._tid, 0, PTRACE_O_TRACESYSGOOD)
+        ptrace(PTRACE_SEIZE, self._tid, 0, PTRACE_O_TRACESYSGOOD)
         try:
-            _ptrace(PTRACE_INTERRUPT, self._tid)
+            ptrace(PTRACE_INTERRUPT, self._tid)
             self._next_stop(deadline)
-            _ptrace(PTRACE_SYSCALL, self._tid)
+            ptrace(PTRACE_SYSCALL, self._tid)
             start()
-            while os.WSTOPSIG(self._next_stop(deadline)) != SYSCALL_STOP or _entered(self._tid) != self._mark:
-                _ptrace(PTRACE_SYSCALL, self._tid)
+            while (
+                os.WSTOPSIG(self._next_stop(deadline)) != SYSCALL_STOP
+                or entered_call(self._tid) != self._mark
+            ):
+                ptrace(PTRACE_SYSCALL, self._tid)
             mark = _place(self._tid)
             steps = 0
             while True:
-                _ptrace(PTRACE_SINGLESTEP, self._tid)
+                ptrace(PTRACE_SINGLESTEP, self._tid)
                 self._next_stop(deadline)
                 if steps and _place(self._tid) == mark:
                     return steps
@@ -184,9 +192,9 @@ class Tracer:
         """
         self._to_mark(start, bound)
         for _ in range(2 * calls):
-            _ptrace(PTRACE_SYSCALL, self._tid)
+            ptrace(PTRACE_SYSCALL, self._tid)
             self._next_stop(time.monotonic() + bound)
-            if _entered(self._tid) == self._mark:  # there are fewer calls this time
+            if entered_call(self._tid) == self._mark:  # there are fewer calls this time
                 break
         done = 0
         with open(f"/proc/{self._tid}/mem", "rb", buffering=0) as memory:
@@ -194,7 +202,7 @@ class Tracer:
                 memory.seek(_place(self._tid))
                 if memory.read(len(CALL)) == CALL:
                     break
-                _ptrace(PTRACE_SINGLESTEP, self._tid)
+                ptrace(PTRACE_SINGLESTEP, self._tid)
                 _, status = os.waitpid(self._tid, WALL)
                 assert os.WIFSTOPPED(status), f"the traced thread ended with status {status:#x}"
                 done += 1
@@ -204,22 +212,22 @@ class Tracer:
     def _to_mark(self, start: Callable[[], object], bound: float) -> None:
         """Leaves the thread stopped on the way out of the next mark."""
         deadline = time.monotonic() + bound
-        _ptrace(PTRACE_SEIZE, self._tid, 0, PTRACE_O_TRACESYSGOOD)
-        _ptrace(PTRACE_INTERRUPT, self._tid)
+        ptrace(PTRACE_SEIZE, self._tid, 0, PTRACE_O_TRACESYSGOOD)
+        ptrace(PTRACE_INTERRUPT, self._tid)
         self._next_stop(deadline)
         # On one processor the two take turns without waking each other up across processors, at each instruction.
         here = {min(os.sched_getaffinity(0))}
         os.sched_setaffinity(self._tid, here)
         os.sched_setaffinity(0, here)
-        _ptrace(PTRACE_SYSCALL, self._tid)
+        ptrace(PTRACE_SYSCALL, self._tid)
         start()
         entered = False
         while True:
             status = self._next_stop(deadline)
             if entered:
                 return
-            entered = os.WSTOPSIG(status) == SYSCALL_STOP and _entered(self._tid) == self._mark
-            _ptrace(PTRACE_SYSCALL, self._tid)
+            entered = os.WSTOPSIG(status) == SYSCALL_STOP and entered_call(self._tid) == self._mark
+            ptrace(PTRACE_SYSCALL, self._tid)
 
     def _follow(self, pairs: int, deadline: float) -> list[Counted]:
         """Leaves the thread stopped just after the last mark was entered."""
@@ -228,7 +236,7 @@ class Tracer:
         while True:
             status = self._next_stop(deadline)
             stop = os.WSTOPSIG(status)
-            number = _entered(self._tid) if stop == SYSCALL_STOP else None
+            number = entered_call(self._tid) if stop == SYSCALL_STOP else None
             if number == self._mark:
                 if current is None:
                     current = Counted()
@@ -240,7 +248,7 @@ class Tracer:
             elif number is not None and current is not None:
                 current.numbers.append(number)
             passed_on = 0 if stop == SYSCALL_STOP or status >> 16 == PTRACE_EVENT_STOP else stop
-            _ptrace(PTRACE_SYSCALL, self._tid, 0, passed_on)
+            ptrace(PTRACE_SYSCALL, self._tid, 0, passed_on)
 
     def _next_stop(self, deadline: float) -> int:
         while True:
@@ -255,8 +263,8 @@ class Tracer:
     def _detach(self) -> None:
         """Let the thread go on untraced; it must be stopped for that."""
         try:
-            _ptrace(PTRACE_DETACH, self._tid)
+            ptrace(PTRACE_DETACH, self._tid)
         except ProcessLookupError:  # it runs: a failure is under way, stop it first
-            _ptrace(PTRACE_INTERRUPT, self._tid)
+            ptrace(PTRACE_INTERRUPT, self._tid)
             self._next_stop(time.monotonic() + BOUND)
-            _ptrace(PTRACE_DETACH, self._tid)
+            ptrace(PTRACE_DETACH, self._tid)

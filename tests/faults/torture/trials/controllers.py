@@ -1,0 +1,146 @@
+"""The controller is killed again and again while 200 endpoints are on the bus and a pair talks."""
+
+from __future__ import annotations
+
+import os
+import signal
+import statistics
+import time
+import uuid
+
+from tests.conftest import Spawn
+from tests.faults.torture.trial import Case, Figures, Tell, Trial, Violation
+from tests.support import roles, streams, successions
+from tests.support.child import ChildDiedError, RemoteError
+from tests.support.nursery import Nursery
+from tests.support.successions import PIECE
+from tests.support.wait import NeverError
+
+ENDPOINTS = 200
+PROCESSES = 4
+EACH = ENDPOINTS // PROCESSES
+
+#: Seconds after a kill in which the pair is looked at, and as long a time in which nobody is killed.
+WINDOW = 0.1
+
+#: Seconds within which everybody has to have the next controller's directory, whatever else the machine does.
+BOUND = 5.0
+
+
+def percentile(values: list[float], part: float) -> float:
+    return sorted(values)[min(len(values) - 1, int(len(values) * part))]
+
+
+def milliseconds(seconds: float) -> str:
+    return f"{seconds * 1000:.1f} ms"
+
+
+def longest_and_median(seconds: list[float]) -> str:
+    return f"{milliseconds(max(seconds))} (median {milliseconds(statistics.median(seconds))})"
+
+
+class Controllers(Trial):
+    """Each kill: the time until all endpoints have the next controller's directory, and how long the pair paused."""
+
+    name = "controllers"
+    title = "controller killed with 200 endpoints"
+    unit = "kills"
+    ci = 20
+    demand = 1000
+
+    def run(self, count: int, seed: int, tell: Tell, case: Case | None = None) -> Figures:
+        del seed, case  # it does the same thing again and again
+        spawn = Spawn()
+        try:
+            return Scene(spawn).play(count, tell)
+        except (AssertionError, ChildDiedError, NeverError, RemoteError) as error:
+            raise Violation({}, str(error)) from error
+        finally:
+            spawn.finish()
+
+
+class Scene:
+    """Endpoints in a few processes, two candidates at any time, and a pair."""
+
+    def __init__(self, spawn: Spawn) -> None:
+        self.bus = f"controllers.{uuid.uuid4().hex}"
+        self.nursery = Nursery(spawn.child("nursery"))
+        self.candidates = [self.another()]
+        self.hosts = [spawn.child("host") for _ in range(PROCESSES)]
+        for number, host in enumerate(self.hosts):
+            host.call(successions.join_many, self.bus, number * EACH, EACH, bound=60.0)
+        self.moon, self.mars = spawn.members(self.bus, "moon", "mars", affinity=False)
+        self.candidates.append(self.another())
+
+    def another(self) -> int:
+        pid = self.nursery.bear(successions.stand, self.bus)
+        self.nursery.wait_event("stands")
+        return pid
+
+    def play(self, count: int, tell: Tell) -> Figures:
+        watching = [
+            host.begin(successions.tell_of_successions, number * EACH, EACH)
+            for number, host in enumerate(self.hosts)
+        ]
+        for host in self.hosts:
+            host.wait_event("watching")
+        self.mars.child.begin(streams.echo)
+        talking = self.moon.child.begin(successions.talk, "mars")
+        self.moon.child.wait_event("talking")
+        takeovers: list[float] = []
+        killed_at: list[float] = []
+        while len(takeovers) < count and tell(len(takeovers)):
+            time.sleep(2 * WINDOW)  # a time without a kill, for comparison, and room behind the last one
+            killed_at.append(time.monotonic())
+            takeovers.append(self.kill(len(takeovers) + 1))
+        tell(len(takeovers))
+        for one, pending in zip(self.hosts, watching, strict=True):
+            ended = one.post(roles.version)
+            pending.result(20.0)
+            ended.result()
+        ended = self.moon.child.post(roles.version)
+        longest = talking.result(20.0)
+        ended.result()
+        assert len(self.moon.peers()) == ENDPOINTS + len(self.candidates) + 1, "nobody was lost"
+        return self.figures(takeovers, *windows(longest, killed_at))
+
+    def kill(self, term: int) -> float:
+        """Kill the controller; seconds until everybody has seen the next one's directory."""
+        dead = self.candidates.pop(0)
+        begin = time.monotonic()
+        os.kill(dead, signal.SIGKILL)
+        last = begin
+        for host in self.hosts:
+            found, at = host.wait_event("succeeded", BOUND)
+            assert found == term
+            last = max(last, at)
+        self.nursery.buried(dead, -signal.SIGKILL)
+        self.candidates.append(self.another())
+        return last - begin
+
+    def figures(self, takeovers: list[float], killing: list[float], quiet: list[float]) -> Figures:
+        more = max(killing) - max(quiet)
+        return {
+            "takeover p50": milliseconds(statistics.median(takeovers)),
+            "takeover p99": milliseconds(percentile(takeovers, 0.99)),
+            "takeover longest": milliseconds(max(takeovers)),
+            "pair's longest pause with a kill": longest_and_median(killing),
+            "without": longest_and_median(quiet),
+            "more by": milliseconds(more),
+        }
+
+
+def windows(longest: dict[int, float], killed_at: list[float]) -> tuple[list[float], list[float]]:
+    """The pair's longest pause in the time after each kill, and in as long a time before it."""
+
+    def between(begin: float, end: float) -> float:
+        # A pause that began before counts, too.
+        return max(longest.get(piece, 0.0) for piece in range(int(begin / PIECE) - 1, int(end / PIECE)))
+
+    return (
+        [between(at, at + WINDOW) for at in killed_at],
+        [between(at - WINDOW, at - PIECE) for at in killed_at],
+    )
+
+
+TRIALS = [Controllers()]

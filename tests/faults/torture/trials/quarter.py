@@ -1,0 +1,108 @@
+"""A quarter of the receivers stands still for ten seconds: the others are as quick as before, memory stays bounded.
+
+Two buses with the same members in the same processes: on one the quarter is stopped, on the other everybody runs. The
+pairs that are well talk on both in turns of a few hundred milliseconds, so what the machine does besides is the same
+for both.
+"""
+
+from __future__ import annotations
+
+import statistics
+import uuid
+
+from tests.conftest import Spawn
+from tests.faults.torture.trial import Case, Figures, Tell, Trial, Violation
+from tests.support import healthy, proc, roles, streams
+from tests.support.child import ChildDiedError, RemoteError
+from tests.support.limits import bound
+from tests.support.wait import NeverError
+
+RECEIVERS = 8
+STOPPED = RECEIVERS // 4
+
+#: Seconds for which the quarter stands, and of one turn on one bus.
+SECONDS = 10.0
+PIECE = 0.25
+
+#: Of each message of the one that insists.
+SIZE = 1000
+
+
+def p99(times: list[float]) -> float:
+    return sorted(times)[len(times) * 99 // 100]
+
+
+class Quarter(Trial):
+    name = "quarter"
+    title = "a quarter of the receivers stopped for 10 s"
+    unit = "stops of 10 s"
+    ci = 1
+    demand = 20
+
+    def run(self, count: int, seed: int, tell: Tell, case: Case | None = None) -> Figures:
+        del seed, case  # it does the same thing again and again
+        ratios: list[float] = []
+        grown = 0
+        try:
+            for done in range(count):
+                if not tell(done):
+                    break
+                found, kib = stop_once()
+                ratios += found
+                grown = max(grown, kib)
+        except (AssertionError, ChildDiedError, NeverError, RemoteError) as error:
+            raise Violation({}, str(error)) from error
+        tell(count)
+        quarters = statistics.quantiles(ratios, n=4)
+        return {
+            "healthy pairs' p99 to that beside nobody stopped": f"{statistics.median(ratios):.2f}",
+            "half of the turns between": f"{quarters[0]:.2f} and {quarters[2]:.2f}",
+            "memory of one that insists": f"{grown} KiB more",
+        }
+
+
+def stop_once() -> tuple[list[float], int]:
+    """One stop: the ratio of each pair of turns, and by how many KiB the one that sends to the stopped has grown."""
+    spawn = Spawn()
+    try:
+        buses = [f"quarter.{number}.{uuid.uuid4().hex}" for number in range(2)]
+        moon = spawn.child("moon")
+        moon.call(healthy.join_both, buses, "moon")
+        runs: list[list[str]] = [[], []]
+        stopped = [spawn.member(buses[0], f"receiver-{number}") for number in range(STOPPED)]
+        running = [spawn.member(buses[1], f"receiver-{number}") for number in range(STOPPED)]
+        for number in range(STOPPED, RECEIVERS):
+            for at, bus in enumerate(buses):
+                one = spawn.member(bus, f"receiver-{number}")
+                one.child.begin(streams.echo)
+                runs[at].append(one.label[0])
+        insistent = [spawn.member(bus, "insistent") for bus in buses]
+        reading = [one.child.begin(streams.recv_slowly, 0.05) for one in running]
+        moon.call(healthy.ping_in_turns, runs[0], ["0", "1"], 1.0, 0.05, bound=30.0)
+        for one in stopped:
+            one.stop()
+        before = proc.resident_kib(insistent[0].pid)
+        where = " | ".join(f"receiver-{number}" for number in range(STOPPED))
+        pushing = [one.child.begin(streams.send_until_called, where, SIZE) for one in insistent]
+        turns = moon.call(healthy.ping_in_turns, runs[0], ["0", "1"], SECONDS, PIECE, bound=60.0)
+        kib = proc.resident_kib(insistent[0].pid) - before
+        ended = [one.child.post(roles.version) for one in (*insistent, *running)]
+        accepted = [pending.result(20.0) for pending in pushing]
+        for pending in ended:
+            pending.result(20.0)
+        for slow in reading:
+            slow.result(20.0)
+        rings = STOPPED * bound("RING_BYTES")
+        assert kib <= 2 * rings // 1024 + 1024, f"{kib} KiB more for {rings} bytes of rings"
+        assert accepted[0] * SIZE <= rings, "no more was taken than the rings hold"
+        for one in stopped:
+            one.resume()
+        assert sum(len(one.recv_all(0.3)) for one in stopped) == accepted[0], (
+            "all of it comes when they go on"
+        )
+        return [p99(a) / p99(b) for a, b in zip(turns[::2], turns[1::2], strict=True)], kib
+    finally:
+        spawn.finish()
+
+
+TRIALS = [Quarter()]

@@ -1,0 +1,160 @@
+"""A hostile peer scribbles at full speed over all it may write, and is controller of the bus for a part of the time."""
+
+from __future__ import annotations
+
+import statistics
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from tests.conftest import Spawn
+from tests.faults.torture.trial import Case, Figures, Tell, Trial, Violation
+from tests.support import proc, roles, scribbler, streams
+from tests.support.child import ChildDiedError, RemoteError
+from tests.support.member import Member
+from tests.support.wait import NeverError, until
+
+if TYPE_CHECKING:
+    from tests.support.child import Child
+
+#: Seconds of scribbling in one round, and of the same work on memory of nobody else's.
+ROUND = 2.0
+ALONE = 1.0
+
+#: No call of anybody may hang longer, in seconds.
+HANG = 1.0
+
+#: Members that the liars send to, and processes that lie, one for each core of the smallest machine.
+VICTIMS = 2
+LIARS = 2
+
+
+def p99(times: list[float]) -> float:
+    return sorted(times)[len(times) * 99 // 100]
+
+
+class Scribble(Trial):
+    """Victims receive from liars and send to them; a friend sends to each victim; a pair only talks."""
+
+    name = "scribble"
+    title = "hostile peer that scribbles over all it may write, at full speed: only its own channels die"
+    unit = "seconds"
+    ci = 20
+    demand = 3600
+
+    def run(self, count: int, seed: int, tell: Tell, case: Case | None = None) -> Figures:
+        if case is not None:
+            seed = int(str(case["seed"]))
+        spawn = Spawn()
+        try:
+            return Scene(spawn, seed).play(count, tell)
+        except (AssertionError, ChildDiedError, NeverError, RemoteError) as error:
+            raise Violation({"seed": seed}, str(error)) from error
+        finally:
+            spawn.finish()
+
+
+class Scene:
+    """Everybody, on one bus."""
+
+    def __init__(self, spawn: Spawn, seed: int) -> None:
+        self.seed = seed
+        self.bus = f"scribble.{uuid.uuid4().hex}"
+        self.keeper = spawn.member(self.bus, "keeper")
+        labels = [f"victim-{number}" for number in range(VICTIMS)]
+        self.victims = [
+            Member.join(child, self.bus, "victim", label, affinity=False)
+            for label, child in zip(labels, [spawn.child(label) for label in labels], strict=True)
+        ]
+        self.friends = [spawn.member(self.bus, "friend", affinity=False) for _ in self.victims]
+        self.moon, self.mars = spawn.members(self.bus, "moon", "mars", affinity=False)
+        self.liars = [spawn.child("liar") for _ in range(LIARS)]
+        self.lives: dict[str, int] = {}
+        self.words = 0
+        self.rounds: list[tuple[float, float]] = []
+
+    def play(self, seconds: int, tell: Tell) -> Figures:
+        before = [self.held(one) for one in self.everybody()]
+        self.mars.child.begin(streams.echo)
+        enduring = [victim.child.begin(scribbler.endure) for victim in self.victims]
+        befriending = [
+            friend.child.begin(scribbler.befriend, f"victim-{number}")
+            for number, friend in enumerate(self.friends)
+        ]
+        done = 0.0
+        while done < seconds and tell(int(done)):
+            self.seed += 1
+            quiet = self.talk_while(ALONE, alone=True)
+            loud = self.talk_while(ROUND, alone=False)
+            self.rounds.append((p99(quiet), p99(loud)))
+            done += ROUND
+        tell(seconds)
+        sent = [
+            self.told_to_end(one.child, pending)
+            for one, pending in zip(self.friends, befriending, strict=True)
+        ]
+        books = [
+            self.told_to_end(one.child, pending) for one, pending in zip(self.victims, enduring, strict=True)
+        ]
+        self.judge(sent, books, before)
+        return self.figures(books)
+
+    def everybody(self) -> list[Member]:
+        return [self.keeper, *self.victims, self.moon, self.mars]
+
+    def held(self, one: Member) -> int:
+        return len(proc.descriptors(one.pid))
+
+    def talk_while(self, seconds: float, *, alone: bool) -> list[float]:
+        """Round trips of the pair that only talks, while the liars work."""
+        working = [
+            liar.begin(scribbler.scribble, self.bus, self.seed * LIARS + number, seconds, alone=alone)
+            for number, liar in enumerate(self.liars)
+        ]
+        times = self.moon.child.call(streams.ping, "mars", 0, seconds=seconds, bound=seconds + 20.0)
+        for pending in working:
+            found = pending.result(seconds + 20.0)
+            if not alone:
+                self.words += found["words"]
+                for what, count in found.items():
+                    self.lives[what] = self.lives.get(what, 0) + count
+        assert max(times) < HANG, f"the pair that talks waited {max(times):.2f} s"
+        return times
+
+    def told_to_end(self, child: Child, pending: Any) -> Any:
+        ended = child.post(roles.version)
+        found = pending.result(20.0)
+        ended.result()
+        return found
+
+    def judge(self, sent: list[int], books: list[dict[str, Any]], before: list[int]) -> None:
+        assert self.lives["ended -9"] > 0, self.lives
+        for victim, count, book in zip(self.victims, sent, books, strict=True):
+            assert book["wrong"] == [], book
+            rest = victim.child.call(scribbler.drain)
+            assert book["friend"] + rest == count > 0, f"of {count} there came {book['friend']} and {rest}"
+            assert max(book["longest"].values()) < HANG, book
+            assert book["others"] > 0, "nothing of the liars came, so nothing was endured"
+            assert victim.stats()["refused"] > 0, "nobody was ever cut off"
+        for one in (self.mars, *self.victims):
+            one.child.call(roles.is_controller)
+        for one, most in zip(self.everybody(), before, strict=True):
+            until(lambda: self.held(one) <= most + 2 * len(self.friends), f"{one.label} has what it had")  # noqa: B023
+
+    def figures(self, books: list[dict[str, Any]]) -> Figures:
+        longest = max(seconds for book in books for seconds in book["longest"].values())
+        ratios = [loud / quiet for quiet, loud in self.rounds]
+        return {
+            "lives": self.lives["lives"],
+            "words": f"{self.words:,}",
+            "packets of nonsense": self.lives["packets"],
+            "messages of liars taken": sum(book["others"] for book in books),
+            "longest call": f"{longest * 1000:.0f} ms",
+            "others' p99": f"{statistics.median(loud for _, loud in self.rounds) * 1e6:.0f} us",
+            "others' p99 to that beside the same work": (
+                f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+            ),
+            "violations": 0,
+        }
+
+
+TRIALS = [Scribble()]
