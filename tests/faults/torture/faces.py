@@ -23,6 +23,7 @@ class Plain:
     def __init__(self, bus: str, label: Sequence[str], *, affinity: bool) -> None:
         self.end: Any = ipmb.join(bus, label, controller_affinity=affinity, timeout=LONG)
         self._asking: threading.Thread | None = None
+        self._failed: BaseException | None = None
 
     def send(self, *args: Any, **how: Any) -> int:
         sent: int = self.end.sender.send(*args, **how)
@@ -53,10 +54,18 @@ class Plain:
                         answer = error
                     name, payload = questions.send(answer)
 
-        self._asking = threading.Thread(target=ask)
+        def ask_or_tell() -> None:
+            try:
+                ask()
+            except BaseException as error:  # noqa: BLE001 - raised where somebody sees it
+                self._failed = error
+
+        self._asking = threading.Thread(target=ask_or_tell)
         self._asking.start()
 
     def asks(self) -> bool:
+        if self._failed is not None:
+            raise self._failed
         return self._asking is not None and self._asking.is_alive()
 
     def close(self) -> None:
