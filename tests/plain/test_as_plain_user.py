@@ -29,7 +29,6 @@ FEWER = {
     "IPMB_TORTURE_SHARE": "0.1",
     "IPMB_KILLS": "100",
     "IPMB_REGION_ROUNDS": "10",
-    "IPMB_DESCRIPTOR_BOMBS": "20",
 }
 
 

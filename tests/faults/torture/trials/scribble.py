@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 #: Seconds of scribbling in one round, and of the same work on memory of nobody else's.
 ROUND = 2.0
 ALONE = 1.0
+TYRANNY = 0.5
 
 #: No call of anybody may hang longer, in seconds.
 HANG = 1.0
@@ -68,6 +69,7 @@ class Scene:
         self.friends = [spawn.member(self.bus, "friend", affinity=False) for _ in self.victims]
         self.moon, self.mars = spawn.members(self.bus, "moon", "mars", affinity=False)
         self.liars = [spawn.child("liar") for _ in range(LIARS)]
+        self.tyrant = Tyranny(spawn)
         self.lives: dict[str, int] = {}
         self.words = 0
         self.rounds: list[tuple[float, float]] = []
@@ -86,6 +88,7 @@ class Scene:
             quiet = self.talk_while(ALONE, alone=True)
             loud = self.talk_while(ROUND, alone=False)
             self.rounds.append((p99(quiet), p99(loud)))
+            self.tyrant.endure(self.seed)
             done += ROUND
         tell(seconds)
         sent = [
@@ -96,6 +99,7 @@ class Scene:
             self.told_to_end(one.child, pending) for one, pending in zip(self.victims, enduring, strict=True)
         ]
         self.judge(sent, books, before)
+        self.tyrant.end()
         return self.figures(books)
 
     def everybody(self) -> list[Member]:
@@ -153,8 +157,53 @@ class Scene:
             "others' p99 to that beside the same work": (
                 f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
             ),
+            "controllers that scribbled": self.tyrant.lives,
+            "longest call under one": f"{self.tyrant.longest * 1000:.0f} ms",
             "violations": 0,
         }
+
+
+class Tyranny:
+    """A bus of its own, whose controllers, one after the other, scribble over the directory and all else."""
+
+    def __init__(self, spawn: Spawn) -> None:
+        self.bus = f"tyranny.{uuid.uuid4().hex}"
+        self.spawn = spawn
+        self.tyrant = spawn.child("tyrant")
+        first = spawn.member(self.bus, "first")
+        self.subjects = spawn.members(self.bus, "alice", "bob", affinity=False)
+        first.kill()
+        self.lives = 0
+        self.longest = 0.0
+
+    def endure(self, seed: int) -> None:
+        alice, bob = self.subjects
+        talking = [
+            alice.child.begin(scribbler.talk_under_a_tyrant, "bob"),
+            bob.child.begin(scribbler.talk_under_a_tyrant, "alice"),
+        ]
+        found = self.tyrant.call(
+            scribbler.scribble, self.bus, seed, TYRANNY, alone=False, label="tyrant", bound=20.0
+        )
+        self.lives += found["lives"]
+        for one, pending in zip(self.subjects, talking, strict=True):
+            ended = one.child.post(roles.version)
+            told = pending.result(20.0)
+            ended.result()
+            self.longest = max(self.longest, told["longest"])
+            assert told["longest"] < HANG, f"a call took {told['longest']:.2f} s under a tyrant: {told}"
+            assert told.get("rounds", 0) > 0
+
+    def end(self) -> None:
+        """An honest controller founds the bus anew, and all is well."""
+        alice, bob = self.subjects
+        honest = self.spawn.member(self.bus, "honest")
+        assert honest.is_controller()
+        until(lambda: honest.peer_ids() >= {alice.id, bob.id}, "all have come back")
+        for one in (alice, bob):
+            one.child.call(scribbler.drain)
+        until(lambda: alice.send("bob", "free") == 1, "they know each other")
+        assert bob.recv().payload == "free"
 
 
 TRIALS = [Scribble()]
