@@ -22,7 +22,9 @@ ROOT = Path(__file__).parents[2]
 
 #: Bounds that no test in Python can reach, and where they are tested instead.
 ELSEWHERE = {
+    "CHANNELS_PER_PEER": "crates/bus",
     "DEDUP_ENTRIES": "crates/bus",
+    "DEPARTING": "crates/bus",
     "DESCRIPTORS_IN_FLIGHT_PER_PEER": "crates/bus",
     "DESCRIPTORS_IN_FLIGHT_SHARE": "crates/bus",
     "DESCRIPTORS_PER_MESSAGE": "crates/bus",

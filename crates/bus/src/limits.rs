@@ -76,6 +76,13 @@ pub const PROBE_MILLIS: u64 = 1000;
 /// [channels] Most channels somebody has opened and not proved yet, for each receiver. The oldest goes first.
 pub const PENDING_CHANNELS: usize = 128;
 
+/// [channels] Most channels of one member to one endpoint. It needs one, and while an old one is read to its end another.
+pub const CHANNELS_PER_PEER: usize = 16;
+
+/// [endpoints] Most departed members that may live on before the controller delivers what they let wait without further
+/// looks whether they do. Each costs it a descriptor, and the dying are gone at once.
+pub const DEPARTING: usize = 256;
+
 /// [connections] Queue of a listening socket. The kernel cuts it to its own bound; a full queue is an ordinary wait.
 pub const LISTEN_BACKLOG: i32 = 4096;
 

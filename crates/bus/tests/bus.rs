@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 use ipmb_bus::error::{FullReason, JoinError, SendError};
 use ipmb_bus::label::Label;
 use ipmb_bus::label_op::LabelOp;
+use ipmb_bus::limits;
 use ipmb_bus::selector::{Selector, Ttl};
+use ipmb_bus::stats::DropReason;
 use ipmb_bus::{Build, Endpoint, Options, Overflow, join};
 use support::{LONG, NOW, TYPE, bus, bytes, endpoint, recv, send, to};
 
@@ -276,4 +278,24 @@ fn what_waits_outlives_its_sender_and_the_controller_in_its_name() {
     came.sort_by_key(|(id, _)| *id != senders[0]);
     assert_eq!(came, [(senders[0], b"of a member".to_vec()), (senders[1], b"of the controller".to_vec())]);
     assert_eq!(recv(&late, Some(Duration::from_millis(50))), None, "each once");
+}
+
+/// What dead members let wait goes into the controller's own area: it keeps no more than one sender may, and counts the rest.
+#[test]
+fn what_many_dead_let_wait_is_bounded_by_the_area_of_one() {
+    let bus = bus();
+    let controller = endpoint(&bus, "controller");
+    let waiting = Arc::new(Selector::unicast(LabelOp::leaf("late").unwrap()).with_ttl(Ttl::FOREVER));
+    let each = (limits::PARKED_MESSAGES / 2 + 100) as u64;
+    for _ in 0..2 {
+        let member = endpoint(&bus, "member");
+        (0..each).for_each(|_| assert_eq!(send(&member, &waiting, b"waits"), 0));
+        member.close();
+    }
+    let most = limits::PARKED_MESSAGES as u64;
+    support::eventually("both are taken over", || {
+        let stats = controller.stats().unwrap();
+        stats.waiting == most && stats.dropped[DropReason::SenderGone as usize] == 2 * each - most
+    });
+    assert_eq!(controller.stats().unwrap().shortages.iter().sum::<u64>(), 0, "nobody was refused here");
 }

@@ -13,6 +13,7 @@ use crate::admission;
 use crate::channel::{Front, Inbound, Lie, Luggage};
 use crate::error::RecvError;
 use crate::incidents::{Incident, Tally, Who};
+use crate::limits;
 use crate::local::Local;
 use crate::roster::{Peer, View};
 use crate::stats::{RefuseReason, Shortage};
@@ -381,6 +382,12 @@ impl State {
     /// Turns every opener whose proof and identity are checked into a channel.
     pub(super) fn admit_all(&mut self, poller: &Poller, me: &Local, view: &Mutex<View>) -> Result<(), RecvError> {
         for (key, peer, proof) in self.pending.judge(me, view) {
+            let same = self.channels.iter().flatten().filter(|channel| channel.peer.info.id == peer.info.id).count();
+            if same >= limits::CHANNELS_PER_PEER {
+                self.tally.refuse(RefuseReason::ChannelCrowded, Who { pid: peer.info.pid, uid: peer.uid });
+                self.pending.take(key);
+                continue;
+            }
             let Some(memory) = self.pending.memory(key) else { continue };
             let ring = match Consumer::open(memory) {
                 Ok(ring) => Some(ring),

@@ -10,6 +10,8 @@
 mod channels;
 mod door;
 mod incoming;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::os::fd::AsFd;

@@ -8,6 +8,7 @@ use ipmb_transport::memory::PeerMemory;
 
 use crate::controller::Controller;
 use crate::identity::EndpointId;
+use crate::limits;
 use crate::parking::{self, Remains};
 use crate::roster::EndpointInfo;
 
@@ -44,15 +45,16 @@ impl Heritage {
         self.patience = 0;
     }
 
-    /// Hands over what is nobody else's any more. `answers` looks whether somebody listens under a name.
+    /// Hands over what is nobody else's any more. `answers` looks whether somebody listens under a name. Returns who is not
+    /// looked for any further, though they may live: there are too many.
     pub(crate) fn settle(
         &mut self,
         controller: &Controller,
         mut answers: impl FnMut(EndpointId) -> bool,
         mut adopt: impl FnMut(&EndpointInfo, Remains),
-    ) {
+    ) -> Vec<EndpointId> {
         if self.departing.is_empty() {
-            return;
+            return Vec::new();
         }
         self.departing.retain(|(info, memory)| {
             if controller.has(info.id) {
@@ -65,6 +67,13 @@ impl Heritage {
             waits
         });
         self.patience = (self.patience * 2).clamp(FIRST_LOOK, LAST_LOOK);
+        let spare = self.departing.len().saturating_sub(limits::DEPARTING);
+        let given_up = self.departing.drain(..spare).map(|(info, memory)| {
+            // Should one register again after all, receivers know a second copy by its number.
+            adopt(&info, parking::remains(&memory, info.id, controller.held_office(info.id)));
+            info.id
+        });
+        given_up.collect()
     }
 
     /// Hands everything over: we leave, and who left just before us is not to be forgotten with us.
@@ -77,5 +86,31 @@ impl Heritage {
     /// When to look again, from now.
     pub(crate) fn next_look(&self) -> Option<u64> {
         (!self.departing.is_empty()).then_some(self.patience)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::controller::Policy;
+    use crate::parking::Parking;
+    use crate::proof::Key;
+
+    #[test]
+    fn of_too_many_who_depart_and_live_on_the_first_are_taken_over() {
+        let policy = Policy { key: Key::derive("bus", b""), allowed_uids: vec![0], strangers: 1 };
+        let controller = Controller::new(policy, 1, 1, None, 0);
+        let (_parking, memory) = Parking::create().unwrap();
+        let mut heritage = Heritage::default();
+        let mut taken = Vec::new();
+        for id in 2..limits::DEPARTING as u64 + 4 {
+            heritage.depart(&controller, id, Some(parking::open(&memory).unwrap()));
+            let given_up = heritage.settle(&controller, |_| true, |info, _| taken.push(info.id));
+            assert_eq!(given_up.last(), taken.last().filter(|_| !given_up.is_empty()));
+        }
+        assert_eq!(taken, [2, 3], "those at the bound are waited for");
+        assert_eq!(heritage.departing.len(), limits::DEPARTING);
+        assert!(heritage.settle(&controller, |_| false, |info, _| taken.push(info.id)).is_empty());
+        assert_eq!(taken.len(), limits::DEPARTING + 2);
     }
 }

@@ -333,7 +333,9 @@ impl Host {
     fn adopt_the_gone(&mut self, node: &Arc<Node>) {
         let Host { heritage, controller, probes, .. } = self;
         let adopt = |info: &EndpointInfo, remains| node.outbox.adopt(info, remains);
-        heritage.settle(controller, |id| answers(probes, node, id), adopt);
+        for id in heritage.settle(controller, |id| answers(probes, node, id), adopt) {
+            probes.remove(&id);
+        }
     }
 
     fn schedule(&mut self, node: &Arc<Node>, at: Option<u64>) {

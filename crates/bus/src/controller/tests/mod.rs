@@ -213,6 +213,7 @@ fn members_at_the_bound_and_one_past_it() {
     bench.member(1_000_000);
     let (conn, actions) = bench.join(&how(2_000_000));
     assert_eq!(actions, refused(conn, Refusal::Full));
+    assert_eq!(bench.controller.take_refused()[0].reason, RefuseReason::JoinFull);
     bench.member(2);
     bench.handle(Event::Probed { id: 3, alive: false });
     bench.member(2_000_000);
@@ -279,6 +280,40 @@ fn who_comes_when_it_is_full_waits_a_moment_first() {
     assert_eq!(bench.controller.full_until(until), None, "then the oldest has to go");
     bench.handle(Event::Closed { conn: conns[5] });
     assert_eq!(bench.controller.full_until(bench.now), None, "a place is free");
+}
+
+#[test]
+fn who_is_refused_is_told_with_the_reason_and_never_more_than_the_bound() {
+    let mut bench = Bench::new(1, None);
+    let told = |bench: &mut Bench| -> Vec<_> {
+        bench.controller.take_refused().into_iter().map(|refused| (refused.reason, refused.pid, refused.uid)).collect()
+    };
+    bench.accept(5, 4444);
+    bench.join(&How { token: "wrong", ..how(2) });
+    let member = bench.member(2);
+    bench.join(&How { pid: 7, ..how(2) });
+    bench.frame(member, ClientFrame::Hello { id: 2, nonce: [0; 32] });
+    let (conn, _) = bench.accept(6, UID);
+    bench.handle(Event::Unreadable { conn, version: Some(9) });
+    let (conn, _) = bench.accept(6, UID);
+    bench.handle(Event::Unreadable { conn, version: None });
+    bench.accept(8, UID);
+    bench.after(limits::HANDSHAKE_MILLIS * MILLI);
+    let expected = [
+        (RefuseReason::JoinPermission, 5, 4444),
+        (RefuseReason::JoinToken, 102, UID),
+        (RefuseReason::JoinIdInUse, 7, UID),
+        (RefuseReason::Lie, 102, UID),
+        (RefuseReason::JoinVersion, 6, UID),
+        (RefuseReason::JoinMalformed, 6, UID),
+        (RefuseReason::JoinSilent, 8, UID),
+    ];
+    assert_eq!(told(&mut bench), expected);
+    assert_eq!(told(&mut bench), [], "each once");
+    for _ in 0..limits::PENDING_JOINS + REFUSED + 1 {
+        bench.accept(9, UID);
+    }
+    assert_eq!(told(&mut bench), [(RefuseReason::JoinCrowded, 9, UID); REFUSED]);
 }
 
 #[test]
