@@ -70,6 +70,9 @@ pub const HANDSHAKE_MILLIS: u64 = 1000;
 /// [milliseconds] How long members have to register again after a takeover before somebody looks whether they live.
 pub const TAKEOVER_GRACE_MILLIS: u64 = 100;
 
+/// [milliseconds] How long one who missed the last controller lets those go first who knew it. They ask within a few.
+pub const HEIR_MILLIS: u64 = 100;
+
 /// [milliseconds] Time between two looks at a member that lives and has not registered again, e.g. a stopped process.
 pub const PROBE_MILLIS: u64 = 1000;
 

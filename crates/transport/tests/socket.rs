@@ -280,6 +280,7 @@ fn a_listener_that_was_handed_on_shows_its_new_holder() {
         let name = name("relisten");
         let listener = Listener::bind(&name, 4).expect("a free name");
         let me = Socket::connect(&name).expect("listening").peer().expect("a peer");
+        assert_eq!(listener.holder().expect("it listens"), me);
         assert_eq!((me.pid, me.uid), (sys::pid(), sys::effective_uid()));
         let inherited = listener.fd().try_clone().expect("a second").into_owned();
         let (here, there) = Socket::pair().expect("a pair");
@@ -297,6 +298,8 @@ fn a_listener_that_was_handed_on_shows_its_new_holder() {
         support::eventually("the heir listens", || !is_empty(&here));
         let peer = Socket::connect(&name).expect("listening").peer().expect("a peer");
         assert_eq!(peer.pid, heir.unsigned_abs());
+        let holder = listener.holder().expect("it listens");
+        assert_eq!((holder.pid, holder.uid), (heir.unsigned_abs(), sys::effective_uid()));
         assert!(here.send(b"x", &[]).expect("open"));
         assert_eq!(support::wait_for(heir), 0);
     });

@@ -3,11 +3,12 @@
 use std::io;
 use std::sync::Arc;
 
-use ipmb_transport::sys::{Listener, LockFile};
+use ipmb_transport::sys::{self, Listener, LockFile};
 
 use super::Node;
 use super::host::Host;
 use super::member::Membership;
+use super::succession::Claim;
 use crate::directory::Snapshot;
 use crate::limits;
 use crate::names;
@@ -36,7 +37,13 @@ impl Node {
         }
         let election = election.clone();
         let seed = lock(&self.view).reader().and_then(|reader| reader.read().ok());
+        let listened = listener.holder().map_or(0, |holder| holder.pid);
         let listener = listener.fd().try_clone().and_then(Listener::from_fd);
+        match member.succession.claim(seed.as_ref(), listened, sys::now()) {
+            Claim::Heir => {}
+            Claim::Wait => return election.unlock(),
+            Claim::Stranger => member.predecessor = None,
+        }
         if listener.and_then(|listener| self.rule(member, listener, election.clone(), seed)).is_err() {
             // Out of descriptors or memory: another member may do better, and we try again.
             election.unlock();

@@ -4,6 +4,8 @@
 //! waits in its memory is its own as long as anybody listens under its name, for it may register again and deliver itself.
 //! Only when the kernel says that nobody does, it is ours.
 
+use std::collections::VecDeque;
+
 use ipmb_transport::memory::PeerMemory;
 
 use crate::controller::Controller;
@@ -23,6 +25,9 @@ pub(crate) struct Heritage {
     /// The departed whose name still answers: dying, or thrown out and alive.
     departing: Vec<(EndpointInfo, PeerMemory)>,
     patience: u64,
+    /// Whose was handed over, latest last. One that died while it registered again departs a second time, by what it had
+    /// sent before.
+    adopted: VecDeque<EndpointId>,
 }
 
 impl Heritage {
@@ -39,7 +44,7 @@ impl Heritage {
     /// was that.
     pub(crate) fn depart(&mut self, controller: &Controller, id: EndpointId, memory: Option<PeerMemory>) {
         let inherited = || self.predecessor.take_if(|(predecessor, _)| *predecessor == id).map(|(_, memory)| memory);
-        let Some(memory) = memory.or_else(inherited) else { return };
+        let Some(memory) = memory.or_else(inherited).filter(|_| !self.adopted.contains(&id)) else { return };
         let (label, pid) = controller.tombstone(id).map_or_else(Default::default, |t| (t.label.clone(), t.pid));
         self.departing.push((EndpointInfo { id, label, pid }, memory));
         self.patience = 0;
@@ -62,10 +67,14 @@ impl Heritage {
             }
             let waits = answers(info.id);
             if !waits {
+                self.adopted.push_back(info.id);
                 adopt(info, parking::remains(memory, info.id, controller.held_office(info.id)));
             }
             waits
         });
+        while self.adopted.len() > limits::TOMBSTONES {
+            self.adopted.pop_front();
+        }
         self.patience = (self.patience * 2).clamp(FIRST_LOOK, LAST_LOOK);
         let spare = self.departing.len().saturating_sub(limits::DEPARTING);
         let given_up = self.departing.drain(..spare).map(|(info, memory)| {
@@ -81,6 +90,12 @@ impl Heritage {
         for (info, memory) in std::mem::take(&mut self.departing) {
             adopt(&info, parking::remains(&memory, info.id, controller.held_office(info.id)));
         }
+    }
+
+    /// Whether what an endpoint let wait is still to be handed over.
+    #[cfg(test)]
+    pub(crate) fn holds(&self, id: EndpointId) -> bool {
+        self.predecessor() == Some(id) || self.departing.iter().any(|(info, _)| info.id == id)
     }
 
     /// When to look again, from now.

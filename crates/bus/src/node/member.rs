@@ -12,6 +12,7 @@ use ipmb_transport::memory::PeerMemory;
 use ipmb_transport::sys::{self, Fd, Interest, Listener, LockFile, Received, Signal, Socket};
 use ipmb_transport::{ConnectError, MemoryError};
 
+use super::succession::Succession;
 use super::{MEMBER_TAG, MEMBER_TIMER, Node};
 use crate::directory::DirectoryReader;
 use crate::error::{JoinError, Seen};
@@ -55,6 +56,7 @@ pub(crate) struct Membership {
     /// Where messages wait in the controller's own memory, in case it dies and we follow.
     pub(super) predecessor: Option<(EndpointId, PeerMemory)>,
     pub(super) last_term: u32,
+    pub(super) succession: Succession,
     /// The directory last read: a controller that founded the bus anew learns from it who else was there.
     directory: Option<Fd>,
     pause: u64,
@@ -79,6 +81,7 @@ impl Membership {
             lock: None,
             predecessor: None,
             last_term: 0,
+            succession: Succession::default(),
             directory: None,
             pause: FIRST_PAUSE,
             timer: None,
@@ -279,7 +282,8 @@ impl Node {
                     nonce: self.me.nonce,
                     affinity: self.me.affinity,
                     receiving: !self.inbox.is_closed(),
-                    last_term: member.last_term,
+                    // A controller may raise its term while it is in office.
+                    last_term: member.last_term.max(self.read_up_to().0),
                     proof: proof::joiner_proof(&self.me.key, &nonce, &challenge, self.me.id),
                 };
                 let memories: Vec<_> = [&self.parking_memory].into_iter().chain(&member.directory).collect();
@@ -358,6 +362,7 @@ impl Node {
             self.tally.count_saying(Incident::Takeover, &format_args!("process {pid}"));
         }
         member.last_term = term;
+        member.succession.registered();
         member.directory = Some(directory);
         member.phase = Phase::Joined;
         member.pause = FIRST_PAUSE;

@@ -7,6 +7,7 @@ mod election;
 pub(crate) mod heritage;
 mod host;
 mod member;
+pub(crate) mod succession;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};

@@ -115,6 +115,11 @@ impl Listener {
         Ok(rustix::net::listen(&self.fd, backlog)?)
     }
 
+    /// Who listened on it last, in whichever process.
+    pub fn holder(&self) -> io::Result<Peercred> {
+        credentials(&self.fd)
+    }
+
     /// The descriptor, to wait for or to send on.
     pub fn fd(&self) -> &Fd {
         &self.fd
@@ -149,23 +154,7 @@ impl Socket {
 
     /// Who is on the other side.
     pub fn peer(&self) -> io::Result<Peercred> {
-        // Not rustix's: its process id cannot be 0, which a peer of another namespace has.
-        let mut credentials = libc::ucred { pid: 0, uid: 0, gid: 0 };
-        let mut length = mem::size_of::<libc::ucred>() as libc::socklen_t;
-        // SAFETY: the kernel writes at most `length` bytes, and the structure is made of integers.
-        let result = unsafe {
-            libc::getsockopt(
-                self.fd.raw(),
-                libc::SOL_SOCKET,
-                libc::SO_PEERCRED,
-                (&raw mut credentials).cast(),
-                &raw mut length,
-            )
-        };
-        if result != 0 {
-            return Err(io::Error::last_os_error());
-        }
-        Ok(Peercred { pid: credentials.pid.unsigned_abs(), uid: credentials.uid })
+        credentials(&self.fd)
     }
 
     /// Sends one packet with up to [`MAX_FDS`] descriptors, all or nothing. False when there is no room: the
@@ -308,4 +297,19 @@ fn refuse_extras(fd: &Fd) -> io::Result<()> {
 
 fn new_socket() -> io::Result<Fd> {
     create(|| Ok(rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, FLAGS, None)?))
+}
+
+/// Whom the kernel noted as the other side of a socket; of a listening one, as its own.
+fn credentials(fd: &Fd) -> io::Result<Peercred> {
+    // Not rustix's: its process id cannot be 0, which a peer of another namespace has.
+    let mut credentials = libc::ucred { pid: 0, uid: 0, gid: 0 };
+    let mut length = mem::size_of::<libc::ucred>() as libc::socklen_t;
+    // SAFETY: the kernel writes at most `length` bytes, and the structure is made of integers.
+    let result = unsafe {
+        libc::getsockopt(fd.raw(), libc::SOL_SOCKET, libc::SO_PEERCRED, (&raw mut credentials).cast(), &raw mut length)
+    };
+    if result != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(Peercred { pid: credentials.pid.unsigned_abs(), uid: credentials.uid })
 }
