@@ -223,7 +223,7 @@ impl Pending {
 }
 
 /// Whether an opener is the member it says it is.
-fn identify(open: &Open, uid: u32, pid: u32, me: &Local, view: &Mutex<View>) -> Verdict {
+pub(crate) fn identify(open: &Open, uid: u32, pid: u32, me: &Local, view: &Mutex<View>) -> Verdict {
     let expected = proof::opener_proof(&me.key, open.opener, me.id, &me.nonce);
     if open.target != me.id || !proof::verify(&expected, &open.proof) {
         return Verdict::Refuse;

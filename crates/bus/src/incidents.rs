@@ -215,6 +215,13 @@ impl Tally {
         Arc::new(Tally { identifier: identifier.to_owned(), id, counts, told: AtomicU64::new(0) })
     }
 
+    /// One that only counts.
+    #[cfg(test)]
+    pub(crate) fn silent() -> Arc<Tally> {
+        let counts = [const { AtomicU64::new(0) }; KINDS];
+        Arc::new(Tally { identifier: String::new(), id: 0, counts, told: AtomicU64::new(u64::MAX) })
+    }
+
     /// It has happened so many times.
     #[cold]
     pub(crate) fn count(&self, incident: Incident, times: u64) {

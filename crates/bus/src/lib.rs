@@ -76,6 +76,10 @@ pub mod wait;
 mod watch;
 pub mod wire;
 
+#[cfg(test)]
+#[path = "../tests/simulator/mod.rs"]
+mod simulator;
+
 pub use asking::Asking;
 pub use endpoint::{Endpoint, Receiver, Sender};
 pub use inbox::{Build, Incoming, Polled, Visit};

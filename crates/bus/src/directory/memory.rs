@@ -20,7 +20,7 @@ use crate::memory::{Watched, Written};
 
 const WORD: usize = 0;
 const HEAD_BYTES: usize = 64 << 10;
-const MEMORY_BYTES: usize = HEAD_BYTES + 2 * limits::DIRECTORY_BYTES;
+pub(crate) const MEMORY_BYTES: usize = HEAD_BYTES + 2 * limits::DIRECTORY_BYTES;
 
 /// How often a reader begins anew before it gives up. A commit takes longer than a read, so twice is rare already.
 const ATTEMPTS: usize = 100;

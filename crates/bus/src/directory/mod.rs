@@ -6,6 +6,8 @@
 mod memory;
 mod snapshot;
 
+#[cfg(test)]
+pub(crate) use memory::MEMORY_BYTES;
 #[cfg(any(test, fuzzing))]
 pub(crate) use memory::hostile;
 pub use memory::{DirectoryError, DirectoryFull, DirectoryReader, DirectoryWriter};

@@ -2,12 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ipmb_bus::controller::{Action, ConnId, Controller, Event};
-use ipmb_bus::directory::{Snapshot, word};
-use ipmb_bus::limits;
-use ipmb_bus::wire::{ClientFrame, EndpointId, Refusal, ServerFrame};
-
-use crate::world::{Conn, End, MILLI, UID};
+use super::world::{Conn, End, MILLI, UID};
+use crate::controller::{Action, ConnId, Controller, Event};
+use crate::directory::{Snapshot, word};
+use crate::limits;
+use crate::wire::{ClientFrame, EndpointId, Refusal, ServerFrame};
 
 pub(crate) type Tally = BTreeMap<String, u64>;
 
@@ -23,6 +22,10 @@ pub(crate) struct Audit {
     nudged: BTreeSet<ConnId>,
     /// Those who were on the bus before the takeover and have not registered again.
     unconfirmed: BTreeSet<EndpointId>,
+    /// Somebody has told what it remembers of the bus.
+    recalled: bool,
+    /// Those who are on the bus only because somebody remembers them.
+    hearsay: BTreeSet<EndpointId>,
     /// When it may next be looked for somebody.
     next_look: BTreeMap<EndpointId, u64>,
 }
@@ -64,7 +67,11 @@ impl Audit {
             assert!(actions.ends_with(&[refused, Action::Close { conn }]), "another user is let in");
         }
         self.note(event);
-        self.commits(actions, &before, &after, now);
+        let welcomed = actions.iter().find_map(|action| match action {
+            Action::Welcome { conn, .. } => conns[conn].end.map(|end| ends[end].id),
+            _ => None,
+        });
+        self.commits(actions, welcomed, &before, &after, now);
         self.committed = Some(after);
         for (place, action) in actions.iter().enumerate() {
             match action {
@@ -115,7 +122,12 @@ impl Audit {
         assert!(!quiet || controller.deadline().is_none(), "something wakes up on an idle bus");
     }
 
-    fn count(&mut self, what: impl Into<String>) {
+    /// Who has joined with the controller of now.
+    pub(crate) fn members(&self) -> Vec<EndpointId> {
+        self.joined.values().copied().collect()
+    }
+
+    pub(crate) fn count(&mut self, what: impl Into<String>) {
         *self.tally.entry(what.into()).or_default() += 1;
     }
 
@@ -129,6 +141,7 @@ impl Audit {
                 _ => {}
             },
             Event::Closed { conn } => self.ended(*conn),
+            Event::Recalled { .. } => self.recalled = true,
             _ => {}
         }
     }
@@ -139,7 +152,14 @@ impl Audit {
         self.nudged.remove(&conn);
     }
 
-    fn commits(&mut self, actions: &[Action], before: &Snapshot, after: &Snapshot, now: u64) {
+    fn commits(
+        &mut self,
+        actions: &[Action],
+        joiner: Option<EndpointId>,
+        before: &Snapshot,
+        after: &Snapshot,
+        now: u64,
+    ) {
         let commits = actions.iter().filter(|action| **action == Action::Commit).count();
         assert!(commits <= 1, "one event commits at most once");
         assert_eq!(commits == 1, before != after, "each change is committed");
@@ -152,6 +172,16 @@ impl Audit {
         if after.term > before.term {
             self.count("terms raised");
         }
+        // What a joiner remembers of the bus brings back those who were there; they are looked for.
+        for entry in after.entries.iter().filter(|entry| before.entry(entry.id).is_none()) {
+            if joiner != Some(entry.id) {
+                assert!(self.recalled, "somebody is on the bus who has not joined");
+                self.unconfirmed.insert(entry.id);
+                self.hearsay.insert(entry.id);
+                self.next_look.insert(entry.id, now + limits::TAKEOVER_GRACE_MILLIS * MILLI);
+                self.count("recalled by a joiner");
+            }
+        }
         // Whoever was there is still there, or has just departed: into a tombstone, and with its heritage taken over.
         let mut adopted = BTreeSet::new();
         for action in actions {
@@ -161,9 +191,14 @@ impl Audit {
         }
         for entry in before.entries.iter().filter(|entry| after.entry(entry.id).is_none()) {
             let dead = after.tombstone(entry.id).expect("the departed leave a tombstone");
+            self.unconfirmed.remove(&entry.id);
+            if self.hearsay.remove(&entry.id) && !adopted.contains(&entry.id) {
+                // Somebody remembers more: that it has departed.
+                assert!(self.recalled && (dead.pid, dead.departed <= now) == (entry.pid, true));
+                continue;
+            }
             assert_eq!((dead.pid, dead.uid, &dead.label, dead.departed), (entry.pid, entry.uid, &entry.label, now));
             assert!(adopted.remove(&entry.id), "a heritage is not taken over");
-            self.unconfirmed.remove(&entry.id);
             self.count(format!("departed: {:?}", dead.reason));
         }
         assert!(adopted.is_empty(), "a heritage of nobody: {adopted:?}");
@@ -196,6 +231,7 @@ impl Audit {
         let entry = directory.entry(end.id).expect("welcomed and not in the committed directory");
         assert_eq!((entry.pid, entry.uid, &entry.label), (end.pid, UID, &end.label));
         self.joined.insert(conn, end.id);
+        self.hearsay.remove(&end.id);
         if self.unconfirmed.remove(&end.id) {
             self.count("confirmed after a takeover");
         }

@@ -1,4 +1,4 @@
-//! The made-up world around a controller: processes, their connections, the kernel's queues, and a clock.
+//! The made-up world: processes, their endpoints and connections, the kernel's queues, and a clock.
 //!
 //! It behaves as the real one does where that matters. A connection keeps its order, connections among each other have
 //! none. What a dead process has sent is still read, then comes the end. A connection made while nobody plays controller
@@ -6,48 +6,68 @@
 //! Each controller has a directory of its own, and a member sees that of the one who welcomed it last: a process that was
 //! stopped for two takeovers starts a third from an old copy.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
-use ipmb_bus::controller::{Action, ConnId, Controller, Event, Policy};
-use ipmb_bus::directory::Snapshot;
-use ipmb_bus::label::Label;
-use ipmb_bus::limits::PENDING_JOINS;
-use ipmb_bus::proof::{self, Key};
-use ipmb_bus::wire::{ClientFrame, EndpointId, JoinRequest, Refusal, ServerFrame};
+use ipmb_transport::memory::PeerMemory;
 
-use crate::audit::Audit;
-use crate::rng::Rng;
+use super::audit::Audit;
+use super::host::Host;
+use super::ledger::Ledger;
+use super::mortal::{Board, Fuse};
+use super::network::{Name, Network};
+use super::post::Post;
+use super::rng::Rng;
+use crate::controller::ConnId;
+use crate::identity::EndpointId;
+use crate::label::Label;
+use crate::limits;
+use crate::local::Local;
+use crate::node::succession::Succession;
+use crate::proof::{self, Key};
+use crate::wire::{ClientFrame, JoinRequest, Refusal, ServerFrame};
 
 pub(crate) const UID: u32 = 1000;
 pub(crate) const MILLI: u64 = 1_000_000;
 
-/// The memory of one controller's directory, as everybody maps it.
-pub(crate) type Board = Rc<RefCell<Snapshot>>;
+/// What labels are made of, and selectors.
+pub(crate) const ELEMENTS: [&str; 5] = ["a", "b", "c", "d", "nobody"];
 
 /// One endpoint; its process may have others.
 pub(crate) struct End {
-    pub id: EndpointId,
-    pub pid: u32,
-    pub label: Label,
-    pub affinity: bool,
-    pub alive: bool,
-    pub stopped: bool,
+    pub(crate) id: EndpointId,
+    pub(crate) pid: u32,
+    pub(crate) label: Label,
+    pub(crate) affinity: bool,
+    pub(crate) alive: bool,
+    pub(crate) stopped: bool,
     /// It means to be on the bus.
-    pub wanted: bool,
+    pub(crate) wanted: bool,
     /// It has sent something that makes no sense, so it may be refused for it.
-    pub lying: bool,
-    pub receiving: bool,
-    pub watching: bool,
-    pub conn: Option<ConnId>,
-    pub welcomed: bool,
+    pub(crate) lying: bool,
+    pub(crate) receiving: bool,
+    pub(crate) watching: bool,
+    pub(crate) conn: Option<ConnId>,
+    pub(crate) welcomed: bool,
+    pub(crate) fuse: Fuse,
+    pub(crate) post: Post,
+    /// Its waiting messages, as whoever can reach them would find them.
+    pub(crate) area: PeerMemory,
+    /// Where the controller that welcomed it last lets messages wait.
+    pub(crate) predecessor: Option<(EndpointId, PeerMemory)>,
+    pub(crate) last_term: u32,
+    pub(crate) succession: Succession,
     hello: [u8; 32],
     challenge: [u8; 32],
+    /// It has asked the controller for nudges.
+    told: bool,
     /// The directory of whoever welcomed it last. With affinity it holds the listening socket, too.
-    pub board: Option<Board>,
+    pub(crate) board: Option<Rc<Board>>,
     /// The latest directory it has read.
-    pub read: u64,
+    pub(crate) read: u64,
+    /// When it went from the bus last: died, left or lost its connection.
+    pub(crate) gone_at: u64,
 }
 
 impl End {
@@ -55,77 +75,96 @@ impl End {
         self.alive && !self.stopped
     }
 
-    fn holds_listener(&self) -> bool {
+    pub(crate) fn holds_listener(&self) -> bool {
         self.alive && self.wanted && self.affinity && self.board.is_some()
     }
 }
 
 pub(crate) enum ToServer {
     Frame(ClientFrame),
+    Join(JoinRequest, PeerMemory),
     Garbage(Option<u16>),
     Closed,
 }
 
 pub(crate) enum ToClient {
     Frame(ServerFrame),
-    Welcome(ServerFrame, Board),
+    Welcome(ServerFrame, Rc<Board>, Option<(EndpointId, PeerMemory)>),
     End,
 }
 
 /// One connection, both directions.
 pub(crate) struct Conn {
     /// The endpoint it is of; strangers have none.
-    pub end: Option<usize>,
-    pub uid: u32,
-    pub pid: u32,
-    pub to_server: VecDeque<ToServer>,
-    pub to_client: VecDeque<ToClient>,
+    pub(crate) end: Option<usize>,
+    pub(crate) uid: u32,
+    pub(crate) pid: u32,
+    pub(crate) to_server: VecDeque<ToServer>,
+    pub(crate) to_client: VecDeque<ToClient>,
+    /// Where its member lets messages wait, as the controller has it.
+    pub(crate) parking: Option<PeerMemory>,
     /// The controller has accepted it and not closed it.
-    pub accepted: bool,
+    pub(crate) accepted: bool,
     /// Its endpoint has dropped it.
-    pub dropped: bool,
+    pub(crate) dropped: bool,
     /// Nothing of it arrives before the world comes to rest.
-    pub late: bool,
-}
-
-/// Whoever plays controller.
-pub(crate) struct Host {
-    pub controller: Controller,
-    pub end: usize,
-    pub board: Board,
+    pub(crate) late: bool,
 }
 
 pub(crate) struct World {
-    pub rng: Rng,
-    pub now: u64,
-    pub ends: Vec<End>,
-    pub conns: BTreeMap<ConnId, Conn>,
-    pub backlog: VecDeque<ConnId>,
-    pub host: Option<Host>,
-    pub probes: Vec<EndpointId>,
-    pub audit: Audit,
-    pub key: Key,
+    pub(crate) rng: Rng,
+    pub(crate) clock: Rc<Cell<u64>>,
+    pub(crate) ends: Vec<End>,
+    pub(crate) conns: BTreeMap<ConnId, Conn>,
+    pub(crate) backlog: VecDeque<ConnId>,
+    pub(crate) host: Option<Host>,
+    pub(crate) probes: Vec<EndpointId>,
+    /// When the bus was founded last, by one who knew nothing of it.
+    pub(crate) founded_at: u64,
+    /// The process that listened last on the socket of the bus.
+    pub(crate) listened: u32,
+    pub(crate) network: Rc<RefCell<Network>>,
+    pub(crate) audit: Audit,
+    pub(crate) ledger: Ledger,
+    pub(crate) key: Key,
+    /// Every event is printed.
+    pub(crate) talks: bool,
     next_conn: ConnId,
 }
 
 impl World {
-    pub(crate) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64, talks: bool) -> Self {
         Self {
             rng: Rng::new(seed),
-            now: 1_000_000 * MILLI,
+            clock: Rc::new(Cell::new(1_000_000 * MILLI)),
             ends: Vec::new(),
             conns: BTreeMap::new(),
             backlog: VecDeque::new(),
             host: None,
             probes: Vec::new(),
+            founded_at: 0,
+            listened: 0,
+            network: Rc::default(),
             audit: Audit::default(),
+            ledger: Ledger::default(),
             key: Key::derive("bus", b"token"),
+            talks,
             next_conn: 0,
         }
     }
 
-    pub(crate) fn host_running(&self) -> bool {
-        self.host.as_ref().is_some_and(|host| self.ends[host.end].running())
+    pub(crate) fn say(&self, what: impl FnOnce() -> String) {
+        if self.talks {
+            println!("{:>9} ms: {}", self.now() / MILLI, what());
+        }
+    }
+
+    pub(crate) fn now(&self) -> u64 {
+        self.clock.get()
+    }
+
+    pub(crate) fn pass(&self, nanos: u64) {
+        self.clock.set(self.clock.get() + nanos);
     }
 
     /// Whether connecting to the name of the bus succeeds.
@@ -133,38 +172,54 @@ impl World {
         self.host.is_some() || self.ends.iter().any(End::holds_listener)
     }
 
-    pub(crate) fn spawn(&mut self) -> usize {
+    pub(crate) fn spawn(&mut self) {
         let number = self.ends.len();
         // Every third endpoint shares the process of the one before, if that is still there.
-        let shared = self.ends.last().filter(|last| last.alive && number % 3 == 2).map(|last| last.pid);
-        let elements = (0..self.rng.below(3)).map(|element| format!("element-{element}-{number}"));
-        let label = Label::new(elements).unwrap();
+        let shared = self.ends.last().filter(|last| last.alive && number % 3 == 2);
+        let (pid, fuse) =
+            shared.map_or_else(|| (1000 + number as u32, Fuse::default()), |last| (last.pid, last.fuse.clone()));
+        let elements: Vec<_> = (0..self.rng.below(3)).map(|_| ELEMENTS[self.rng.below(ELEMENTS.len() - 1)]).collect();
+        let label = Label::new(elements).expect("a label");
+        let (id, affinity) = (self.rng.next().max(1), self.rng.chance(70));
+        let mut local = Local::new("bus".to_owned(), label.clone(), b"", affinity, vec![UID]);
+        (local.id, local.nonce, local.key) = (id, nonce_of(id), self.key.clone());
+        let receiving = self.rng.chance(80);
+        self.network.borrow_mut().names.insert(id, Name { listens: true, reads: receiving });
+        let post = Post::new(local, pid, fuse.clone(), self.clock.clone(), self.network.clone()).expect("memory");
         self.ends.push(End {
-            id: self.rng.next().max(1),
-            pid: shared.unwrap_or(1000 + number as u32),
+            id,
+            pid,
             label,
-            affinity: self.rng.chance(70),
+            affinity,
             alive: true,
             stopped: false,
             wanted: true,
             lying: false,
-            receiving: self.rng.chance(80),
+            receiving,
             watching: self.rng.chance(50),
             conn: None,
             welcomed: false,
+            fuse,
+            area: post.area(),
+            post,
+            predecessor: None,
+            last_term: 0,
+            succession: Succession::default(),
             hello: [0; 32],
             challenge: [0; 32],
+            told: false,
             board: None,
             read: 0,
+            gone_at: 0,
         });
-        number
     }
 
     /// A new connection in the backlog, with something in it already.
     pub(crate) fn connect(&mut self, end: Option<usize>, uid: u32, pid: u32, first: Vec<ToServer>) -> ConnId {
         self.next_conn += 1;
         let (to_server, to_client) = (first.into(), VecDeque::new());
-        let conn = Conn { end, uid, pid, to_server, to_client, accepted: false, dropped: false, late: false };
+        let (accepted, dropped, late) = (false, false, false);
+        let conn = Conn { end, uid, pid, to_server, to_client, parking: None, accepted, dropped, late };
         self.conns.insert(self.next_conn, conn);
         self.backlog.push_back(self.next_conn);
         self.next_conn
@@ -172,7 +227,7 @@ impl World {
 
     /// An endpoint connects, if it has no connection and somebody listens.
     pub(crate) fn register(&mut self, end: usize) {
-        if self.ends[end].conn.is_some() || !self.somebody_listens() {
+        if self.ends[end].conn.is_some() || !self.somebody_listens() || !self.ends[end].fuse.burn() {
             return;
         }
         let hello = self.rng.bytes();
@@ -184,13 +239,24 @@ impl World {
     }
 
     pub(crate) fn send(&mut self, end: usize, frame: ClientFrame) {
+        self.transmit(end, ToServer::Frame(frame));
+    }
+
+    fn transmit(&mut self, end: usize, packet: ToServer) {
+        if !self.ends[end].fuse.burn() {
+            return;
+        }
         if let Some(conn) = self.ends[end].conn.and_then(|conn| self.conns.get_mut(&conn)) {
-            conn.to_server.push_back(ToServer::Frame(frame));
+            conn.to_server.push_back(packet);
         }
     }
 
     /// An endpoint drops its connection without a word.
     pub(crate) fn disconnect(&mut self, end: usize) {
+        self.say(|| format!("{} drops its connection", self.ends[end].id));
+        if self.ends[end].welcomed && self.ends[end].wanted {
+            self.ends[end].gone_at = self.now();
+        }
         self.ends[end].welcomed = false;
         if let Some(conn) = self.ends[end].conn.take().and_then(|conn| self.conns.get_mut(&conn)) {
             conn.to_server.push_back(ToServer::Closed);
@@ -205,13 +271,61 @@ impl World {
 
     /// SIGKILL: all endpoints of the process are gone, with the controller if it was there.
     pub(crate) fn kill(&mut self, pid: u32) {
+        self.say(|| format!("process {pid} is killed"));
         for end in 0..self.ends.len() {
             if self.ends[end].pid == pid && self.ends[end].alive {
                 self.disconnect(end);
                 self.ends[end].alive = false;
+                let mut network = self.network.borrow_mut();
+                network.stop_reading(self.ends[end].id);
+                network.stop_writing(self.ends[end].id);
+                network.release(self.ends[end].id);
             }
         }
         self.retire();
+    }
+
+    /// Buries those whose fuse has burnt down. Whether there were any.
+    pub(crate) fn bury_the_dead(&mut self) -> bool {
+        let dead: BTreeSet<_> =
+            self.ends.iter().filter(|end| end.alive && end.fuse.is_out()).map(|end| end.pid).collect();
+        dead.iter().for_each(|&pid| self.kill(pid));
+        !dead.is_empty()
+    }
+
+    /// An endpoint leaves the bus.
+    pub(crate) fn leave(&mut self, end: usize) {
+        self.say(|| format!("{} leaves", self.ends[end].id));
+        let id = self.ends[end].id;
+        self.ends[end].receiving = false;
+        self.network.borrow_mut().stop_reading(id);
+        self.ends[end].post.shut_down();
+        self.network.borrow_mut().stop_writing(id);
+        if self.ends[end].welcomed {
+            self.ends[end].gone_at = self.now();
+        }
+        self.ends[end].wanted = false;
+        self.network.borrow_mut().release(id);
+        if self.host.as_ref().is_some_and(|host| host.end == end) {
+            self.farewell();
+            self.disconnect(end);
+        } else if self.ends[end].welcomed {
+            self.send(end, ClientFrame::Leave);
+        } else {
+            self.disconnect(end);
+        }
+        self.retire();
+    }
+
+    /// A receiver has refused a channel: it is of one who has been gone for longer than the directory remembers.
+    pub(crate) fn refused_channel(&mut self, place: usize) {
+        let opener = self.network.borrow().channels[place].open.opener;
+        let forgotten = limits::TOMBSTONE_SECONDS * 1000 * MILLI;
+        let since = self.ends.iter().find(|end| end.id == opener).map_or(0, |end| end.gone_at);
+        // A bus that is founded anew knows of the departed what its members remember, which may be nothing.
+        let anew = self.founded_at >= since;
+        assert!(anew || self.now() - since > forgotten, "what the departed have left is refused");
+        self.audit.count("left by the forgotten");
     }
 
     /// Nobody plays controller any more if the endpoint that did has died or left; the rest of its process may live on.
@@ -222,6 +336,7 @@ impl World {
             self.probes.clear();
             for conn in self.conns.values_mut().filter(|conn| conn.accepted) {
                 conn.accepted = false;
+                conn.parking = None;
                 conn.to_server.clear();
                 conn.to_client.push_back(ToClient::End);
             }
@@ -229,101 +344,20 @@ impl World {
         if !self.somebody_listens() {
             // The last descriptor of the listening socket is gone, and with it whatever waited there.
             while let Some(conn) = self.backlog.pop_front() {
-                let state = self.conns.get_mut(&conn).unwrap();
-                state.to_server.clear();
-                state.to_client.push_back(ToClient::End);
-            }
-        }
-    }
-
-    /// An endpoint gets the lock, or binds the free name, and plays controller from now on.
-    pub(crate) fn take_over(&mut self, end: usize) {
-        let me = &self.ends[end];
-        if self.host.is_some() || !(me.running() && me.affinity && me.wanted) {
-            return;
-        }
-        if self.somebody_listens() && !me.holds_listener() {
-            return;
-        }
-        let seed = me.board.as_ref().map(|board| board.borrow().clone());
-        let term = seed.as_ref().map_or(1, |seed| seed.term + 1);
-        let policy = Policy { key: self.key.clone(), allowed_uids: vec![UID, 0], strangers: PENDING_JOINS };
-        let controller = Controller::new(policy, term, me.id, seed.clone(), self.now);
-        self.audit.begin(&controller, seed.as_ref(), self.now);
-        let board = Rc::new(RefCell::new(controller.snapshot()));
-        self.host = Some(Host { controller, end, board });
-    }
-
-    /// Accepts the first of the backlog.
-    pub(crate) fn accept(&mut self) {
-        if let Some(conn) = self.backlog.pop_front() {
-            let nonce = self.rng.bytes();
-            let state = self.conns.get_mut(&conn).unwrap();
-            state.accepted = true;
-            let (uid, pid) = (state.uid, state.pid);
-            self.handle(Event::Accepted { conn, uid, pid, nonce });
-        }
-    }
-
-    /// Hands the controller the next thing that a connection has brought.
-    pub(crate) fn deliver_to_server(&mut self, conn: ConnId) {
-        let event = match self.conns.get_mut(&conn).and_then(|conn| conn.to_server.pop_front()) {
-            Some(ToServer::Frame(frame)) => Event::Frame { conn, frame },
-            Some(ToServer::Garbage(version)) => Event::Unreadable { conn, version },
-            Some(ToServer::Closed) => {
-                self.conns.get_mut(&conn).unwrap().accepted = false;
-                Event::Closed { conn }
-            }
-            None => return,
-        };
-        self.handle(event);
-    }
-
-    pub(crate) fn handle(&mut self, event: Event) -> Vec<Action> {
-        let host = self.host.as_mut().expect("somebody plays controller");
-        let mut actions = Vec::new();
-        host.controller.handle(self.now, event.clone(), &mut actions);
-        self.audit.check(&event, &actions, &host.controller, &self.conns, &self.ends, self.now);
-        for action in &actions {
-            match action.clone() {
-                Action::Send { conn, frame } => {
-                    self.conns.get_mut(&conn).unwrap().to_client.push_back(ToClient::Frame(frame))
-                }
-                Action::Welcome { conn, frame, .. } => {
-                    let welcome = ToClient::Welcome(frame, host.board.clone());
-                    self.conns.get_mut(&conn).unwrap().to_client.push_back(welcome);
-                }
-                Action::Close { conn } => {
-                    let state = self.conns.get_mut(&conn).unwrap();
-                    state.accepted = false;
-                    // What else it has said is never read, but a reactor may have read its end already.
+                if let Some(state) = self.conns.get_mut(&conn) {
                     state.to_server.clear();
-                    if self.rng.chance(20) {
-                        state.to_server.push_back(ToServer::Closed);
-                    }
                     state.to_client.push_back(ToClient::End);
                 }
-                Action::Commit => *host.board.borrow_mut() = host.controller.snapshot(),
-                Action::Probe { id } => self.probes.push(id),
-                Action::Adopt { .. } => {}
             }
         }
-        actions
-    }
-
-    /// Answers one look at an endpoint: somebody listens there as long as its process lives, stopped or not.
-    pub(crate) fn answer_probe(&mut self, place: usize) {
-        let id = self.probes.swap_remove(place);
-        let alive = self.ends.iter().any(|end| end.id == id && end.alive && end.wanted);
-        self.handle(Event::Probed { id, alive });
     }
 
     /// An endpoint reads the next thing from its connection.
     pub(crate) fn deliver_to_client(&mut self, conn: ConnId) {
         let Some(end) = self.conns.get(&conn).filter(|conn| !conn.dropped).and_then(|conn| conn.end) else { return };
-        match self.conns.get_mut(&conn).unwrap().to_client.pop_front() {
+        match self.conns.get_mut(&conn).and_then(|conn| conn.to_client.pop_front()) {
             Some(ToClient::Frame(frame)) => self.client_frame(end, frame),
-            Some(ToClient::Welcome(frame, board)) => self.client_welcome(end, frame, board),
+            Some(ToClient::Welcome(frame, board, memory)) => self.client_welcome(end, frame, board, memory),
             Some(ToClient::End) => {
                 self.conns.remove(&conn);
                 self.backlog.retain(|waiting| *waiting != conn);
@@ -340,44 +374,69 @@ impl World {
             ServerFrame::Challenge { nonce: challenge } => {
                 self.ends[end].challenge = challenge;
                 let request = self.request(end);
-                self.send(end, ClientFrame::Join(request));
+                let memory = self.ends[end].post.area();
+                self.transmit(end, ToServer::Join(request, memory));
             }
             ServerFrame::Nudge => {
+                self.ends[end].post.refresh();
                 let word = self.read(end);
                 self.send(end, ClientFrame::Seen { term: (word >> 32) as u32, epoch: word as u32 });
             }
             ServerFrame::Refused(refusal) => {
                 let me = &mut self.ends[end];
                 assert!(me.lying && refusal == Refusal::Malformed, "an honest endpoint is refused: {refusal:?}");
-                me.wanted = false;
+                me.welcomed = false;
             }
             ServerFrame::Welcome { .. } => unreachable!("welcomes come with a board"),
         }
     }
 
-    fn client_welcome(&mut self, end: usize, frame: ServerFrame, board: Board) {
+    fn client_welcome(
+        &mut self,
+        end: usize,
+        frame: ServerFrame,
+        board: Rc<Board>,
+        memory: Option<(EndpointId, PeerMemory)>,
+    ) {
         let ServerFrame::Welcome { term, epoch, proof, .. } = frame else { unreachable!() };
         let me = &mut self.ends[end];
         assert_eq!(proof, proof::controller_proof(&self.key, &me.hello, &me.challenge, me.id));
-        let word = ipmb_bus::directory::word(term, epoch);
+        let word = crate::directory::word(term, epoch);
         let same = me.board.as_ref().is_some_and(|old| Rc::ptr_eq(old, &board));
         assert!(word > me.read || same && word == me.read, "a later welcome has to be of a later directory");
+        if me.affinity {
+            me.predecessor = memory.filter(|(id, _)| *id != me.id);
+        }
+        me.last_term = term;
+        me.succession.registered();
+        me.post.welcomed(&board);
         // Had it gone from the directory again, the connection would have ended first; an old board stays as it was.
         me.board = Some(board);
         me.welcomed = true;
-        let (watching, receiving) = (me.watching, me.receiving);
+        me.told = false;
+        let receiving = me.receiving;
         self.read(end);
         // It may have changed its mind while it joined.
-        self.send(end, ClientFrame::Receiving(receiving));
-        if watching {
-            self.send(end, ClientFrame::Watch(true));
+        if !receiving {
+            self.send(end, ClientFrame::Receiving(false));
+        }
+        self.tell_interest(end);
+    }
+
+    /// Asks the controller for nudges, or for none.
+    pub(crate) fn tell_interest(&mut self, end: usize) {
+        let me = &mut self.ends[end];
+        let wanted = me.watching || me.post.interested();
+        if me.welcomed && wanted != me.told {
+            me.told = wanted;
+            self.send(end, ClientFrame::Watch(wanted));
         }
     }
 
-    /// The endpoint reads its directory.
+    /// How far the endpoint has read its directory.
     fn read(&mut self, end: usize) -> u64 {
         let me = &mut self.ends[end];
-        let word = me.board.as_ref().map_or(0, |board| board.borrow().word());
+        let word = me.post.roster.word;
         assert!(word >= me.read, "the directory has gone backwards");
         me.read = word;
         word
@@ -390,7 +449,7 @@ impl World {
             nonce: nonce_of(me.id),
             affinity: me.affinity,
             receiving: me.receiving,
-            last_term: (me.read >> 32) as u32,
+            last_term: me.last_term.max(me.post.roster.term),
             proof: proof::joiner_proof(&self.key, &me.hello, &me.challenge, me.id),
         }
     }
