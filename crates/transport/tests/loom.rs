@@ -21,7 +21,7 @@
 //! catches up with the head, `both_wait` does; with a relaxed load of the head or the tail, or a relaxed
 //! store of the tail, loom reports bytes that are read while they are written; without the fence in
 //! `announce_reading` `reading_wait` deadlocks; if the receiver looks into the ring before it looks for the end,
-//! `sender_closes` loses a record; if the tail is not published before the end, `receiver_closes` finds one twice.
+//! `sender_closes` loses a record.
 
 #![cfg(loom)]
 

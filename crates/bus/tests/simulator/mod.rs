@@ -22,7 +22,9 @@
 //! a replacement that leaves the member or the connection in place; a heritage nobody takes over; tombstones that go early,
 //! never, or not when their owner comes back; not looking for those who have not registered again, not believing that they
 //! are gone, looking without a pause, or looking for those who have; a nudge whose answer is not noted, or that is not
-//! marked as outstanding; not nudging again one who was behind when it answered; leaving out some nudges.
+//! marked as outstanding; not nudging again one who was behind when it answered; leaving out some nudges. Of messages:
+//! a heritage that is never taken over, or taken over twice; a takeover by one who
+//! missed a controller, who uses what it has of an earlier one; members that ask with the term of their welcome.
 
 mod audit;
 mod host;
