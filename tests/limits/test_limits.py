@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[2]
 #: Bounds that no test in Python can reach, and where they are tested instead.
 ELSEWHERE = {
     "CHANNELS_PER_PEER": "crates/bus",
+    "CROWDED_MILLIS": "crates/bus",
     "DEDUP_ENTRIES": "crates/bus",
     "DEPARTING": "crates/bus",
     "DESCRIPTORS_IN_FLIGHT_PER_PEER": "crates/bus",
@@ -33,6 +34,7 @@ ELSEWHERE = {
     "GROWN_RINGS_BYTES": "crates/bus",
     "GROWN_RING_BYTES": "crates/bus",
     "HEAD_BYTES": "crates/bus",
+    "HEIR_MILLIS": "crates/bus",
     "KNOWN_REGIONS": "crates/bus",
     "KNOWN_REGIONS_SHARE": "crates/bus",
     "KNOWN_REGION_BYTES": "crates/bus",
