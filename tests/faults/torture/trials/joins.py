@@ -16,6 +16,9 @@ from tests.support.wait import NeverError, until
 #: The directory remembers so many of the departed, in every process; from then on it is as large as it ever gets.
 WARM_UP = bound("TOMBSTONES") + 100
 
+#: For so long nothing comes any more.
+QUIET = 0.1
+
 #: Joins between two looks.
 STEP = 100
 
@@ -51,6 +54,8 @@ class Joins(Trial):
 
             for _ in range(WARM_UP // STEP + 1):
                 cycle(STEP)
+            # A receiver lets the channels of the departed go in `recv`, which may end with the last message still in one.
+            assert members[1].recv_all(QUIET) == []
             pids = {"cycler": child.pid, "controller": controller.pid, "receiver": earth.pid}
             before = {name: Size.of(pid) for name, pid in pids.items()}
             done = 0
@@ -60,7 +65,9 @@ class Joins(Trial):
                 if not tell(min(done, count)):
                     break
                 if done % (20 * STEP) == 0:
+                    assert members[1].recv_all(QUIET) == []
                     look(pids, before)
+            assert members[1].recv_all(QUIET) == []
             look(pids, before)
             assert members[0].peer_ids() == {members[1].id}
             more = {name: Size.of(pid).kib - before[name].kib for name, pid in pids.items()}
