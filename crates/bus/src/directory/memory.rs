@@ -25,6 +25,10 @@ pub(crate) const MEMORY_BYTES: usize = HEAD_BYTES + 2 * limits::DIRECTORY_BYTES;
 /// How often a reader begins anew before it gives up. A commit takes longer than a read, so twice is rare already.
 const ATTEMPTS: usize = 100;
 
+/// How many bytes a reader copies before it gives up, wherever that is: a controller that changes its directory without a
+/// pause, and says that it is as long as it may be, would keep its readers for a second otherwise.
+const PATIENCE_BYTES: usize = 4 * limits::DIRECTORY_BYTES;
+
 /// Where one of the two copies is.
 #[derive(Clone, Copy)]
 struct Place(usize);
@@ -172,10 +176,11 @@ impl<M: Watched> DirectoryReader<M> {
     /// The bytes of the committed snapshot, and the word they were committed under.
     fn committed(&self) -> Result<(u64, Vec<u8>), DirectoryError> {
         let mut bytes = Vec::new();
+        let mut patience = PATIENCE_BYTES;
         for _ in 0..ATTEMPTS {
             let word = self.word();
             for place in Place::BOTH {
-                if self.copy_out(place, word, &mut bytes)? {
+                if self.copy_out(place, word, &mut bytes, &mut patience)? {
                     return Ok((word, bytes));
                 }
             }
@@ -185,13 +190,21 @@ impl<M: Watched> DirectoryReader<M> {
     }
 
     /// Copies the bytes of one place out. Whether it held what the word names all the time.
-    fn copy_out(&self, place: Place, word: u64, bytes: &mut Vec<u8>) -> Result<bool, DirectoryError> {
+    fn copy_out(
+        &self,
+        place: Place,
+        word: u64,
+        bytes: &mut Vec<u8>,
+        patience: &mut usize,
+    ) -> Result<bool, DirectoryError> {
         if self.memory.load(place.number(), Ordering::Acquire) != word {
             return Ok(false);
         }
         let len = self.memory.load(place.length(), Ordering::Acquire);
         let len = usize::try_from(len).ok().filter(|&len| len <= limits::DIRECTORY_BYTES);
-        bytes.resize(len.ok_or(DirectoryError::Malformed)?, 0);
+        let len = len.ok_or(DirectoryError::Malformed)?;
+        *patience = patience.checked_sub(len).ok_or(DirectoryError::Unsteady)?;
+        bytes.resize(len, 0);
         self.memory.copy_out(place.data(), bytes).map_err(|_| DirectoryError::Malformed)?;
         // Copying out ends with an acquire fence, so bytes of a later commit come with the number gone.
         Ok(self.memory.load(place.number(), Ordering::Relaxed) == word)
@@ -216,7 +229,9 @@ mod tests {
     use super::*;
     use crate::directory::{Departure, Entry, Tombstone};
     use crate::label::Label;
+    use ipmb_transport::OutOfRange;
     use proptest::prelude::*;
+    use std::cell::Cell;
     use std::sync::Arc;
     use std::sync::atomic::AtomicBool;
 
@@ -301,6 +316,38 @@ mod tests {
             assert!(reader.join().unwrap() > 0, "nothing was read, so nothing was tested");
         }
         assert_eq!(reader.read().unwrap(), snapshot(COMMITS));
+    }
+
+    /// The memory of a controller that says the most, and changes it under whoever reads.
+    struct Restless {
+        looks: Cell<u64>,
+        copied: Cell<usize>,
+    }
+
+    impl Watched for Restless {
+        fn load(&self, offset: usize, order: Ordering) -> u64 {
+            match order {
+                _ if Place::BOTH.iter().any(|place| place.length() == offset) => limits::DIRECTORY_BYTES as u64,
+                // What is asked after the copying.
+                Ordering::Relaxed => {
+                    self.looks.set(self.looks.get() + 1);
+                    self.looks.get()
+                }
+                _ => self.looks.get(),
+            }
+        }
+
+        fn copy_out(&self, _offset: usize, buf: &mut [u8]) -> Result<(), OutOfRange> {
+            self.copied.set(self.copied.get() + buf.len());
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_directory_that_never_stands_still_costs_its_readers_little() {
+        let reader = DirectoryReader { memory: Restless { looks: Cell::new(1), copied: Cell::new(0) } };
+        assert!(matches!(reader.read_living(), Err(DirectoryError::Unsteady)));
+        assert_eq!(reader.memory.copied.get(), PATIENCE_BYTES);
     }
 
     #[test]
