@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 #: As many as the kernel puts in one packet.
 FULL = 253
 
-#: Messages between two looks.
-STEP = 200
+#: Messages of a kind in a row. What is on its way in a cycle counts against its user until the kernel collects it, and
+#: a plain user may have 1,024 descriptors on their way in all.
+STEP = 40
 
 #: Descriptors that the small victim may have, and how many of them fit beside those it has.
 SMALL, FITS = 64, 16
