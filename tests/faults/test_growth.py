@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tests.conftest import Spawn
 
 
-@pytest.mark.timeout(180, method="signal")
+@pytest.mark.timeout(300, method="signal")
 def test_2000_joins_and_leaves() -> None:
     """Neither the one that joins and leaves nor the ones that stay hold more after 2,000 times.
 

@@ -137,12 +137,10 @@ class Soaked(Talker):
     def said(self) -> dict[str, int]:
         while self._children:
             self._reap()
-        # Why others were turned away: no figure, but where one looks first when something was lost.
-        print(
-            self.number,
-            {why: count for why, count in self.face.end.stats().refused_by_reason.items() if count},
-        )
-        return super().said() | {"expiring": self.expiring, "lies": self.lies, "shortages": self.shortages}
+        refused = self.face.end.stats().refused_by_reason
+        why = {f"refused: {reason}": count for reason, count in refused.items()}
+        counted = {"expiring": self.expiring, "lies": self.lies, "shortages": self.shortages}
+        return super().said() | counted | why
 
 
 # -- liars

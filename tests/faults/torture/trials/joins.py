@@ -54,7 +54,7 @@ class Joins(Trial):
 
             for _ in range(WARM_UP // STEP + 1):
                 cycle(STEP)
-            # A receiver lets the channels of the departed go in `recv`, which may end with the last message still in one.
+            # A receiver lets the channels of the departed go in `recv`, which may have ended before their end came.
             assert members[1].recv_all(QUIET) == []
             pids = {"cycler": child.pid, "controller": controller.pid, "receiver": earth.pid}
             before = {name: Size.of(pid) for name, pid in pids.items()}
