@@ -62,8 +62,18 @@ class Outcome:
 
     def place(self) -> str:
         """File and text of the line, which stay when lines above move."""
-        text = (ROOT / self.file).read_text().splitlines()[self.line - 1].strip()
-        return f"{self.file}: {text}"
+        return f"{self.file}: {_text(ROOT / self.file, self.line).strip()}"
+
+
+@cache
+def _lines(path: Path) -> list[str]:
+    return path.read_text().splitlines() if path.is_relative_to(ROOT) else []
+
+
+def _text(path: Path | str, line: int) -> str:
+    """A line of a source of ours; nothing of others."""
+    lines = _lines(Path(path))
+    return lines[line - 1] if line <= len(lines) else ""
 
 
 def _llvm(name: str) -> str:
@@ -126,7 +136,8 @@ def outcomes(exported: dict[str, Any]) -> list[Outcome]:
             counts[file["filename"], line, column, end, "false"] += false
     for function in exported["functions"]:
         for line, column, _, end, count, file, _, kind in function["regions"]:
-            if kind == CODE:
+            # What begins where a block ends is an `else` that is not written; its condition says the same.
+            if kind == CODE and not _text(function["filenames"][file], line).startswith("}", column - 1):
                 counts[function["filenames"][file], line, column, end, "run"] += count
     found = []
     for (path, line, _, _, what), count in sorted(counts.items()):
