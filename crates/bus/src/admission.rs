@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use ipmb_transport::error::is_want;
 use ipmb_transport::sys::{self, Fd, Received, Socket};
 
 use crate::channel::PACKET_BYTES;
@@ -141,11 +142,21 @@ impl Pending {
                 self.tally.refuse(RefuseReason::ChannelMalformed, candidate.who());
                 false
             }
+            // Our own want says nothing of who connected.
+            Err(error) if is_want(&error) => {
+                candidate.starved = true;
+                true
+            }
             Ok(Received::End) | Err(_) => false,
         };
         if !keep {
             self.candidates.remove(&key);
         }
+    }
+
+    /// It cannot be watched for want of something in this process: it is looked at again and again.
+    pub(crate) fn starve(&mut self, key: u64) {
+        self.candidates.entry(key).and_modify(|candidate| candidate.starved = true);
     }
 
     /// Those who wait for descriptors of this process.

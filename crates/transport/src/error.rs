@@ -101,10 +101,29 @@ pub enum RingError {
     Corrupt,
     /// The other side's memory was refused.
     #[error(transparent)]
-    Memory(#[from] MemoryError),
-    /// Our own side could not be made.
+    Memory(MemoryError),
+    /// Our own side could not be made, for want of something that may be there later.
     #[error(transparent)]
     Io(#[from] io::Error),
+}
+
+impl From<MemoryError> for RingError {
+    /// That this process has no room to map it is no fault of the memory's.
+    fn from(error: MemoryError) -> RingError {
+        match error {
+            MemoryError::Io(error) if is_want(&error) => RingError::Io(error),
+            refused => RingError::Memory(refused),
+        }
+    }
+}
+
+/// Whether the system said that it, or this process, has run out of something: it may go another time. Whatever else a peer's
+/// descriptor brings about is the peer's doing.
+pub fn is_want(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOBUFS | libc::EAGAIN | libc::EINTR)
+    )
 }
 
 /// Why a record was not pushed. Nothing of it is in the ring then.

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
 
+use ipmb_transport::error::is_want;
 use ipmb_transport::ring::{Consumer, Record};
 use ipmb_transport::sys::{Fd, Received, Socket};
 
@@ -162,6 +163,11 @@ impl Inbound {
                     self.starved = true;
                     return Ok(());
                 }
+                // Our own want says nothing of the sender.
+                Err(error) if is_want(&error) => {
+                    self.starved = true;
+                    return Ok(());
+                }
                 Ok(Received::End) | Err(_) => self.ended = true,
                 Ok(Received::Packet { .. }) => return Err(Lie),
             }
@@ -226,7 +232,7 @@ impl Inbound {
     #[cold]
     fn switch(&mut self, record: Record) -> Result<(), Lie> {
         if self.ring.switch(record).map_err(|_| Lie)? {
-            let _ = self.socket.send(&[ROOM], &[]);
+            self.socket.knock(ROOM);
         }
         Ok(())
     }
@@ -363,7 +369,7 @@ impl Inbound {
     #[inline]
     pub(crate) fn publish(&mut self) {
         if self.ring.publish() {
-            let _ = self.socket.send(&[ROOM], &[]);
+            self.socket.knock(ROOM);
         }
     }
 }

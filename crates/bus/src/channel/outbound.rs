@@ -4,9 +4,10 @@ use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use ipmb_transport::ConnectError;
+use ipmb_transport::error::is_want;
 use ipmb_transport::ring::{Producer, Pushed};
 use ipmb_transport::sys::{Fd, Received, Socket};
+use ipmb_transport::{ConnectError, RingError};
 
 use super::content::Content;
 use super::flight::Flights;
@@ -86,8 +87,10 @@ pub(crate) struct Outbound {
     lied: bool,
     /// The receiver said something since this was last asked: whoever waits for it has to know.
     heard: bool,
-    /// The receiver's tail page is on the socket, and this process has no descriptor left for it.
+    /// The receiver's tail page is there or on the socket, and this process has no descriptor or memory left for it.
     starved: bool,
+    /// The page, taken off the socket, as long as it cannot be mapped.
+    page: Option<Fd>,
 }
 
 impl Outbound {
@@ -132,6 +135,7 @@ impl Outbound {
             lied: false,
             heard: false,
             starved: false,
+            page: None,
         })
     }
 
@@ -292,6 +296,10 @@ impl Outbound {
         let mut seen = Serviced::Nothing;
         let mut packet = [0; PACKET_BYTES];
         self.starved = false;
+        if self.page.is_some() {
+            self.lied = !self.take_page();
+            self.ended |= self.lied;
+        }
         while !self.ended {
             match self.socket.receive(&mut packet) {
                 Ok(Received::Packet { len: 1, fds, .. }) if fds.is_empty() => {
@@ -322,6 +330,11 @@ impl Outbound {
                     return seen;
                 }
                 Ok(Received::Packet { .. }) => (self.ended, self.lied) = (true, true),
+                // Our own want says nothing of the receiver.
+                Err(error) if is_want(&error) => {
+                    self.starved = true;
+                    return seen;
+                }
                 Ok(Received::End) | Err(_) => self.ended = true,
             }
         }
@@ -344,16 +357,31 @@ impl Outbound {
 
     fn attach(&mut self, packet: &[u8], mut fds: Vec<Fd>) -> bool {
         let (Ok(PeerFrame::Attach { proof }), 1) = (wire::decode(packet), fds.len()) else { return false };
-        if !proof::verify(&proof, &self.attach_proof)
-            || self.ring.attached()
-            || self.ring.attach(&fds.remove(0)).is_err()
-        {
+        if !proof::verify(&proof, &self.attach_proof) || self.ring.attached() || self.page.is_some() {
             return false;
         }
-        if self.ring.must_ring() {
-            self.socket.ring();
+        self.page = Some(fds.remove(0));
+        self.take_page()
+    }
+
+    /// Maps the receiver's page, now or when there is memory for it: that there is none is no lie of the receiver's, who may
+    /// have read what a new channel would bring again. `false`: it is no page.
+    fn take_page(&mut self) -> bool {
+        let Some(page) = self.page.take() else { return true };
+        match self.ring.attach(&page) {
+            Ok(()) => {
+                if self.ring.must_ring() {
+                    self.socket.ring();
+                }
+                true
+            }
+            Err(RingError::Io(_)) => {
+                self.page = Some(page);
+                self.starved = true;
+                true
+            }
+            Err(_) => false,
         }
-        true
     }
 
     /// Whether the receiver said something since the last call.

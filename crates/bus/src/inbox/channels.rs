@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use ipmb_transport::RingError;
 use ipmb_transport::ring::Consumer;
-use ipmb_transport::sys::{self, Events, Interest, Poller};
+use ipmb_transport::sys::{self, Events, Interest, Poller, Socket};
 
 use super::{BURST, Build, CHANNEL, IDLE_LOOKS, Inbox, Incoming, PASSED, PENDING, POLL_NANOS, State, Visit};
 use crate::admission;
@@ -351,7 +351,11 @@ impl State {
             if let Some(key) = self.pending.add(socket, me, sys::now())
                 && let Some(socket) = self.pending.socket(key)
             {
-                poller.add(socket.fd().as_fd(), PENDING | key, Interest::READ).map_err(RecvError::Io)?;
+                if poller.add(socket.fd().as_fd(), PENDING | key, Interest::READ).is_err() {
+                    // Nobody tells when it has sent something; it is kept, for what it sends may be there already.
+                    self.pending.starve(key);
+                    self.starving = true;
+                }
                 self.opened(poller, me, view, key)?;
             }
         }
@@ -401,16 +405,30 @@ impl State {
                     None
                 }
             };
-            let (Some(socket), Some((ring, page))) = (self.pending.take(key), ring) else { continue };
             let place = self.channels.iter().position(Option::is_none).unwrap_or(self.channels.len());
             if place == self.channels.len() {
                 self.channels.push(None);
             }
-            poller.modify(socket.fd().as_fd(), CHANNEL | place as u64, Interest::READ).map_err(RecvError::Io)?;
+            if ring.is_some()
+                && let Some(socket) = self.pending.socket(key)
+                && let Err(error) = watch(poller, socket, CHANNEL | place as u64)
+            {
+                self.starving = true;
+                return Err(no_descriptors(error, &self.tally));
+            }
+            let (Some(socket), Some((ring, page))) = (self.pending.take(key), ring) else { continue };
             self.channels[place] = Some(Box::new(Inbound::new(socket, ring, &page, peer, proof, me.id)));
             self.rung(poller, place);
         }
         Ok(())
+    }
+}
+
+/// Has a connection ring as a channel, whether it was watched before or could not be.
+fn watch(poller: &Poller, socket: &Socket, token: u64) -> io::Result<()> {
+    match poller.modify(socket.fd().as_fd(), token, Interest::READ) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => poller.add(socket.fd().as_fd(), token, Interest::READ),
+        result => result,
     }
 }
 

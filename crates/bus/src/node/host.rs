@@ -6,9 +6,10 @@ use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use ipmb_transport::ConnectError;
+use ipmb_transport::error::is_want;
 use ipmb_transport::memory::PeerMemory;
 use ipmb_transport::sys::{self, Fd, Interest, Listener, LockFile, Received, Socket};
+use ipmb_transport::{ConnectError, MemoryError};
 
 use super::heritage::Heritage;
 use super::{CONN_TAG, HOST_TIMER, LISTENER_TAG, Node};
@@ -180,6 +181,8 @@ impl Host {
                                     self.recall(node, conn, &request, rest.first());
                                     Event::Frame { conn, frame: ClientFrame::Join(request) }
                                 }
+                                // Our own want, now that the packet is read: it is sent away without a word, and comes again.
+                                Err(MemoryError::Io(error)) if is_want(&error) => Event::Closed { conn },
                                 Err(_) => Event::Unreadable { conn, version: None },
                             }
                         }

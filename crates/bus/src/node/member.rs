@@ -14,7 +14,7 @@ use ipmb_transport::{ConnectError, MemoryError};
 
 use super::succession::Succession;
 use super::{MEMBER_TAG, MEMBER_TIMER, Node};
-use crate::directory::DirectoryReader;
+use crate::directory::{DirectoryError, DirectoryReader};
 use crate::error::{JoinError, Seen};
 use crate::identity::EndpointId;
 use crate::incidents::Incident;
@@ -340,18 +340,18 @@ impl Node {
     ) -> Result<(), JoinError> {
         let mut fds = fds.into_iter();
         let (Some(directory), Some(election)) = (fds.next(), fds.next()) else { return Err(JoinError::Malformed) };
-        let reader = Arc::new(DirectoryReader::open(&directory).map_err(|_| JoinError::Malformed)?);
+        let reader = Arc::new(DirectoryReader::open(&directory).map_err(|error| match error {
+            DirectoryError::Memory(error) => refused(error),
+            _ => JoinError::Malformed,
+        })?);
         if self.me.affinity {
             let (Some(listener), Some(waiting)) = (fds.next(), fds.next()) else { return Err(JoinError::Malformed) };
             member.listener = Some(Listener::from_fd(listener)?);
             // The lock opens a description of its own. What the one before held makes room for it: a member that has no
             // other descriptor free must not fail here, for the controller has registered it.
             member.lock = None;
-            member.lock = Some(Arc::new(LockFile::from_fd(election).map_err(|error| match error {
-                MemoryError::Io(error) => JoinError::Io(error),
-                _ => JoinError::Malformed,
-            })?));
-            let memory = parking::open(&waiting).map_err(|_| JoinError::Malformed)?;
+            member.lock = Some(Arc::new(LockFile::from_fd(election).map_err(refused)?));
+            let memory = parking::open(&waiting).map_err(refused)?;
             member.predecessor = (controller != self.me.id).then_some((controller, memory));
         }
         if member.settled && term != member.last_term {
@@ -446,5 +446,13 @@ impl Node {
             self.reactor.cancel(timer);
         }
         member.settle(Err(JoinError::Closed));
+    }
+}
+
+/// What is in the way of memory that the controller has sent: the system, or that it is none.
+fn refused(error: MemoryError) -> JoinError {
+    match error {
+        MemoryError::Io(error) => JoinError::Io(error),
+        _ => JoinError::Malformed,
     }
 }

@@ -186,7 +186,19 @@ impl Socket {
     /// Rings the peer's doorbell. A full queue has bells enough in it, and a dead peer needs none, so it
     /// cannot fail.
     pub fn ring(&self) {
-        let _ = self.send(&[DOORBELL], &[]);
+        self.knock(DOORBELL);
+    }
+
+    /// Sends one byte for which somebody may wait who looks at nothing else: where the kernel has no memory for it just
+    /// now, it is sent again.
+    pub fn knock(&self, byte: u8) {
+        const TIMES: usize = 1000;
+        for _ in 0..TIMES {
+            match rustix::net::send(&self.fd, &[byte], SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
+                Err(Errno::NOBUFS | Errno::NOMEM | Errno::INTR) => std::thread::yield_now(),
+                _ => return,
+            }
+        }
     }
 
     /// Takes the next packet, with all its descriptors or not at all. A doorbell costs two calls.
