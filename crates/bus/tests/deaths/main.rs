@@ -3,7 +3,7 @@
 //!
 //! `IPMB_COUNT` places are chosen by `IPMB_SEED` out of all there are; places of short operations are all taken before those
 //! of long ones are. `IPMB_CASE` is one place, as a failure has named it: `push@2+17` is 17 instructions after the second
-//! system call of the operation `push`, `pop@4+asleep` within its fifth, while it waits there.
+//! system call of the operation `push`, `pop@4+asleep` within its fifth, while it waits there. A name alone is all places of the operations whose names begin so.
 //!
 //! To be run with optimised code: `cargo test --release -p ipmb-bus --test deaths`.
 
@@ -12,19 +12,15 @@ mod cases;
 mod victims;
 mod world;
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, Command, ExitCode, Stdio};
-use std::sync::mpsc;
+use std::process::ExitCode;
 use std::time::Instant;
-
-use nix::sched::{CpuSet, sched_setaffinity};
-use nix::unistd::Pid;
 
 use cases::{CASES, Case, Thread};
 use victims::leaks::Holdings;
 use victims::script;
 use victims::tracer::{MARK, Meanwhile, Point, Reached, Steps, Stretch, Tracer};
 use victims::trial::{Chance, Order};
+use victims::workers;
 use world::{Scene, World};
 
 /// Places that `make test` has the time for.
@@ -32,8 +28,6 @@ const COUNT: usize = 2000;
 /// Instructions after a system call that are looked at in long operations: a step costs 3 to 60 microseconds, and what comes
 /// later is mostly a long computation.
 const REACH: usize = 1500;
-/// Set in a process that works off places it is told by number of its processor.
-const WORKER: &str = "IPMB_WORKER";
 
 fn main() -> ExitCode {
     script::play();
@@ -41,12 +35,12 @@ fn main() -> ExitCode {
         println!("deaths: nothing is followed in code that is not optimised; use --release");
         return ExitCode::SUCCESS;
     }
-    if let Ok(place) = std::env::var(WORKER) {
-        work(place.parse().expect("a number"));
-        return ExitCode::SUCCESS;
-    }
+    workers::work(|place| match die(place)? {
+        Reached::There => Ok("there".to_owned()),
+        Reached::Over => Ok("over".to_owned()),
+    });
     let order = Order::read();
-    if let Some(case) = &order.case {
+    if let Some(case) = order.case.as_ref().filter(|case| case.contains('@')) {
         return match die(case) {
             Ok(reached) => {
                 println!("{case}: nothing wrong ({reached:?})");
@@ -64,8 +58,9 @@ fn main() -> ExitCode {
 /// Everything: learn what there is, choose, hand out, sum up.
 fn all(order: &Order) -> ExitCode {
     let begun = Instant::now();
-    pin(0);
-    let learned: Vec<_> = CASES.iter().map(|case| (case, learn(case))).collect();
+    workers::pin(0);
+    let wanted = |case: &&Case| order.case.as_ref().is_none_or(|name| case.name.starts_with(&**name));
+    let learned: Vec<_> = CASES.iter().filter(wanted).map(|case| (case, learn(case))).collect();
     if let Some(wanted) = std::env::var_os("IPMB_LEARN") {
         for (case, stretches) in &learned {
             let instructions: usize = stretches.iter().map(|stretch| stretch.instructions).sum();
@@ -78,12 +73,13 @@ fn all(order: &Order) -> ExitCode {
     let learning = begun.elapsed();
     let (points, boundaries) = choose(&learned, order);
     println!("{} places of {boundaries}, seed {}, learned in {learning:.1?}", points.len(), order.seed);
-    let failures = hand_out(&points, order);
+    let sum = workers::hand_out(&points, order);
+    order.figure("ended before the place", sum.verdicts.get("over").unwrap_or(&0));
     order.figure("points", points.len());
     order.figure("boundaries", boundaries);
-    order.figure("violations", failures);
+    order.figure("violations", sum.failures);
     order.figure("seconds", begun.elapsed().as_secs());
-    if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if sum.failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Where a process can die in each of the operations, and those that are chosen.
@@ -121,85 +117,6 @@ fn choose(learned: &[(&Case, Vec<Stretch>)], order: &Order) -> (Vec<String>, usi
     (chosen, boundaries)
 }
 
-/// Has a process for each processor work them off; how many were violations.
-fn hand_out(points: &[String], order: &Order) -> usize {
-    let workers = std::thread::available_parallelism().map_or(1, usize::from).min(8);
-    let (tell, told) = mpsc::channel();
-    let mut children = Vec::new();
-    for worker in 0..workers {
-        let mut child = Command::new(std::env::current_exe().expect("this program"))
-            .env(WORKER, worker.to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("a process");
-        let (mut gate, lines) = (child.stdin.take().expect("a pipe"), child.stdout.take().expect("a pipe"));
-        let share: Vec<_> = points.iter().skip(worker).step_by(workers).cloned().collect();
-        let tell = tell.clone();
-        let reader = std::thread::spawn(move || {
-            let mut lines = BufReader::new(lines).lines().map_while(Result::ok);
-            for point in share {
-                let sent = writeln!(gate, "{point}");
-                let verdict =
-                    sent.ok().and_then(|()| lines.next()).unwrap_or("the process that looked ended".to_owned());
-                let over = verdict.starts_with("the process");
-                if tell.send((point, verdict)).is_err() || over {
-                    return;
-                }
-            }
-        });
-        children.push((child, reader));
-    }
-    drop(tell);
-    let (mut done, mut failures, mut over) = (0, 0, 0);
-    for (point, verdict) in told {
-        done += 1;
-        match verdict.as_str() {
-            "there" => {}
-            "over" => over += 1,
-            wrong => {
-                failures += 1;
-                order.violation(&point, wrong);
-            }
-        }
-        if done % 50 == 0 || done == points.len() {
-            order.progress(done, points.len());
-        }
-    }
-    for (mut child, reader) in children {
-        let _ = reader.join();
-        end(&mut child);
-    }
-    order.figure("ended before the place", over);
-    failures + (points.len() - done)
-}
-
-fn end(child: &mut Child) {
-    let _ = child.kill();
-    let _ = child.wait();
-}
-
-/// The follower and the followed take turns; on one processor they do so without waking each other across processors.
-fn pin(place: usize) {
-    let mut set = CpuSet::new();
-    if set.set(place).is_ok() {
-        // Where that processor is not ours to use it goes on wherever it may, only slower.
-        let _ = sched_setaffinity(Pid::from_raw(0), &set);
-    }
-}
-
-/// Works off the places that come in on stdin; a line for each.
-fn work(place: usize) {
-    pin(place);
-    for line in std::io::stdin().lines().map_while(Result::ok) {
-        match die(&line) {
-            Ok(Reached::There) => println!("there"),
-            Ok(Reached::Over) => println!("over"),
-            Err(text) => println!("{}", text.replace('\n', " ")),
-        }
-    }
-}
-
 /// The survivors' part while the victim is followed.
 struct Around<'a> {
     case: &'a Case,
@@ -208,37 +125,38 @@ struct Around<'a> {
 
 impl Meanwhile for Around<'_> {
     fn blocked(&mut self) -> bool {
-        (self.case.help)(&mut self.scene.world);
+        self.scene.world.iter_mut().for_each(self.case.help);
         self.case.thread == Thread::User || !self.scene.victim.has_told("done")
+    }
+
+    fn half_way(&mut self) {
+        self.scene.world.iter_mut().for_each(self.case.half_way);
     }
 }
 
 /// Follows the victim up to where the operation begins.
-fn follow(case: &Case, scene: &mut Scene) -> Tracer {
-    let (process, name) = (scene.victim.pid(), "ipmb-core");
+fn follow(case: &Case, scene: &mut Scene) -> (Tracer, Reached) {
+    let process = scene.victim.pid();
     let (thread, mark) = match case.thread {
         Thread::User => (process.as_raw(), Some(MARK)),
-        Thread::Core => (scene.victim.thread(name), None),
+        Thread::Core => (scene.victim.thread("ipmb-core"), None),
     };
     let mut tracer = Tracer::seize(process, thread, mark);
     if case.thread == Thread::Core {
-        tracer.begin(&mut Around { case, scene });
+        tracer.hold(&mut Around { case, scene });
     }
     scene.victim.go();
-    (case.begin)(&mut scene.world);
-    if case.thread == Thread::User {
-        tracer.begin(&mut Around { case, scene });
-    }
-    tracer
+    scene.world.iter_mut().for_each(case.begin);
+    let reached = tracer.begin(&mut Around { case, scene });
+    (tracer, reached)
 }
 
 /// What there is between the beginning of an operation and its end.
 fn learn(case: &Case) -> Vec<Stretch> {
     let mut scene = Scene::prepare(case);
-    let mut tracer = follow(case, &mut scene);
-    let stretches = tracer.learn(if case.short { usize::MAX } else { 0 }, &mut Around { case, scene: &mut scene });
-    drop(tracer);
-    stretches
+    let (mut tracer, reached) = follow(case, &mut scene);
+    assert!(reached == Reached::There, "{}: nothing happens", case.name);
+    tracer.learn(if case.short { usize::MAX } else { 0 }, &mut Around { case, scene: &mut scene })
 }
 
 /// Kills a victim at a place, and looks what is left.
@@ -255,8 +173,10 @@ fn die(place: &str) -> Result<Reached, String> {
     let (case, point) = parse().ok_or_else(|| format!("no such place: {place}"))?;
     let expected = reference(case);
     let mut scene = Scene::prepare(case);
-    let mut tracer = follow(case, &mut scene);
-    let reached = tracer.go(point, &mut Around { case, scene: &mut scene });
+    let (mut tracer, mut reached) = follow(case, &mut scene);
+    if reached == Reached::There {
+        reached = tracer.go(point, &mut Around { case, scene: &mut scene });
+    }
     drop(tracer);
     scene.judge(case, &expected)?;
     Ok(reached)

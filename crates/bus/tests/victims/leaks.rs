@@ -11,6 +11,21 @@ pub(crate) fn holdings() -> Holdings {
     of("self")
 }
 
+/// The least of some looks: what is just on its way out is not to be there.
+pub(crate) fn least_of(process: &str, mut look: impl FnMut()) -> Holdings {
+    let mut least = of(process);
+    for _ in 0..10 {
+        std::thread::sleep(Duration::from_millis(10));
+        look();
+        let now = of(process);
+        least.retain(|kind, count| {
+            *count = (*count).min(now.get(kind).copied().unwrap_or(0));
+            *count > 0
+        });
+    }
+    least
+}
+
 /// The same of another process.
 pub(crate) fn of(process: &str) -> Holdings {
     let mut found = Holdings::new();
@@ -34,11 +49,21 @@ pub(crate) fn of(process: &str) -> Holdings {
 }
 
 /// Waits until there is no more than there should be, while `look` has everybody take notice; otherwise what is too much.
-pub(crate) fn settle(expected: &Holdings, bound: Duration, mut look: impl FnMut()) -> Result<(), String> {
+pub(crate) fn settle(expected: &Holdings, bound: Duration, look: impl FnMut()) -> Result<(), String> {
+    settle_of("self", expected, bound, look)
+}
+
+/// The same of another process.
+pub(crate) fn settle_of(
+    process: &str,
+    expected: &Holdings,
+    bound: Duration,
+    mut look: impl FnMut(),
+) -> Result<(), String> {
     let end = Instant::now() + bound;
     loop {
         look();
-        let now = holdings();
+        let now = of(process);
         let over: Vec<_> = now
             .iter()
             .map(|(kind, &count)| (kind, count, expected.get(kind).copied().unwrap_or(0)))

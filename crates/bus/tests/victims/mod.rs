@@ -11,6 +11,7 @@
 //! | [`tracer`] | one of its threads, instruction by instruction |
 //! | [`leaks`] | what this process has open and mapped |
 //! | [`trial`] | counts, seeds and figures as the torture frame wants them |
+//! | [`workers`] | a process for each processor, to work places off |
 
 #![allow(dead_code, reason = "each program uses its own part")]
 
@@ -20,3 +21,4 @@ pub(crate) mod script;
 pub(crate) mod speech;
 pub(crate) mod tracer;
 pub(crate) mod trial;
+pub(crate) mod workers;

@@ -15,6 +15,7 @@ use super::script::SCRIPT;
 const BOUND: Duration = Duration::from_secs(20);
 
 pub(crate) struct Victim {
+    pub(crate) bus: String,
     child: Child,
     gate: ChildStdin,
     told: ChildStdout,
@@ -26,15 +27,20 @@ pub(crate) struct Victim {
 impl Victim {
     /// Starts this program again; it does what `script` says and tells as it goes.
     pub(crate) fn start(bus: &str, name: char, script: &str) -> Victim {
+        Victim::play(bus, SCRIPT, &format!("{bus} {name} {script}"))
+    }
+
+    /// Starts this program again with a part in its environment.
+    pub(crate) fn play(bus: &str, variable: &str, part: &str) -> Victim {
         let program = std::env::current_exe().expect("this program");
         let mut child = Command::new(program)
-            .env(SCRIPT, format!("{bus} {name} {script}"))
+            .env(variable, part)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .expect("a process");
         let (gate, told) = (child.stdin.take().expect("a pipe"), child.stdout.take().expect("a pipe"));
-        Victim { child, gate, told, text: String::new(), dead: false }
+        Victim { bus: bus.to_owned(), child, gate, told, text: String::new(), dead: false }
     }
 
     pub(crate) fn pid(&self) -> Pid {
@@ -59,6 +65,30 @@ impl Victim {
     pub(crate) fn has_told(&mut self, line: &str) -> bool {
         while self.is_readable(PollTimeout::ZERO) && self.read(PollTimeout::ZERO) {}
         self.text.lines().any(|told| told == line)
+    }
+
+    /// The first line that begins so, without its beginning; waits for it, up to a bound.
+    pub(crate) fn answer(&mut self, beginning: &str, bound: Duration) -> Result<String, String> {
+        let end = Instant::now() + bound;
+        loop {
+            let more = self.read(PollTimeout::ZERO);
+            let found = self.text.lines().filter(|_| self.text.ends_with('\n'));
+            if let Some(line) = found.filter_map(|line| line.strip_prefix(beginning)).next() {
+                return Ok(line.trim().to_owned());
+            }
+            if !more {
+                return Err(format!("it ended, having said {:?}", self.text));
+            }
+            if Instant::now() >= end {
+                return Err(format!("it says no {beginning:?} in time, only {:?}", self.text));
+            }
+            self.is_readable(PollTimeout::from(20_u8));
+        }
+    }
+
+    /// How many lines it has told that are this.
+    pub(crate) fn count(&self, line: &str) -> usize {
+        self.text.lines().filter(|told| *told == line).count()
     }
 
     /// The numbers that follow a word, in order.

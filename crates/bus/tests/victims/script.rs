@@ -74,8 +74,9 @@ impl Victim {
     /// What a word means, ready to be done.
     fn prepare(&mut self, word: &str) -> Vec<Act> {
         let (verb, object) = word.split_once('=').unwrap_or((word, "1"));
-        let (who, count) = object.split_once(':').unwrap_or((object, if object.len() == 1 { "1" } else { object }));
-        let count: u64 = if verb == "hear" || verb == "drain" { object } else { count }.parse().unwrap_or(1);
+        // say=a:3, say=a, hear=3, hear
+        let (who, count) = object.split_once(':').unwrap_or((object, object));
+        let count: u64 = count.parse().unwrap_or(1);
         let who = who.chars().next().unwrap_or('?');
         match verb {
             "join" => one(|victim| victim.end = Some(arrive(&victim.bus, victim.name, true).expect("join"))),
@@ -100,6 +101,28 @@ impl Victim {
                 while !victim.end().is_controller() {
                     std::thread::sleep(Duration::from_millis(1));
                 }
+            }),
+            // Nobody of that name is on the bus any more, as far as it knows.
+            "missing" => one(move |victim| {
+                let name = who.to_string();
+                while victim.end().peers().expect("peers").iter().any(|peer| peer.info.label.contains(&name)) {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+            }),
+            "spent" => one(|victim| {
+                while victim.end().stats().expect("stats").waiting > 0 {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+            }),
+            "waiting" => one(move |victim| {
+                while victim.end().stats().expect("stats").waiting < count {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+            }),
+            "tire" => one(|victim| {
+                (0..9).for_each(|_| {
+                    let _ = victim.end().receiver().spin();
+                })
             }),
             "await" => one(|victim| {
                 victim.tell("waiting\n");

@@ -54,6 +54,13 @@ pub(crate) trait Meanwhile {
     fn half_way(&mut self) {}
 }
 
+/// A system call: its number, and what its arguments are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Call {
+    pub(crate) number: i64,
+    pub(crate) arguments: [u64; 4],
+}
+
 /// Whoever is followed dies with it.
 pub(crate) struct Tracer {
     process: Pid,
@@ -73,15 +80,22 @@ impl Tracer {
         tracer
     }
 
-    /// Lets it go on until the operation begins.
-    pub(crate) fn begin(&mut self, meanwhile: &mut impl Meanwhile) {
+    /// Leaves a thread that sleeps in a call where it is about to make that call again.
+    pub(crate) fn hold(&mut self, meanwhile: &mut impl Meanwhile) {
         self.wait(meanwhile, true).expect("the thread stops");
+        // It was taken out of the call and would go back into it: an instruction that cannot be told from others.
+        self.enter(meanwhile).expect("the call");
+    }
+
+    /// Lets it go on until the operation begins: at a mark, or when a thread that is held comes back.
+    pub(crate) fn begin(&mut self, meanwhile: &mut impl Meanwhile) -> Reached {
         if let Some(mark) = self.mark {
+            self.wait(meanwhile, true).expect("the thread stops");
             while self.enter(meanwhile) != Some(mark) {
                 self.leave(meanwhile);
             }
-            self.leave(meanwhile);
         }
+        if self.leave(meanwhile) { Reached::There } else { Reached::Over }
     }
 
     /// Goes through all of it and notes what there is; how long stretches are, up to `most` instructions.
@@ -114,11 +128,13 @@ impl Tracer {
             }
         }
         match point.steps {
-            Steps::Instructions(steps) => {
-                let done = self.step_to_call(steps / 2);
-                meanwhile.half_way();
-                if done + self.step_to_call(steps - steps / 2) < steps { Reached::Over } else { Reached::There }
-            }
+            Steps::Instructions(steps) => match self.step_on(steps / 2, meanwhile) {
+                Reached::There => {
+                    meanwhile.half_way();
+                    self.step_on(steps - steps / 2, meanwhile)
+                }
+                Reached::Over => Reached::Over,
+            },
             Steps::Asleep => {
                 if self.enter(meanwhile) == self.mark {
                     return Reached::Over;
@@ -130,6 +146,77 @@ impl Tracer {
                 }
             }
         }
+    }
+
+    /// So many instructions; calls that are on the way are made.
+    fn step_on(&mut self, mut steps: usize, meanwhile: &mut impl Meanwhile) -> Reached {
+        loop {
+            steps -= self.step_to_call(steps);
+            if steps == 0 {
+                return Reached::There;
+            }
+            let number = self.enter(meanwhile);
+            if (number.is_some() && number == self.mark) || !self.leave(meanwhile) {
+                return Reached::Over;
+            }
+        }
+    }
+
+    /// Notes all system calls of the operation, and whether each could be made to fail without more ado.
+    pub(crate) fn calls(&mut self, meanwhile: &mut impl Meanwhile) -> Vec<Call> {
+        let mut calls = Vec::new();
+        while let Some(number) = self.enter(meanwhile)
+            && Some(number) != self.mark
+        {
+            calls.push(arch::call(&ptrace::getregs(self.thread).expect("registers")));
+            if !self.leave(meanwhile) {
+                break;
+            }
+        }
+        calls
+    }
+
+    /// Has one call fail that is so many calls away, and lets the thread go. What call it was, if there are so many and it
+    /// can fail in that way.
+    pub(crate) fn fail(
+        mut self,
+        at: usize,
+        errno: i32,
+        plausible: impl Fn(Call) -> bool,
+        meanwhile: &mut impl Meanwhile,
+    ) -> Option<Call> {
+        let mut failed = None;
+        for _ in 0..at {
+            if self.enter(meanwhile).is_none_or(|number| Some(number) == self.mark) || !self.leave(meanwhile) {
+                self.let_go();
+                return None;
+            }
+        }
+        if self.enter(meanwhile).is_some_and(|number| Some(number) != self.mark) {
+            let mut registers = ptrace::getregs(self.thread).expect("registers");
+            if !plausible(arch::call(&registers)) {
+                self.let_go();
+                return None;
+            }
+            failed = Some(arch::call(&registers));
+            // What is closed is closed, whatever the kernel says.
+            if registers.orig_rax != nix::libc::SYS_close as u64 {
+                registers.orig_rax = u64::MAX;
+                ptrace::setregs(self.thread, registers).expect("registers");
+            }
+            self.leave(meanwhile);
+            let mut registers = ptrace::getregs(self.thread).expect("registers");
+            registers.rax = i64::from(-errno) as u64;
+            ptrace::setregs(self.thread, registers).expect("registers");
+        }
+        self.let_go();
+        failed
+    }
+
+    /// Follows it no more.
+    fn let_go(self) {
+        ptrace::detach(self.thread, None).expect("detach");
+        std::mem::forget(self);
     }
 
     /// Single-steps, at most so often, to the instruction that calls the kernel. How many steps that was.
@@ -228,7 +315,6 @@ impl Meanwhile for Leaving {
     }
 }
 
-#[cfg(target_arch = "x86_64")]
 mod arch {
     use nix::libc::user_regs_struct;
 
@@ -242,29 +328,14 @@ mod arch {
         registers.orig_rax
     }
 
+    pub(super) fn call(registers: &user_regs_struct) -> super::Call {
+        let arguments = [registers.rdi, registers.rsi, registers.rdx, registers.r10];
+        super::Call { number: registers.orig_rax as i64, arguments }
+    }
+
     /// `syscall`
     pub(super) fn calls_kernel(word: i64) -> bool {
         word.to_le_bytes()[..2] == [0x0f, 0x05]
-    }
-}
-
-#[cfg(target_arch = "aarch64")]
-mod arch {
-    use nix::libc::user_regs_struct;
-
-    pub(super) const GETPPID: u64 = nix::libc::SYS_getppid as u64;
-
-    pub(super) fn place(registers: &user_regs_struct) -> u64 {
-        registers.pc
-    }
-
-    pub(super) fn number(registers: &user_regs_struct) -> u64 {
-        registers.regs[8]
-    }
-
-    /// `svc #0`
-    pub(super) fn calls_kernel(word: i64) -> bool {
-        word.to_le_bytes()[..4] == [0x01, 0x00, 0x00, 0xd4]
     }
 }
 

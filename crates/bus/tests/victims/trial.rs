@@ -30,11 +30,11 @@ impl Order {
     }
 
     pub(crate) fn figure(&self, name: &str, value: impl std::fmt::Display) {
-        println!("figure {name} {value}");
+        println!("figure {name} = {value}");
     }
 
     pub(crate) fn violation(&self, case: &str, text: &str) {
-        println!("case {case}\n  {text}");
+        println!("case {case}\n  {}", text.replace('\n', " "));
     }
 }
 
