@@ -85,6 +85,8 @@ pub(crate) struct Inbound {
     pub(super) shelf: Shelf,
     /// Under whose id its regions were sent: ours.
     pub(super) holder: EndpointId,
+    /// Our page with the packet that goes with it, until the kernel has room for one more descriptor on its way.
+    page: Option<(Vec<u8>, Fd)>,
     ended: bool,
     pub(super) starved: bool,
     /// What ends it is a descriptor that had to be memory and is not.
@@ -96,15 +98,13 @@ impl Inbound {
     pub(crate) fn new(
         socket: Socket,
         ring: Consumer,
-        page: &Fd,
+        page: Fd,
         peer: Arc<Peer>,
         proof: Proof,
         holder: EndpointId,
     ) -> Inbound {
         let attach = wire::encode(&PeerFrame::Attach { proof });
-        // A sender that is already dead cannot take the page; what it left is read all the same.
-        let _ = socket.send(&attach, &[page.as_fd()]);
-        Inbound {
+        let mut inbound = Inbound {
             peer,
             socket,
             ring,
@@ -121,9 +121,22 @@ impl Inbound {
             descriptors: VecDeque::new(),
             shelf: Shelf::default(),
             holder,
+            page: Some((attach, page)),
             ended: false,
             starved: false,
             bad_memory: false,
+        };
+        inbound.show_page();
+        inbound
+    }
+
+    /// Sends our page, if that was not done yet. A sender that is already dead cannot take it; what it left is read all the
+    /// same.
+    pub(crate) fn show_page(&mut self) {
+        if let Some((attach, page)) = &self.page
+            && !matches!(self.socket.send(attach, &[page.as_fd()]), Ok(false))
+        {
+            self.page = None;
         }
     }
 
@@ -185,9 +198,9 @@ impl Inbound {
         if self.bad_memory { RefuseReason::Memory } else { RefuseReason::Lie }
     }
 
-    /// Descriptors wait on the socket that this process has no room for.
+    /// Descriptors wait on the socket that this process has no room for, or our page waits for room on its way.
     pub(crate) fn starved(&self) -> bool {
-        self.starved
+        self.starved || self.page.is_some()
     }
 
     /// The next message, if there is one. Definitions of routes and the like are taken in on the way, so many at a time.

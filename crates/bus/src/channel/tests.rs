@@ -75,7 +75,7 @@ impl Channel {
     fn take_up(self) -> (Outbound, Inbound) {
         let (ring, page) = Consumer::open(&self.memory).unwrap();
         let proof = proof::consumer_proof(&Key::derive("bus", b""), TO, FROM, &NONCE);
-        (self.out, Inbound::new(self.socket, ring, &page, peer(FROM), proof, TO))
+        (self.out, Inbound::new(self.socket, ring, page, peer(FROM), proof, TO))
     }
 }
 

@@ -124,8 +124,8 @@ fn hostile_sender(mut case: Case<'_>) {
     ring.keep_room_to_grow();
     let (Ok((here, there)), Ok(region)) = (Socket::pair(), Region::create("ipmb-payload", 8192)) else { return };
     let Ok((consumer, page)) = Consumer::open(&memory) else { return };
-    let mut inbound = Inbound::new(there, consumer, &page, peer(FROM), [0; 32], TO);
     drop(ring.attach(&page));
+    let mut inbound = Inbound::new(there, consumer, page, peer(FROM), [0; 32], TO);
     let mut offered = None;
     while let Some(step) = case.step() {
         match step % 8 {

@@ -236,7 +236,10 @@ impl State {
                 let _ = self.opened(poller, me, view, key);
             }
             let _ = self.admit_all(poller, me, view);
-            self.starving |= self.channels.iter().flatten().any(|channel| channel.starved());
+            for channel in self.channels.iter_mut().flatten() {
+                channel.show_page();
+                self.starving |= channel.starved();
+            }
         }
         self.starving
     }
@@ -417,7 +420,7 @@ impl State {
                 return Err(no_descriptors(error, &self.tally));
             }
             let (Some(socket), Some((ring, page))) = (self.pending.take(key), ring) else { continue };
-            self.channels[place] = Some(Box::new(Inbound::new(socket, ring, &page, peer, proof, me.id)));
+            self.channels[place] = Some(Box::new(Inbound::new(socket, ring, page, peer, proof, me.id)));
             self.rung(poller, place);
         }
         Ok(())

@@ -1,4 +1,4 @@
-"""The whole bus in made-up worlds, each from a seed (crates/bus/tests/simulator). `make test-rust` runs its CI figure."""
+"""The whole bus in made-up worlds, one a seed: crates/bus/tests/simulator. `make test-rust` runs the CI figure."""
 
 from __future__ import annotations
 
