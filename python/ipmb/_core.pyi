@@ -55,6 +55,7 @@ __all__ = [
     "encode",
     "find",
     "join",
+    "next_notice",
     "register",
     "start_reply",
     "start_send",
