@@ -169,7 +169,9 @@ impl Roll {
 
     fn bury(&mut self, tombstone: Tombstone) {
         self.tombstone_bytes += tombstone_bound(&tombstone.label);
-        self.tombstones.push_back(tombstone);
+        // What a member remembers may be older than what stands here.
+        let place = self.tombstones.partition_point(|earlier| earlier.departed <= tombstone.departed);
+        self.tombstones.insert(place, tombstone);
         while self.tombstones.len() > limits::TOMBSTONES || self.tombstone_bytes > HALF_BYTES {
             self.exhume(0);
         }

@@ -160,6 +160,21 @@ fn who_left_in_a_later_directory_is_not_there_by_an_earlier_one() {
 }
 
 #[test]
+fn what_is_remembered_late_goes_when_its_own_time_is_over() {
+    let mut bench = Bench::new(1, None);
+    let How { pid, uid, label, .. } = how(4);
+    let old = Tombstone { id: 4, pid, uid, label, departed: bench.now - SECOND, reason: Departure::Left };
+    let leaver = bench.member(2);
+    bench.frame(leaver, ClientFrame::Leave);
+    bench.join_recalling(&How { last_term: 4, ..how(3) }, Some(Snapshot { tombstones: vec![old], ..seed(&[3]) }));
+    let departed = |bench: &Bench| bench.controller.snapshot().tombstones.iter().map(|t| t.id).collect::<Vec<_>>();
+    assert_eq!(departed(&bench), [4, 2], "the longest departed first");
+    bench.after((limits::TOMBSTONE_SECONDS - 1) * SECOND + 1);
+    bench.member(5);
+    assert_eq!(departed(&bench), [2]);
+}
+
+#[test]
 fn what_a_member_remembers_takes_nobodys_id() {
     let mut bench = Bench::new(1, None);
     let mut lies = seed(&[2, 3]);
