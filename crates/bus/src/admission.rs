@@ -27,6 +27,8 @@ pub(crate) enum Verdict {
     Accept(Option<Arc<Peer>>),
     /// Only a newer directory can tell.
     Later,
+    /// The directory names nobody of that id; it has been a member all the same, or knows one who told it our number.
+    Unknown,
     /// It is a lie.
     Refuse,
 }
@@ -41,11 +43,14 @@ struct Candidate {
     probe: bool,
     /// It has sent something that this process has no descriptors for.
     starved: bool,
+    /// Its proof is right, and the directory does not name it.
+    unknown: bool,
 }
 
 impl Candidate {
-    fn silent(&self) -> bool {
-        self.opening.is_none() && !self.probe && !self.starved
+    /// Whether its time is bounded: it has yet to say who it is, or to come into the directory.
+    fn pressed(&self) -> bool {
+        (self.opening.is_none() || self.unknown) && !self.probe && !self.starved
     }
 }
 
@@ -62,7 +67,8 @@ pub(crate) fn strangers(most: usize) -> usize {
     usize::try_from(share).unwrap_or(most).clamp(1, most)
 }
 
-const SILENCE: u64 = limits::HANDSHAKE_MILLIS * 1_000_000;
+/// How long one may take to say who it is, and to come into the directory.
+pub(crate) const SILENCE: u64 = limits::HANDSHAKE_MILLIS * 1_000_000;
 
 impl Candidate {
     fn who(&self) -> Who {
@@ -80,7 +86,7 @@ impl Pending {
         self.candidates.clear();
     }
 
-    /// Takes a new connection in, unless its user may not be here. At the bound the oldest silent one goes.
+    /// Takes a new connection in, unless its user may not be here. At the bound the oldest whose time is bounded goes.
     pub(crate) fn add(&mut self, socket: Socket, me: &Local, now: u64) -> Option<u64> {
         let peer = socket.peer().ok()?;
         if !me.allowed_uids.contains(&peer.uid) {
@@ -88,7 +94,7 @@ impl Pending {
             return None;
         }
         if self.candidates.len() >= strangers(limits::PENDING_CHANNELS) {
-            let oldest = self.candidates.iter().find(|(_, c)| c.silent()).or(self.candidates.iter().next());
+            let oldest = self.candidates.iter().find(|(_, c)| c.pressed()).or(self.candidates.iter().next());
             let oldest = oldest.map(|(&key, _)| key)?;
             if let Some(oldest) = self.candidates.remove(&oldest) {
                 self.tally.refuse(RefuseReason::ChannelCrowded, oldest.who());
@@ -98,7 +104,16 @@ impl Pending {
         self.next += 1;
         self.candidates.insert(
             key,
-            Candidate { socket, uid: peer.uid, pid: peer.pid, since: now, opening: None, probe: false, starved: false },
+            Candidate {
+                socket,
+                uid: peer.uid,
+                pid: peer.pid,
+                since: now,
+                opening: None,
+                probe: false,
+                starved: false,
+                unknown: false,
+            },
         );
         Some(key)
     }
@@ -164,29 +179,39 @@ impl Pending {
         self.candidates.iter().filter(|(_, candidate)| candidate.starved).map(|(&key, _)| key).collect()
     }
 
-    /// Ends those that have said nothing for too long.
+    /// Ends those that have said nothing for too long, or have not come into the directory.
     pub(crate) fn expire(&mut self, now: u64) {
         if self.candidates.is_empty() {
             return;
         }
         let Pending { candidates, tally, .. } = self;
         candidates.retain(|_, candidate| {
-            let keep = !candidate.silent() || now < candidate.since + SILENCE;
+            let keep = !candidate.pressed() || now < candidate.since + SILENCE;
             if !keep {
-                tally.refuse(RefuseReason::ChannelSilent, candidate.who());
+                let reason = if candidate.unknown { RefuseReason::ChannelProof } else { RefuseReason::ChannelSilent };
+                tally.refuse(reason, candidate.who());
             }
             keep
         });
     }
 
-    /// When the next silent one has to go.
+    /// When the next one has to go.
     pub(crate) fn deadline(&self) -> Option<u64> {
-        self.candidates.values().filter(|candidate| candidate.silent()).map(|candidate| candidate.since + SILENCE).min()
+        self.candidates
+            .values()
+            .filter(|candidate| candidate.pressed())
+            .map(|candidate| candidate.since + SILENCE)
+            .min()
     }
 
     /// Whether somebody waits for a newer directory.
     pub(crate) fn anyone_waits(&self) -> bool {
         self.candidates.values().any(|candidate| candidate.opening.is_some())
+    }
+
+    /// Whether somebody waits whom the directory does not name.
+    pub(crate) fn anyone_unknown(&self) -> bool {
+        self.candidates.values().any(|candidate| candidate.unknown)
     }
 
     /// Who proved to be who they say, and what we show them in return. Liars go.
@@ -195,8 +220,10 @@ impl Pending {
         let Pending { candidates, tally, .. } = self;
         candidates.retain(|&key, candidate| {
             let Some((open, _)) = &candidate.opening else { return true };
-            match identify(open, candidate.uid, candidate.pid, me, view) {
-                Verdict::Later => true,
+            let verdict = identify(open, candidate.uid, candidate.pid, me, view);
+            candidate.unknown = matches!(verdict, Verdict::Unknown);
+            match verdict {
+                Verdict::Later | Verdict::Unknown => true,
                 Verdict::Refuse | Verdict::Accept(None) => {
                     tally.refuse(RefuseReason::ChannelProof, candidate.who());
                     false
@@ -248,7 +275,8 @@ pub(crate) fn identify(open: &Open, uid: u32, pid: u32, me: &Local, view: &Mutex
         Some(_) => Verdict::Refuse,
         // It has read a directory that is newer than ours; it cannot know our nonce otherwise.
         None if open.term > roster.term || !current => Verdict::Later,
-        None => Verdict::Refuse,
+        // It joined under a controller that neither the one now nor we have known, and registers again in a moment.
+        None => Verdict::Unknown,
     }
 }
 

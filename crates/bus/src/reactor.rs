@@ -22,6 +22,12 @@ pub(crate) trait Source: Send + Sync {
     fn due(self: Arc<Self>, tag: u64);
 }
 
+/// The endpoint that a part of it belongs to, as far as that part needs it.
+pub(crate) trait Owner: Source {
+    /// Whether a part has to hear of changes of the directory changed.
+    fn interest(self: Arc<Self>);
+}
+
 /// Names one registration or timer; never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Key(u64);

@@ -99,10 +99,15 @@ fn an_impostor_is_refused_whatever_it_knows() {
         ("another token", Open { proof: outside, ..open.clone() }),
         ("a proof for another id", Open { opener: DEPARTED, ..open.clone() }),
         ("meant for somebody else", Open { target: other.id, ..open.clone() }),
-        ("never on the bus", scene.opening(99)),
     ] {
         assert!(is_refused(&scene.identify(&lie, scene.uid, PID)), "{what}");
     }
+}
+
+#[test]
+fn who_is_not_in_the_directory_has_a_moment_to_come_into_it() {
+    let scene = scene();
+    assert!(matches!(scene.identify(&scene.opening(99), scene.uid, PID), Verdict::Unknown));
 }
 
 #[test]

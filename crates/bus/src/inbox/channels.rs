@@ -198,7 +198,7 @@ impl State {
         if special.extension.parked.is_some() || special.extension.origin.is_some() {
             match admission::judge(&special.extension, &channel.peer, view) {
                 admission::Verdict::Accept(first) => origin = first,
-                admission::Verdict::Later => {
+                admission::Verdict::Later | admission::Verdict::Unknown => {
                     channel.hot = false;
                     self.hot.retain(|&hot| hot != place);
                     self.suspended.push(place);

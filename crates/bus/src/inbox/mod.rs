@@ -16,7 +16,7 @@ mod tests;
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use ipmb_transport::sys::{self, Events, Interest, Listener, Poller, Signal};
@@ -26,7 +26,7 @@ use crate::channel::Inbound;
 use crate::error::{Interrupted, RecvError};
 use crate::incidents::{Incident, Tally};
 use crate::local::Local;
-use crate::reactor::lock;
+use crate::reactor::{Owner, lock};
 use crate::roster::View;
 use crate::seen::Seen;
 use crate::stats::{RecvCounters, Shortage};
@@ -66,6 +66,9 @@ pub(crate) struct Inbox {
     closed: AtomicBool,
     /// Spins that found nothing, in a row: the spin gets shorter with them.
     misses: AtomicU32,
+    /// Whose changes of the directory are to be heard of, while somebody waits whom it does not name.
+    owner: Option<Weak<dyn Owner>>,
+    interested: AtomicBool,
 }
 
 struct State {
@@ -121,7 +124,30 @@ impl Inbox {
             signal,
             closed: AtomicBool::new(false),
             misses: AtomicU32::new(0),
+            owner: None,
+            interested: AtomicBool::new(false),
         })
+    }
+
+    /// The same as a part of an endpoint.
+    pub(crate) fn of(mut self, owner: Weak<dyn Owner>) -> Inbox {
+        self.owner = Some(owner);
+        self
+    }
+
+    /// Whether it has to hear of changes of the directory.
+    pub(crate) fn interested(&self) -> bool {
+        self.interested.load(Ordering::Relaxed)
+    }
+
+    /// Notes whether somebody waits whom the directory does not name.
+    fn update_interest(&self, state: &State) {
+        let interested = state.pending.anyone_unknown();
+        if self.interested.swap(interested, Ordering::Relaxed) != interested
+            && let Some(owner) = self.owner.as_ref().and_then(Weak::upgrade)
+        {
+            owner.interest();
+        }
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -298,6 +324,7 @@ impl Inbox {
         match slept {
             Ok(0) => {
                 state.pending.expire(sys::now());
+                self.update_interest(state);
                 Ok(!wait::is_over(deadline))
             }
             Ok(_) if state.rang_for_message(&events) => Ok(true),
@@ -345,6 +372,7 @@ impl Inbox {
             }
         }
         state.pending.expire(sys::now());
+        self.update_interest(state);
         result
     }
 }

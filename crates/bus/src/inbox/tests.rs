@@ -1,10 +1,12 @@
-//! What one member may make a receiver keep.
+//! What one member may make a receiver keep, and one whom its directory does not name.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use ipmb_transport::sys::{self, Listener};
 
 use super::{Build, Inbox, Polled};
+use crate::admission;
 use crate::channel::{Content, Opener, Outbound};
 use crate::directory::{DirectoryReader, DirectoryWriter, Entry, Snapshot};
 use crate::incidents::{Incident, Tally};
@@ -21,12 +23,20 @@ use crate::stats::RefuseReason;
 const OPENER: u64 = 10;
 const NONCE: [u8; 16] = [7; 16];
 
-/// A member may open another channel while an old one is read to its end, and no more than the bound: each costs its
-/// receiver a descriptor and memory.
-#[test]
-fn channels_of_one_member_at_the_bound_and_one_past_it() {
+/// A receiver with its directory, and whoever opens channels to it.
+struct Scene {
+    me: Local,
+    snapshot: Snapshot,
+    writer: DirectoryWriter,
+    view: Mutex<View>,
+    tally: Arc<Tally>,
+    inbox: Inbox,
+}
+
+fn scene() -> Scene {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
     let uid = sys::effective_uid();
-    let bus = format!("inbox.{}", std::process::id());
+    let bus = format!("inbox.{}.{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
     let me = Local::new(bus, Label::default(), b"", true, vec![0, uid]);
     let entry = |id, nonce| {
         let pid = std::process::id();
@@ -36,44 +46,97 @@ fn channels_of_one_member_at_the_bound_and_one_past_it() {
     entries.sort_by_key(|entry| entry.id);
     let snapshot =
         Snapshot { term: 1, epoch: 1, controller: OPENER, predecessors: Vec::new(), entries, tombstones: Vec::new() };
-    let (_writer, memory) = DirectoryWriter::create(&snapshot).unwrap();
+    let (writer, memory) = DirectoryWriter::create(&snapshot).unwrap();
     let mut view = View::default();
     view.replace(Arc::new(DirectoryReader::open(&memory).unwrap()));
-    let us = view.refresh().member(me.id).unwrap().clone();
-    let view = Mutex::new(view);
-
-    let name = names::endpoint(&me.identifier, me.id);
     let tally = Tally::new("bus", me.id);
+    let name = names::endpoint(&me.identifier, me.id);
     let inbox = Inbox::create(Listener::bind(&name, limits::LISTEN_BACKLOG).unwrap(), tally.clone()).unwrap();
-    let opener = Opener { id: OPENER, nonce: NONCE, key: &me.key, term: 1, allowed_uids: &me.allowed_uids };
-    let mut routes = RouteTable::default();
-    let route = routes.intern(&Arc::new(Selector::unicast(LabelOp::constant(true)))).unwrap();
-    let content =
-        Content { flags: 0, type_id: [1; 16], extension: &[], payload: b"x", bulk: None, regions: &[], objects: &[] };
-    let open = || {
+    Scene { me, snapshot, writer, view: Mutex::new(view), tally, inbox }
+}
+
+impl Scene {
+    /// A channel of `id` with one message in it.
+    fn open(&self, id: u64) -> Outbound {
+        let us = self.view.lock().unwrap().refresh().member(self.me.id).unwrap().clone();
+        let name = names::endpoint(&self.me.identifier, self.me.id);
+        let opener = Opener { id, nonce: NONCE, key: &self.me.key, term: 1, allowed_uids: &self.me.allowed_uids };
+        let mut routes = RouteTable::default();
+        let route = routes.intern(&Arc::new(Selector::unicast(LabelOp::constant(true)))).unwrap();
+        let content = Content {
+            flags: 0,
+            type_id: [1; 16],
+            extension: &[],
+            payload: b"x",
+            bulk: None,
+            regions: &[],
+            objects: &[],
+        };
         let mut channel = Outbound::open(&opener, &us, &name).unwrap();
         channel.push(routes.get(route).unwrap(), route, &content).unwrap();
         channel
-    };
-    let read = || {
+    }
+
+    /// Looks at everything there is, and counts the messages.
+    fn read(&self) -> usize {
+        self.inbox.look_everywhere(&self.view, &self.me);
         let mut read = 0;
-        while let Polled::Got(()) = inbox.try_recv(&view, &me, |_| Build::Take(())).unwrap() {
+        while let Polled::Got(()) = self.inbox.try_recv(&self.view, &self.me, |_| Build::Take(())).unwrap() {
             read += 1;
         }
         read
-    };
-    let refused = || tally.of(Incident::Refused(RefuseReason::ChannelCrowded));
-    let mut kept: Vec<_> = (0..limits::CHANNELS_PER_PEER).map(|_| open()).collect();
-    inbox.look_everywhere(&view, &me);
-    assert_eq!((read(), refused()), (limits::CHANNELS_PER_PEER, 0));
-    kept.push(open());
-    inbox.look_everywhere(&view, &me);
-    assert_eq!((read(), refused()), (0, 1), "one past the bound");
+    }
+
+    fn refused(&self, reason: RefuseReason) -> u64 {
+        self.tally.of(Incident::Refused(reason))
+    }
+}
+
+/// A member may open another channel while an old one is read to its end, and no more than the bound: each costs its
+/// receiver a descriptor and memory.
+#[test]
+fn channels_of_one_member_at_the_bound_and_one_past_it() {
+    let scene = scene();
+    let refused = || scene.refused(RefuseReason::ChannelCrowded);
+    let mut kept: Vec<_> = (0..limits::CHANNELS_PER_PEER).map(|_| scene.open(OPENER)).collect();
+    assert_eq!((scene.read(), refused()), (limits::CHANNELS_PER_PEER, 0));
+    kept.push(scene.open(OPENER));
+    assert_eq!((scene.read(), refused()), (0, 1), "one past the bound");
     // Where an old one has ended there is room again.
     kept.remove(0);
-    inbox.look_everywhere(&view, &me);
-    assert_eq!(read(), 0);
-    kept.push(open());
-    inbox.look_everywhere(&view, &me);
-    assert_eq!((read(), refused()), (1, 1));
+    assert_eq!(scene.read(), 0);
+    kept.push(scene.open(OPENER));
+    assert_eq!((scene.read(), refused()), (1, 1));
+}
+
+/// It joined under a controller that neither the one now nor we have known. Once it has registered again it is read.
+#[test]
+fn one_whom_the_directory_does_not_name_has_a_moment_to_come_into_it() {
+    let mut scene = scene();
+    let late = 1;
+    let channel = scene.open(late);
+    assert_eq!((scene.read(), scene.inbox.interested()), (0, true), "it waits, and the directory is watched");
+    assert_eq!(scene.refused(RefuseReason::ChannelProof), 0);
+    let entry = Entry { id: late, ..scene.snapshot.entries[0].clone() };
+    scene.snapshot.entries.insert(0, entry);
+    scene.snapshot.epoch = 2;
+    scene.writer.commit(&scene.snapshot).unwrap();
+    scene.inbox.directory_changed();
+    assert_eq!((scene.read(), scene.inbox.interested()), (1, false));
+    drop(channel);
+}
+
+/// Nobody who never comes into the directory keeps a place at the door for longer than a stranger does.
+#[test]
+fn one_whom_the_directory_never_names_is_refused() {
+    let scene = scene();
+    let _channel = scene.open(1);
+    assert_eq!(scene.read(), 0);
+    let bound = sys::now() + 5 * admission::SILENCE;
+    while scene.inbox.interested() {
+        let slept = scene.inbox.park(&scene.view, &scene.me, Some(bound)).unwrap();
+        assert!(slept && sys::now() < bound, "nobody wakes up to refuse it");
+        assert_eq!(scene.read(), 0);
+    }
+    assert_eq!(scene.refused(RefuseReason::ChannelProof), 1);
 }

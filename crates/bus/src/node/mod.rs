@@ -24,9 +24,9 @@ use crate::incidents::{Incident, Tally};
 use crate::limits;
 use crate::local::Local;
 use crate::names;
-use crate::outbox::{CHANNEL_TAG, DOOR_TAG, Outbox, Owner, TIMER_TAG};
+use crate::outbox::{CHANNEL_TAG, DOOR_TAG, Outbox, TIMER_TAG};
 use crate::parking::Parking;
-use crate::reactor::{self, Key, Reactor, Source, lock};
+use crate::reactor::{self, Key, Owner, Reactor, Source, lock};
 use crate::roster::View;
 use crate::stats::{DropReason, RefuseReason, Shortage, Stats};
 
@@ -70,11 +70,11 @@ impl Node {
         let view = Arc::new(Mutex::new(View::default()));
         let node = Arc::new_cyclic(|weak: &std::sync::Weak<Node>| Node {
             outbox: Outbox::new(me.clone(), view.clone(), reactor.clone(), weak.clone(), parking, tally.clone()),
+            inbox: inbox.of(weak.clone()),
             tally,
             me,
             view,
             reactor,
-            inbox,
             member,
             host: Mutex::new(None),
             parking_memory,
@@ -212,7 +212,9 @@ impl Node {
     }
 
     pub(crate) fn wants_nudges(&self) -> bool {
-        self.outbox.interested() || lock(&self.watchers).iter().any(|watcher| watcher.strong_count() > 0)
+        self.outbox.interested()
+            || self.inbox.interested()
+            || lock(&self.watchers).iter().any(|watcher| watcher.strong_count() > 0)
     }
 
     pub(crate) fn stats(&self) -> Stats {
@@ -286,7 +288,7 @@ impl House for Node {
 impl Owner for Node {
     fn interest(self: Arc<Self>) {
         let node = self.clone();
-        // Asked for with the outbox locked, and the membership is locked before it.
+        // Asked for with the outbox or the inbox locked, and the membership is locked before these.
         self.reactor.run_soon(move || {
             let mut member = lock(&node.member);
             node.update_watch(&mut member);

@@ -35,7 +35,7 @@ use crate::identity::EndpointId;
 use crate::incidents::{Incident, Tally};
 use crate::local::Local;
 use crate::parking::Parking;
-use crate::reactor::{Reactor, Source, TimerKey, lock};
+use crate::reactor::{Owner, Reactor, TimerKey, lock};
 use crate::record::{OwnedMessage, TypeId};
 use crate::roster::{Roster, View};
 use crate::route::{RouteId, RouteTable};
@@ -54,12 +54,6 @@ pub enum Progress {
     Done(usize),
     /// Some have to make room first.
     Blocked,
-}
-
-/// The endpoint an outbox belongs to, as far as the outbox needs it.
-pub(crate) trait Owner: Source {
-    /// Whether the outbox has to hear of changes of the directory changed.
-    fn interest(self: Arc<Self>);
 }
 
 /// Tags under which the owner hands events on.
@@ -268,7 +262,8 @@ impl Outbox {
 
     /// Whether nudges are wanted.
     pub(crate) fn interested(&self) -> bool {
-        lock(&self.state).interested
+        let state = lock(&self.state);
+        state.interested || state.requests.door.as_ref().is_some_and(|door| door.interested())
     }
 
     pub(crate) fn counters(&self) -> (SendCounters, u64) {

@@ -91,7 +91,8 @@ impl Outbox {
             return Ok(door.clone());
         }
         let name = names::replies(&state.me.identifier, state.me.id, &state.me.nonce);
-        let door = Arc::new(Inbox::create(Listener::bind(&name, limits::LISTEN_BACKLOG)?, state.tally.clone())?);
+        let listener = Listener::bind(&name, limits::LISTEN_BACKLOG)?;
+        let door = Arc::new(Inbox::create(listener, state.tally.clone())?.of(state.owner.clone()));
         state.requests.door = Some(door.clone());
         Ok(door)
     }

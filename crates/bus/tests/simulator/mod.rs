@@ -512,7 +512,10 @@ fn messages_move(world: &mut World) -> bool {
 fn next_deadline(world: &World) -> Option<u64> {
     let host = world.host.iter().flat_map(|host| [host.controller.deadline(), host.look_at]);
     let ends = world.ends.iter().filter(|end| end.running() && end.wanted).map(|end| end.post.timer);
-    host.chain(ends).flatten().min()
+    let network = world.network.borrow();
+    let unknown = network.channels.iter().filter(|channel| !channel.ended).map(|channel| channel.unknown_until);
+    let unknown = unknown.filter(|until| until.is_some_and(|until| until > world.now()));
+    host.chain(ends).chain(unknown).flatten().min()
 }
 
 /// What has to be true when nothing happens any more.

@@ -33,6 +33,8 @@ pub(crate) struct Channel {
     pub(crate) left: bool,
     /// Whom the receiver has found it to be.
     pub(crate) peer: Option<Arc<Peer>>,
+    /// Until when its opener has time to come into the receiver's directory.
+    pub(crate) unknown_until: Option<u64>,
 }
 
 /// What the kernel knows of a name.
@@ -54,7 +56,15 @@ impl Network {
     pub(crate) fn open(&mut self, open: Open, pid: u32) -> Option<usize> {
         let name = self.names.get(&open.target).filter(|name| name.listens)?;
         let ended = !name.reads;
-        self.channels.push(Channel { open, pid, unread: VecDeque::new(), ended, left: false, peer: None });
+        self.channels.push(Channel {
+            open,
+            pid,
+            unread: VecDeque::new(),
+            ended,
+            left: false,
+            peer: None,
+            unknown_until: None,
+        });
         Some(self.channels.len() - 1)
     }
 

@@ -398,10 +398,17 @@ impl Post {
         let mut network = network.borrow_mut();
         let channel = &mut network.channels[place];
         if channel.peer.is_none() {
-            match admission::identify(&channel.open, UID, channel.pid, &self.local, &self.view) {
+            let verdict = admission::identify(&channel.open, UID, channel.pid, &self.local, &self.view);
+            let until = match verdict {
+                Verdict::Unknown => Some(channel.unknown_until.unwrap_or(self.now() + admission::SILENCE)),
+                _ => None,
+            };
+            channel.unknown_until = until;
+            match verdict {
                 Verdict::Accept(peer) => channel.peer = peer,
                 Verdict::Later => return Read::Nothing,
-                Verdict::Refuse => {
+                Verdict::Unknown if until.is_some_and(|until| self.now() < until) => return Read::Nothing,
+                Verdict::Refuse | Verdict::Unknown => {
                     channel.ended = true;
                     return Read::Refused;
                 }
@@ -416,7 +423,7 @@ impl Post {
         if extension.parked.is_some() || extension.origin.is_some() {
             match admission::judge(&extension, peer, &self.view) {
                 Verdict::Accept(first) => origin = first,
-                Verdict::Later => return Read::Nothing,
+                Verdict::Later | Verdict::Unknown => return Read::Nothing,
                 Verdict::Refuse => {
                     channel.ended = true;
                     return Read::Refused;
