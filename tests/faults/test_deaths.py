@@ -1,6 +1,6 @@
-"""Deaths at every instruction of what a process does on a bus: who is left finds everything as it should be.
+"""Deaths at every instruction of what a process does on a bus, and system calls that fail in it.
 
-The native program is crates/bus/tests/deaths, which says what is cut off and what is looked at.
+The native programs are crates/bus/tests/deaths and crates/bus/tests/failing_calls; each says what it does and looks at.
 """
 
 from __future__ import annotations
@@ -13,8 +13,17 @@ from tests.faults.torture.trials.deaths import TRIALS
 
 @pytest.mark.timeout(400, method="signal")
 def test_a_death_at_any_instruction() -> None:
-    """Seen to fail: a ring that shows its head before the record is written; a receiver that shows its tail late."""
-    [deaths] = TRIALS
+    """Not yet shown by breaking the ring by hand; the leak check was seen to fail, on a reference that was wrong."""
+    deaths, _ = TRIALS
     figures = trial.in_ci(deaths)
     assert figures["violations"] == 0
     assert int(str(figures["points"])) > 2 * int(str(figures["ended before the place"]))
+
+
+@pytest.mark.timeout(300, method="signal")
+def test_a_system_call_that_fails() -> None:
+    """Seen to fail on the code as found: a page that could not be mapped lost the first message sent."""
+    _, failing = TRIALS
+    figures = trial.in_ci(failing)
+    assert figures["violations"] == 0
+    assert int(str(figures["an error"])) + int(str(figures["success by another way"])) > 50

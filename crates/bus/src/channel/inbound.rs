@@ -133,10 +133,11 @@ impl Inbound {
     /// Sends our page, if that was not done yet. A sender that is already dead cannot take it; what it left is read all the
     /// same.
     pub(crate) fn show_page(&mut self) {
-        if let Some((attach, page)) = &self.page
-            && !matches!(self.socket.send(attach, &[page.as_fd()]), Ok(false))
-        {
-            self.page = None;
+        let Some((attach, page)) = &self.page else { return };
+        match self.socket.send(attach, &[page.as_fd()]) {
+            Ok(false) => {}
+            Err(error) if is_want(&error) => {}
+            Ok(true) | Err(_) => self.page = None,
         }
     }
 

@@ -236,9 +236,13 @@ impl State {
                 let _ = self.opened(poller, me, view, key);
             }
             let _ = self.admit_all(poller, me, view);
-            for channel in self.channels.iter_mut().flatten() {
-                channel.show_page();
-                self.starving |= channel.starved();
+            for place in 0..self.channels.len() {
+                if let Some(channel) = self.channels[place].as_deref_mut()
+                    && channel.starved()
+                {
+                    channel.show_page();
+                    self.rung(poller, place);
+                }
             }
         }
         self.starving

@@ -266,15 +266,20 @@ impl Host {
                         // The controller admits no more than a directory holds.
                         let _ = self.writer.commit(&self.controller.snapshot());
                     }
-                    Action::Send { conn, frame } => self.send(conn, &frame, &[]),
-                    Action::Welcome { conn, frame, affinity: false } => {
-                        self.found_again(conn);
-                        self.send(conn, &frame, &[&self.directory, self.election.fd()]);
+                    Action::Send { conn, frame } => {
+                        // Who joins waits for this, and comes again when it is sent away.
+                        if !self.send(conn, &frame, &[]) && matches!(frame, ServerFrame::Challenge { .. }) {
+                            ended.push(conn);
+                            events.push(Event::Closed { conn });
+                        }
                     }
-                    Action::Welcome { conn, frame, affinity: true } => {
+                    Action::Welcome { conn, frame, affinity } => {
                         self.found_again(conn);
                         let fds = [&self.directory, self.election.fd(), self.listener.fd(), &node.parking_memory];
-                        self.send(conn, &frame, &fds);
+                        if !self.send(conn, &frame, if affinity { &fds } else { &fds[..2] }) {
+                            ended.push(conn);
+                            events.push(Event::Closed { conn });
+                        }
                     }
                     Action::Close { conn } => ended.push(conn),
                     Action::Probe { id } => {
@@ -300,13 +305,12 @@ impl Host {
         self.schedule(node, [self.controller.deadline(), again, hungry].into_iter().flatten().min());
     }
 
-    fn send(&self, conn: ConnId, frame: &ServerFrame, descriptors: &[&Fd]) {
-        if let Some(conn) = self.conns.get(&conn) {
-            let descriptors: Vec<_> = descriptors.iter().map(|fd| fd.as_fd()).collect();
-            // At most a welcome and one nudge are under way to a member, so this cannot be full; one who is gone
-            // will be told by the socket.
-            let _ = conn.socket.send(&wire::encode(frame), &descriptors);
-        }
+    /// `false`: there was no memory for it, or its receiver is gone, of which the socket tells too. At most a welcome and one
+    /// nudge are under way to a member, so there is room.
+    fn send(&self, conn: ConnId, frame: &ServerFrame, descriptors: &[&Fd]) -> bool {
+        let Some(conn) = self.conns.get(&conn) else { return true };
+        let descriptors: Vec<_> = descriptors.iter().map(|fd| fd.as_fd()).collect();
+        matches!(conn.socket.send(&wire::encode(frame), &descriptors), Ok(true))
     }
 
     /// Nobody need look for one that has registered.

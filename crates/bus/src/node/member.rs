@@ -109,12 +109,11 @@ impl Membership {
         self.seen
     }
 
-    fn send(&self, frame: &ClientFrame, descriptors: &[&Fd]) {
-        if let Some((socket, _)) = &self.connection {
-            let descriptors: Vec<_> = descriptors.iter().map(|fd| fd.as_fd()).collect();
-            // A controller that does not read is as good as none; its end is told by the socket.
-            let _ = socket.send(&wire::encode(frame), &descriptors);
-        }
+    /// Whether it is under way. A controller that does not read is as good as none; its end is told by the socket.
+    fn send(&self, frame: &ClientFrame, descriptors: &[&Fd]) -> bool {
+        let Some((socket, _)) = &self.connection else { return false };
+        let descriptors: Vec<_> = descriptors.iter().map(|fd| fd.as_fd()).collect();
+        matches!(socket.send(&wire::encode(frame), &descriptors), Ok(true))
     }
 
     fn settle(&mut self, outcome: Result<(), JoinError>) {
@@ -176,7 +175,9 @@ impl Node {
         let mut nonce = [0; 32];
         sys::fill_random(&mut nonce);
         member.connection = Some((socket, key));
-        member.send(&ClientFrame::Hello { id: self.me.id, nonce }, &[]);
+        if !member.send(&ClientFrame::Hello { id: self.me.id, nonce }, &[]) {
+            return self.away_for_now(member);
+        }
         member.phase = Phase::Greeting { nonce };
         // The dying controller's lock may outlive its sockets by a moment, and then nobody serves the queue we are in.
         if member.lock.is_some() {
@@ -204,6 +205,13 @@ impl Node {
                 self.pause(&mut member);
             }
         }
+    }
+
+    /// What joining needs could not be sent: it begins anew.
+    fn away_for_now(self: &Arc<Node>, member: &mut Membership) {
+        self.disconnect(member);
+        member.phase = Phase::Away;
+        self.pause(member);
     }
 
     fn pause(self: &Arc<Node>, member: &mut Membership) {
@@ -287,7 +295,10 @@ impl Node {
                     proof: proof::joiner_proof(&self.me.key, &nonce, &challenge, self.me.id),
                 };
                 let memories: Vec<_> = [&self.parking_memory].into_iter().chain(&member.directory).collect();
-                member.send(&ClientFrame::Join(request), &memories);
+                if !member.send(&ClientFrame::Join(request), &memories) {
+                    self.away_for_now(member);
+                    return false;
+                }
                 member.phase = Phase::Proving { nonce, challenge };
                 true
             }

@@ -39,10 +39,9 @@ pub(crate) fn plausible(call: Call) -> &'static [i32] {
         c::SYS_flock => &[c::EINTR, c::ENOLCK, c::EWOULDBLOCK],
         c::SYS_clone3 => &[c::EAGAIN],
         c::SYS_openat => &[c::EMFILE, c::ENFILE, c::ENOENT],
-        c::SYS_fstat | c::SYS_statx | c::SYS_newfstatat => &[c::ENOMEM],
         c::SYS_getrandom => &[c::EINTR],
         c::SYS_prlimit64 => &[c::EPERM],
-        c::SYS_close => &[c::EINTR, c::EIO],
+        c::SYS_close => &[c::EINTR],
         _ => &[],
     }
 }

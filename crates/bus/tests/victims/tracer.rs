@@ -215,7 +215,12 @@ impl Tracer {
 
     /// Follows it no more.
     fn let_go(self) {
-        ptrace::detach(self.thread, None).expect("detach");
+        if ptrace::detach(self.thread, None).is_err() {
+            // It is blocked, not stopped.
+            ptrace::interrupt(self.thread).expect("interrupt");
+            let _ = waitpid(self.thread, Some(WaitPidFlag::__WALL));
+            ptrace::detach(self.thread, None).expect("detach");
+        }
         std::mem::forget(self);
     }
 

@@ -1,4 +1,7 @@
-"""Deaths at every instruction: a native program follows its victims by ptrace (crates/bus/tests/deaths)."""
+"""Deaths at every instruction, and system calls that fail: native programs that follow their victims by ptrace.
+
+What they do is said in crates/bus/tests/deaths and crates/bus/tests/failing_calls.
+"""
 
 from __future__ import annotations
 
@@ -12,5 +15,13 @@ TRIALS = [
         ci=2000,
         demand=40_000,
         command=[".build/programs/deaths"],
-    )
+    ),
+    Native(
+        "failing-calls",
+        title="the nth system call fails, for every n, in every operation",
+        unit="sites",
+        ci=2000,
+        demand=2000,
+        command=[".build/programs/failing_calls"],
+    ),
 ]
