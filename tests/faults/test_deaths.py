@@ -11,7 +11,7 @@ from tests.faults.torture import trial
 from tests.faults.torture.trials.deaths import TRIALS
 
 
-@pytest.mark.timeout(400, method="signal")
+@pytest.mark.timeout(900, method="signal")
 def test_a_death_at_any_instruction() -> None:
     """Not yet shown by breaking the ring by hand; the leak check was seen to fail, on a reference that was wrong."""
     deaths, _ = TRIALS
