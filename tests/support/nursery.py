@@ -25,14 +25,18 @@ if TYPE_CHECKING:
 def bear(reference: str, *args: Any) -> int:
     """Fork a child that calls ``module:function`` with ``args`` and ends; its pid."""
     module, _, name = reference.partition(":")
-    function = getattr(importlib.import_module(module), name)
+    return fork(getattr(importlib.import_module(module), name), *args)
+
+
+def fork(role: Callable[..., object], *args: Any) -> int:
+    """Fork a child that plays ``role`` and ends, with this process at the latest; its pid."""
     pid = os.fork()
     if pid:
         return pid
     code = 1
     try:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        function(*args)
+        role(*args)
         code = 0
     except BaseException:  # noqa: BLE001 - a forked child must never get back into the runner's loop
         traceback.print_exc()

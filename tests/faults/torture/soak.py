@@ -22,7 +22,7 @@ from tests.faults.torture.talker import Board
 from tests.faults.torture.weather import Weather
 from tests.support import runner
 from tests.support.limits import bound
-from tests.support.nursery import bury
+from tests.support.nursery import bury, fork
 from tests.support.sizes import Size
 
 #: Few enough to be used up in a moment; what a plain user has.
@@ -117,7 +117,7 @@ class Soak(Weather):
         if len(self.liars) < LIARS:
             role = self.chance.choice(soaker.LIES)
             pids = [one.pid for one in [*self.survivors, *self.living]]
-            pid = self.fork(soaker.lie, role, self.bus, self.chance.getrandbits(31), pids)
+            pid = fork(soaker.lie, role, self.bus, self.chance.getrandbits(31), pids)
             self.liars.append((pid, time.monotonic() + 0.1 + self.chance.random()))
             self.counts[role.__name__] += 1
 

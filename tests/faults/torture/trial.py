@@ -51,6 +51,11 @@ class Trial(ABC):
         """
 
 
+def in_rounds(count: int, seed: int, most: int) -> list[Case]:
+    """A large count in pieces of ``most`` units at the most, each of which can run again by itself."""
+    return [{"count": min(most, count - done), "seed": seed + done // most} for done in range(0, count, most)]
+
+
 def new_seed() -> int:
     """A seed nobody has chosen, or the one in ``SEED``; short enough to be typed."""
     given = os.environ.get("SEED")

@@ -7,29 +7,23 @@ So 500 deaths take seconds. After each storm all is calmed, everybody takes what
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import gc
 import json
 import os
 import random
 import signal
 import time
-import traceback
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anyio
 
 from tests.faults.torture import invariant, talker
 from tests.faults.torture.talker import FALL, STAY, Board
 from tests.support import runner
-from tests.support.nursery import bury
-from tests.support.runner import PR_SET_PDEATHSIG
+from tests.support.nursery import bury, fork
 from tests.support.wait import until
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 SURVIVORS = 3
 VICTIMS = 4
@@ -79,25 +73,10 @@ class Weather:
 
     # -- births
 
-    def fork(self, role: Callable[..., None], *args: Any) -> int:
-        """A child that plays ``role`` and ends; its pid."""
-        pid = os.fork()
-        if pid:
-            return pid
-        code = 1
-        try:
-            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-            role(*args)
-            code = 0
-        except BaseException:  # noqa: BLE001 - it must never get back into the loop of its parent
-            traceback.print_exc()
-        finally:
-            os._exit(code)
-
     def start(self, number: int, slot: int, group: int) -> Life:
         self.board.say(slot, Board.UNBORN)
         seed = self.chance.randrange(1 << 31)
-        pid = self.fork(
+        pid = fork(
             talker.talk, self.kind, self.bus, number, group, SURVIVORS, self.folder, seed, self.board, slot
         )
         return Life(number, slot, pid, self.folder / str(number))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.faults.torture import soak
-from tests.faults.torture.trial import Case, Figures, Tell, Trial
+from tests.faults.torture.trial import Case, Figures, Tell, Trial, in_rounds
 from tests.faults.torture.trials.storm import in_a_child
 
 #: Seconds of one soak: then the books are closed and compared, so that what they hold is bounded.
@@ -21,7 +21,7 @@ class Soaking(Trial):
 
     def run(self, count: int, seed: int, tell: Tell, case: Case | None = None) -> Figures:
         total: dict[str, int] = {"seconds": 0}
-        rounds = [case] if case else self._rounds(count, seed)
+        rounds = [case] if case else in_rounds(count, seed, ROUND)
         for one in rounds:
             done = total["seconds"]
             found = in_a_child(soak.soak, one, lambda more, done=done: tell(done + more))  # type: ignore[misc]
@@ -31,13 +31,6 @@ class Soaking(Trial):
             if not tell(total["seconds"]):
                 break
         return dict(total)
-
-    @staticmethod
-    def _rounds(count: int, seed: int) -> list[Case]:
-        return [
-            {"count": min(ROUND, count - done), "seed": seed + done // ROUND}
-            for done in range(0, count, ROUND)
-        ]
 
 
 TRIALS = [Soaking()]

@@ -8,7 +8,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from tests.faults.torture import weather
-from tests.faults.torture.trial import Case, Figures, Tell, Trial, Violation
+from tests.faults.torture.trial import Case, Figures, Tell, Trial, Violation, in_rounds
 from tests.support.child import Child, ChildDiedError, RemoteError
 from tests.support.wait import NeverError
 
@@ -30,7 +30,7 @@ class Storm(Trial):
 
     def run(self, count: int, seed: int, tell: Tell, case: Case | None = None) -> Figures:
         total: dict[str, int] = {}
-        rounds = [case] if case else self._rounds(count, seed)
+        rounds = [case] if case else in_rounds(count, seed, ROUND)
         for one in rounds:
             done = total.get("kills", 0)
             found = in_a_child(weather.storm, one, lambda more, done=done: tell(done + more))  # type: ignore[misc]
@@ -39,13 +39,6 @@ class Storm(Trial):
             if not tell(total["kills"]):
                 break
         return dict(total)
-
-    @staticmethod
-    def _rounds(count: int, seed: int) -> list[Case]:
-        return [
-            {"count": min(ROUND, count - done), "seed": seed + done // ROUND}
-            for done in range(0, count, ROUND)
-        ]
 
 
 def in_a_child(work: Callable[..., dict[str, Any]], case: Case, tell: Tell) -> dict[str, int]:
