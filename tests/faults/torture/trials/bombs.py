@@ -5,14 +5,14 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING
 
-from tests.conftest import Spawn
-from tests.faults.torture.trial import Case, Figures, Tell, Trial, Violation
+from tests.faults.torture.staged import staged
+from tests.faults.torture.trial import Case, Figures, Tell, Trial
 from tests.support import objects, proc, roles, streams
-from tests.support.child import ChildDiedError, RemoteError
 from tests.support.member import Member
-from tests.support.wait import NeverError, until
+from tests.support.wait import until
 
 if TYPE_CHECKING:
+    from tests.conftest import Spawn
     from tests.support.child import Child
 
 #: As many as the kernel puts in one packet.
@@ -37,13 +37,8 @@ class Bombs(Trial):
 
     def run(self, count: int, seed: int, tell: Tell, case: Case | None = None) -> Figures:
         del seed, case  # it does the same thing again and again
-        spawn = Spawn()
-        try:
+        with staged() as spawn:
             return Scene(spawn).play(count, tell)
-        except (AssertionError, ChildDiedError, NeverError, RemoteError) as error:
-            raise Violation({}, str(error)) from error
-        finally:
-            spawn.finish()
 
 
 class Scene:

@@ -7,14 +7,16 @@ import signal
 import statistics
 import time
 import uuid
+from typing import TYPE_CHECKING
 
-from tests.conftest import Spawn
-from tests.faults.torture.trial import Case, Figures, Tell, Trial, Violation
+from tests.faults.torture.staged import staged
+from tests.faults.torture.trial import Case, Figures, Tell, Trial
 from tests.support import roles, streams, successions
-from tests.support.child import ChildDiedError, RemoteError
 from tests.support.nursery import Nursery
 from tests.support.successions import PIECE
-from tests.support.wait import NeverError
+
+if TYPE_CHECKING:
+    from tests.conftest import Spawn
 
 ENDPOINTS = 200
 PROCESSES = 4
@@ -50,13 +52,8 @@ class Controllers(Trial):
 
     def run(self, count: int, seed: int, tell: Tell, case: Case | None = None) -> Figures:
         del seed, case  # it does the same thing again and again
-        spawn = Spawn()
-        try:
+        with staged() as spawn:
             return Scene(spawn).play(count, tell)
-        except (AssertionError, ChildDiedError, NeverError, RemoteError) as error:
-            raise Violation({}, str(error)) from error
-        finally:
-            spawn.finish()
 
 
 class Scene:

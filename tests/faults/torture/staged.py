@@ -1,0 +1,26 @@
+"""Processes for one trial: ended with it, and what goes wrong between them is a violation."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from tests.conftest import Spawn
+from tests.faults.torture.trial import Violation
+from tests.support.child import ChildDiedError, RemoteError
+from tests.support.wait import NeverError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def staged() -> Iterator[Spawn]:
+    """What starts the processes; a trial that does the same again and again has no other case than itself."""
+    spawn = Spawn()
+    try:
+        yield spawn
+    except (AssertionError, ChildDiedError, NeverError, RemoteError) as error:
+        raise Violation({}, str(error)) from error
+    finally:
+        spawn.finish()
