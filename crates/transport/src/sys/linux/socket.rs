@@ -219,9 +219,16 @@ impl Socket {
         let _guard = fork::guard();
         let mut control = RecvAncillaryBuffer::new(space);
         let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
+        let mut ended = false;
         let peeked = loop {
             let result = rustix::net::recvmsg(&self.fd, &mut [IoSliceMut::new(buf)], &mut control, flags);
             match result {
+                // The kernel looks at the queue first and asks then whether the peer is gone, so what the peer sent
+                // and closed behind in between is still there. Only a second look, after the end, tells.
+                Ok(message) if message.bytes == 0 && !ended => {
+                    ended = true;
+                    control.drain().for_each(drop);
+                }
                 Ok(message) => break message,
                 Err(Errno::AGAIN) => return Ok(Received::Empty),
                 // A peer that closed with packets of ours unread. It is told once, before its own last
