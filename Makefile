@@ -31,11 +31,13 @@ test-rust: $(STAMPS)/tools ## the tests of the crates
 test-python: $(STAMPS)/native $(STAMPS)/victims ## the tests of the package
 	$(BIN)/python -m pytest
 
-lint: $(STAMPS)/venv ## format and lint of both languages, nothing is changed
+lint: $(STAMPS)/venv ## format and lint of both languages, loom's and Miri's code too, nothing is changed
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	cargo fmt --all --check
 	cargo clippy --locked --quiet --workspace --all-targets -- --deny warnings
+	RUSTFLAGS="--cfg loom" cargo clippy --locked --quiet -p ipmb-transport --lib --tests --target-dir target/loom -- --deny warnings
+	RUSTFLAGS="--cfg miri" cargo clippy --locked --quiet -p ipmb-transport --lib --tests --target-dir target/miri -- --deny warnings
 
 format: $(STAMPS)/venv ## format and fix what can be fixed
 	$(BIN)/ruff format

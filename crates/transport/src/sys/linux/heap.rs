@@ -8,7 +8,7 @@
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -53,7 +53,7 @@ fn with<T>(fd: impl AsFd, then: impl FnOnce(&mut File) -> T) -> T {
 }
 
 pub(crate) fn create_memfd(_name: &str) -> io::Result<Fd> {
-    let fd = create(|| Ok(OwnedFd::from(eventfd(0, EventfdFlags::CLOEXEC)?)))?;
+    let fd = create(|| Ok(eventfd(0, EventfdFlags::CLOEXEC)?))?;
     with(&fd, |file| *file = File::default());
     Ok(fd)
 }
