@@ -3,9 +3,11 @@
     trial.py        what a trial is, and what it says when it has found something
     record.py       where figures and failing cases are kept
     native.py       trials that are Rust programs
-    invariant.py    the books of all who talked, and what is wrong with them
+    books.py        the books that all who talk keep
+    invariant.py    what is wrong with them
     faces.py        the bus as threads and as event loops use it, behind one
     talker.py       a member that uses everything, and writes that down
+    chairs.py       what plays controller in turns, and lives on
     weather.py      a process that bears members and kills them
     soaker.py       members that do themselves harm, and liars
     soak.py         the weather when everything happens at once

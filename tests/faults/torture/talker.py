@@ -2,8 +2,8 @@
 
 Unicast to one and to one of a group, multicast, messages that wait, batches, objects, regions, large payloads, requests
 in both directions: which comes next, a random generator decides. Half of them do all that from an event loop. Who is to
-be killed and who survives runs the same code; what differs is whom they talk to, and that survivors never play
-controller.
+be killed and who survives runs the same code; what differs is whom they talk to, and that survivors are controller only
+in the chairs beside them.
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ import zlib
 from typing import TYPE_CHECKING, Any
 
 import ipmb
-from tests.faults.torture.faces import Looped, Plain
-from tests.faults.torture.invariant import (
+from tests.faults.torture.books import (
     ALL_OF,
     CORRUPT,
     ONE_OF,
@@ -30,6 +29,8 @@ from tests.faults.torture.invariant import (
     Record,
     Step,
 )
+from tests.faults.torture.chairs import Chairs
+from tests.faults.torture.faces import Looped, Plain
 from tests.support.growth_deaths import larger_rings
 
 if TYPE_CHECKING:
@@ -104,8 +105,9 @@ class Talker:
         self.log = Log(path)
         self.limit = 16 if group == STAY or self.chance.random() < 0.1 else 1
         face = Looped if seed % 2 else Plain
+        self.log.note(Record(Step.JOINS, many=1 << group))
         self.face = face(bus, [name_of(number), LABELS[group]], affinity=group == FALL)
-        self.log.note(Record(Step.JOINED, many=1 << group))
+        self.log.note(Record(Step.JOINED))
         self._next = 0
         self._held = 0
         self.got = 0
@@ -151,6 +153,7 @@ class Talker:
                 selector = self._selector(target, ttl)
                 sent = self.face.send(ipmb.Message(selector, message, **self._attached(how)), **how)
             except self.REFUSED:
+                self._note(Step.REFUSED, target, number)
                 return False
         self._next += 1
         step = Step.SENT if sent else Step.WAITS if ttl else Step.NOBODY
@@ -172,6 +175,8 @@ class Talker:
             sent = getattr(error, "delivered", 0)
         if sent:
             self._note(Step.SENT, target, first, sent)
+        if sent < len(sizes):
+            self._note(Step.REFUSED, target, first + sent, len(sizes) - sent)
         self._next = first + sent
         return sent == len(sizes)
 
@@ -188,7 +193,8 @@ class Talker:
             question = HEADER.pack(self.number, target, number, PLAIN, zlib.crc32(body)) + body
             self._note(Step.TRIES, target, number, flags=REQUEST)
             answer = yield name_of(target), question
-            if isinstance(answer, self.REFUSED):
+            if isinstance(answer, self.REFUSED) and not isinstance(answer, ipmb.RecvTimeout):
+                self._note(Step.REFUSED, target, number, flags=REQUEST)
                 continue
             if isinstance(answer, bytes):
                 assert answer == question[::-1], f"{len(answer)} bytes answered to {number}"
@@ -337,11 +343,9 @@ def talk(  # noqa: PLR0917 - as for Talker
     while sum(LABELS[STAY] in peer.label for peer in me.face.end.peers()) < len(me.survivors):
         time.sleep(REST)
     me.face.ask(me.questions(board))
-    controls = False
+    chairs = Chairs(bus, seed, me.log) if number == 0 or (group == FALL and seed % 4 < 2) else None
     while board.phase == Board.TALK:
-        if not controls and me.face.end.is_controller:
-            controls = True
-            me.log.note(Record(Step.CONTROLS))
+        controls = me.face.end.is_controller or (chairs is not None and chairs.preside)
         if group == STAY:
             me.survive()
         else:
@@ -351,9 +355,11 @@ def talk(  # noqa: PLR0917 - as for Talker
             board.say(slot, Board.BUSY, controls=controls)
         time.sleep(REST)
     me.mortal = False
+    if chairs:
+        chairs.end()
     while board.phase != Board.END:
         me.take(0.05)
         if not me.face.asks():
-            board.say(slot, Board.LISTENS, controls=controls)
+            board.say(slot, Board.LISTENS)
     (folder / f"{number}.json").write_text(json.dumps(me.said()))
     me.face.close()
