@@ -25,7 +25,7 @@ def test_with_200_endpoints_and_a_pair_that_talks() -> None:
     The figures of a busy machine are its own; what is asserted is that nobody waits for a timeout of the bus.
     """
     figures = trial.in_ci(Controllers())
-    assert figures["takeover p50"]
+    assert figures["all have the next controller after: median"]
 
 
 def test_members_do_not_push_each_other_out(spawn: Spawn, bus: str) -> None:

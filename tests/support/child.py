@@ -108,6 +108,7 @@ class Child:
             pass_fds=(write_end,),
             cwd=ROOT,
             env={**os.environ, **(env or {})},
+            process_group=0,  # Ctrl-C in a terminal is for the parent, which ends its children
         )
         os.close(write_end)
         os.set_blocking(read_end, False)

@@ -1,8 +1,12 @@
 """What torments the bus at length: each row of the table in docs/testing.md is one trial.
 
     trial.py        what a trial is, and what it says when it has found something
+    asked.py        what the user asked for
+    ending.py       when a trial has to end: its time, Ctrl-C
     record.py       where figures and failing cases are kept
+    page.py         the table of docs/testing.md
     native.py       trials that are Rust programs
+    staged.py       trials that are processes under control of one
     books.py        the books that all who talk keep
     invariant.py    what is wrong with them
     faces.py        the bus as threads and as event loops use it, behind one

@@ -7,13 +7,15 @@ standard output, among whatever else it has to say:
     figure <name> = <value>         the name may have spaces
     case <text>                     something was violated; as IPMB_CASE, the text makes it run again
 
-and ends with 0 when nothing was violated.
+and ends with 0 when nothing was violated. One that tells of no progress has done nothing, whatever it ends with; only
+where it replays a case there is none to tell of.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import subprocess
 from collections import deque
@@ -23,10 +25,13 @@ from tests.faults.torture.record import ROOT
 from tests.faults.torture.trial import Case, Figures, Tell, Trial, Violation
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 #: Lines of a failed program that are worth reading.
 TAIL = 60
+
+#: Seconds without a line, after which it is looked whether to go on.
+TICK = 0.5
 
 
 class Native(Trial):
@@ -40,6 +45,7 @@ class Native(Trial):
         unit: str,
         ci: int,
         demand: int,
+        means: str,
         command: Sequence[str],
         env: dict[str, str] | None = None,
     ) -> None:
@@ -48,6 +54,7 @@ class Native(Trial):
         self.unit = unit
         self.ci = ci
         self.demand = demand
+        self.means = means
         self.command = command
         self.env = env or {}
 
@@ -62,12 +69,11 @@ class Native(Trial):
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
             start_new_session=True,  # cargo and what it started end together
         )
+        self.doing = "getting ready"
         try:
-            return self._follow(program, count, tell)
+            return self._follow(program, tell, replays="IPMB_CASE" in env)
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(program.pid, signal.SIGKILL)
@@ -75,17 +81,21 @@ class Native(Trial):
             program.stdout.close()
             program.wait()
 
-    def _follow(self, program: subprocess.Popen[str], count: int, tell: Tell) -> Figures:
+    def _follow(self, program: subprocess.Popen[bytes], tell: Tell, *, replays: bool) -> Figures:
         figures: Figures = {}
         tail: deque[str] = deque(maxlen=TAIL)
         case = ""
         done = 0
         assert program.stdout is not None
-        for line in program.stdout:
+        for line in lines(program.stdout.fileno()):
             word, _, rest = line.strip().partition(" ")
-            if word == "progress":
-                done = int(rest.split()[0])
+            if not word or word == "progress":
+                if word:
+                    done = int(rest.split()[0])
+                    self.doing = ""
                 if not tell(done):
+                    if case:
+                        raise self._violation(case, "was ended", tail)
                     return {self.unit: done, **figures}
             elif word == "figure":
                 name, equals, value = rest.partition(" = ")
@@ -98,5 +108,24 @@ class Native(Trial):
                 tail.append(line.rstrip())
         code = program.wait()
         if code != 0 or case:
-            raise Violation({"case": case}, f"{' '.join(self.command)} ended with {code}\n" + "\n".join(tail))
-        return {self.unit: done or count, **figures}
+            raise self._violation(case, f"ended with {code}", tail)
+        if not done and not replays:
+            raise Violation({}, f"{' '.join(self.command)} did nothing\n" + "\n".join(tail))
+        return {self.unit: done, **figures}
+
+    def _violation(self, case: str, how: str, tail: Iterable[str]) -> Violation:
+        return Violation({"case": case}, "\n".join([f"{' '.join(self.command)} {how}", *tail]))
+
+
+def lines(source: int) -> Iterator[str]:
+    """What comes out of a pipe; an empty line whenever there has been nothing for a moment."""
+    rest = b""
+    while True:
+        if not select.select([source], [], [], TICK)[0]:
+            yield ""
+            continue
+        chunk = os.read(source, 1 << 16)
+        *whole, rest = (rest + chunk).split(b"\n")
+        yield from (line.decode(errors="replace") for line in (whole if chunk else [*whole, rest]))
+        if not chunk:
+            return

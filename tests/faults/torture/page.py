@@ -1,7 +1,7 @@
 """``python -m tests.faults.torture.page``: the table of docs/testing.md, from the figures that `make torture` has kept.
 
 A row a trial: how many `make test` works off, how many are wanted on demand, and the largest run there has been
-without a violation, with its figures, its commit and its day.
+without a violation, with its figures, its commit and its day. Below it a line a trial says what the figures mean.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ import click
 from tools.marked import put, table
 
 from tests.faults.torture import record, trials
+from tests.faults.torture.trial import amount, spelled
 
 if TYPE_CHECKING:
     from tests.faults.torture.trial import Trial
 
 PAGE = record.ROOT / "docs" / "testing.md"
-COLUMNS = ("test", "in `make test`", "on demand", "done", "figures", "when")
+COLUMNS = ("test", "in `make test`", "on demand", "largest run", "found", "figures", "when")
 
 
 def duration(seconds: float) -> str:
@@ -30,15 +31,59 @@ def duration(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def row(trial: Trial, run: dict[str, Any] | None) -> tuple[str, ...]:
-    """What is wanted of a trial, and the largest run there has been."""
-    wanted = (trial.title, f"{trial.ci:,} {trial.unit}", f"{trial.demand:,}")
-    if run is None:
-        return (*wanted, "**not yet**", "", "")
-    done = f"{run['count']:,} in {duration(run['seconds'])}"
-    reached = "reached" if run["count"] >= trial.demand else "**not reached**"
-    figures = ", ".join(f"{name} {value}" for name, value in run["figures"].items())
-    return (*wanted, f"{done}: {reached}", figures, f"{run['date'][:10]}, {run['commit']}")
+def share(done: int, wanted: int) -> str:
+    """How much of what is wanted has been reached."""
+    percent = 100 * done / wanted
+    if percent >= 100:
+        return "reached"
+    return (
+        f"{percent:.0f} % of it"
+        if percent >= 10
+        else f"{percent:.1f} % of it"
+        if percent >= 0.1
+        else "a beginning"
+    )
+
+
+def found(kept: dict[str, Any]) -> str:
+    """What the largest run has found, which is nothing; and what a later one has, if it has."""
+    last, largest = kept["last"], kept.get("largest")
+    clean = "no violation" if largest else ""
+    if not last["violation"]:
+        return clean
+    first = last["violation"].partition("\n")[0]
+    later = f"**a violation** (seed {last['seed']}, {last['commit']}): {first}"
+    return f"{clean}; later {later}" if clean else later
+
+
+def row(trial: Trial, kept: dict[str, Any] | None) -> tuple[str, ...]:
+    """What is wanted of a trial, and what has been run of it."""
+    wanted = (
+        f"**{trial.name}**: {trial.title}",
+        amount(trial.ci, trial.unit),
+        amount(trial.demand, trial.unit),
+    )
+    if kept is None:
+        return (*wanted, "not run yet", "", "", "")
+    run = kept.get("largest") or kept["last"]
+    done = f"{amount(run['count'], trial.unit)} in {duration(run['seconds'])}"
+    cells = (
+        f"{done}: {share(run['count'], trial.demand)}",
+        found(kept),
+        spelled(run["figures"], trial.unit),
+        f"{run['date'][:10]}, {run['commit']}",
+    )
+    return (*wanted, *(cell.replace("|", "\\|") for cell in cells))
+
+
+def text(kept: dict[str, Any]) -> str:
+    """The table, and what its figures mean."""
+    there = trials.found()
+    rows = [row(trial, kept.get(name)) for name, trial in there.items()]
+    notes = [f"* **{name}**: {trial.means}" for name, trial in there.items()]
+    return "\n".join(
+        [*table(COLUMNS, rows, figures=False), "What they do, and what the figures mean:", "", *notes, ""]
+    )
 
 
 @click.command(help=__doc__)
@@ -46,8 +91,7 @@ def row(trial: Trial, run: dict[str, Any] | None) -> tuple[str, ...]:
 @click.option("--page", type=click.Path(path_type=Path), default=PAGE)
 def main(results: Path, page: Path) -> None:
     kept = json.loads(results.read_text())
-    rows = [row(trial, kept.get(name, {}).get("largest")) for name, trial in trials.found().items()]
-    put(page, "torture", "\n".join(table(COLUMNS, rows, figures=False)))
+    put(page, "torture", text(kept))
     click.echo(f"table in {page}")
 
 

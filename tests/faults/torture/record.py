@@ -45,6 +45,8 @@ class Run:
     #: What was violated, and the file that replays it.
     violation: str = ""
     replay: str = ""
+    #: Whether it came to its end, or to one in time, so that what it did was looked at.
+    judged: bool = True
     date: str = field(default_factory=lambda: dt.datetime.now(dt.UTC).isoformat(timespec="seconds"))
     commit: str = field(default_factory=this_commit)
 
@@ -85,7 +87,21 @@ def write_case(trial: Trial, count: int, seed: int, violation: Violation) -> Pat
     return path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
 
 
+class NoCaseError(ValueError):
+    """A file that :func:`write_case` has not written."""
+
+
 def read_case(path: Path) -> dict[str, Any]:
-    """What :func:`write_case` wrote."""
-    found: dict[str, Any] = json.loads(path.read_text())
-    return found
+    """What :func:`write_case` wrote.
+
+    Raises:
+        NoCaseError: It has written something else, or nothing.
+    """
+    kinds = {"trial": str, "count": int, "seed": int, "case": dict, "text": str, "commit": str}
+    try:
+        found = json.loads(path.read_text())
+        if not all(isinstance(found[name], kind) for name, kind in kinds.items()):
+            raise NoCaseError(path)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise NoCaseError(path) from error
+    return dict(found)

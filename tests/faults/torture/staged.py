@@ -14,13 +14,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+_WRONG = (AssertionError, ChildDiedError, NeverError, RemoteError)
+
+
 @contextlib.contextmanager
 def staged() -> Iterator[Spawn]:
     """What starts the processes; a trial that does the same again and again has no other case than itself."""
     spawn = Spawn()
+    first: Exception | None = None
     try:
-        yield spawn
-    except (AssertionError, ChildDiedError, NeverError, RemoteError) as error:
-        raise Violation({}, str(error)) from error
-    finally:
-        spawn.finish()
+        try:
+            yield spawn
+        except _WRONG as error:
+            first = error  # says more than how the processes ended then
+            raise
+        finally:
+            spawn.finish()
+    except _WRONG as error:
+        raise Violation({}, str(first or error)) from error

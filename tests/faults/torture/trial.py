@@ -11,10 +11,13 @@ import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 
+from tests.faults.torture import asked
+
 Figures = dict[str, object]
 Case = Mapping[str, object]
 
-#: Is told how many units are done; says whether there is time to go on. Who does not listen runs to its end.
+#: Is told how many units are done, as often as a trial can tell; says whether to go on. Who ends is told once more how
+#: many were done, never how many were wanted. Who does not listen runs to its end, or is cut off.
 Tell = Callable[[int], bool]
 
 #: A part of each trial's count in `make test`: the plain user's second run takes a tenth.
@@ -42,6 +45,10 @@ class Trial(ABC):
     #: How many in `make test`, and how many behind `make torture`.
     ci: int
     demand: int
+    #: What its figures mean, and which bound they have: a sentence or two of the page that shows them.
+    means: str = ""
+    #: What it does at the moment, shown beside its bar.
+    doing: str = ""
 
     @abstractmethod
     def run(self, count: int, seed: int, tell: Tell, case: Case | None = None) -> Figures:
@@ -56,10 +63,28 @@ def in_rounds(count: int, seed: int, most: int) -> list[Case]:
     return [{"count": min(most, count - done), "seed": seed + done // most} for done in range(0, count, most)]
 
 
+def amount(count: int, unit: str) -> str:
+    """So many units, as one says it: "1 stop of 10 s", "2,000 kills"."""
+    if count == 1:
+        first, space, rest = unit.partition(" ")
+        unit = first.removesuffix("s") + space + rest
+    return f"{count:,} {unit}"
+
+
+def spelled(figures: Mapping[str, object], unit: str) -> str:
+    """Figures in a line, without those that a run says anyway: its units, its time, whether all was well."""
+    said = {unit, "seconds", "violations"}
+    texts = {
+        name: f"{value:,}" if isinstance(value, int) else str(value)
+        for name, value in figures.items()
+        if name not in said
+    }
+    return ", ".join(f"{name} {text}" for name, text in texts.items())
+
+
 def new_seed() -> int:
     """A seed nobody has chosen, or the one in ``SEED``; short enough to be typed."""
-    given = os.environ.get("SEED")
-    return int(given) if given else random.SystemRandom().randrange(1, 1 << 31)
+    return asked.seed() or random.SystemRandom().randint(*asked.SEEDS)
 
 
 def ci_count(trial: Trial) -> int:

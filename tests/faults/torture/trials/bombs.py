@@ -34,6 +34,12 @@ class Bombs(Trial):
     unit = "messages"
     ci = 10_000
     demand = 1_000_000
+    means = (
+        "In turns: packets with as many descriptors as the kernel takes, sockets that carry themselves, and both "
+        "at a victim that is short of descriptors. After each volley a friend's message arrives, and in the end "
+        "nobody holds a descriptor more than before. The figures: descriptors thrown in all, and how many more "
+        f"than before a victim had open at most (as many as one packet brings, {FULL})."
+    )
 
     def run(self, count: int, seed: int, tell: Tell, case: Case | None = None) -> Figures:
         del seed, case  # it does the same thing again and again

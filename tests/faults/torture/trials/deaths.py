@@ -14,6 +14,11 @@ TRIALS = [
         unit="points",
         ci=2000,
         demand=40_000,
+        means=(
+            "A process is followed instruction by instruction through an operation and killed at one place, and "
+            "those who are left have everything that was acknowledged, once, and go on. Boundaries are all the "
+            "places there are; a few runs end before their place, because the machine took a shorter way."
+        ),
         command=[".build/programs/deaths"],
     ),
     Native(
@@ -22,6 +27,11 @@ TRIALS = [
         unit="sites",
         ci=2000,
         demand=2000,
+        means=(
+            "A site is one system call of one operation and one error it can have. There has to be an ordinary "
+            "error, or success all the same; then the operation works, and nothing is left over. The figures: how "
+            "often which."
+        ),
         command=[".build/programs/failing_calls"],
     ),
 ]

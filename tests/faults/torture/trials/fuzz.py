@@ -19,6 +19,10 @@ class Fuzz(Trial):
     unit = "seconds a target"
     ci = 60
     demand = 600
+    means = (
+        "Each target gets bytes that libFuzzer makes up, for so many seconds. None may crash it, make it hang, or "
+        "have it read beyond a buffer. The figures: cases tried, and edges of the program that they reached."
+    )
 
     def run(self, count: int, seed: int, tell: Tell, case: Case | None = None) -> Figures:
         fuzzing.build()

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import uuid
-from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
-from tests.faults.torture.trial import Case, Figures, Tell, Trial, Violation
+from tests.faults.torture.staged import staged
+from tests.faults.torture.trial import Case, Figures, Tell, Trial
 from tests.support import cycles, streams
-from tests.support.child import Child, ChildDiedError, RemoteError
 from tests.support.limits import bound
-from tests.support.member import Member
 from tests.support.sizes import MEMORY_KIB, Size
-from tests.support.wait import NeverError, until
+from tests.support.wait import until
+
+if TYPE_CHECKING:
+    from tests.conftest import Spawn
 
 #: The directory remembers so many of the departed, in every process; from then on it is as large as it ever gets.
 WARM_UP = bound("TOMBSTONES") + 100
@@ -19,8 +21,9 @@ WARM_UP = bound("TOMBSTONES") + 100
 #: For so long nothing comes any more.
 QUIET = 0.1
 
-#: Joins between two looks.
-STEP = 100
+#: Joins between two words of how far it is, and between two looks.
+STEP = 50
+LOOK = 2000
 
 
 class Joins(Trial):
@@ -31,47 +34,55 @@ class Joins(Trial):
     unit = "joins"
     ci = 2_000
     demand = 100_000
+    means = (
+        f"One process joins, sends and leaves; a controller and a receiver stay. After {WARM_UP:,} joins, which "
+        f"fill what remembers the departed, all three are measured, and every {LOOK:,} joins again. None may hold a "
+        f"descriptor, a thread, a name or {MEMORY_KIB:,} KiB more. The figures: by how much the memory of each has "
+        "grown at the end."
+    )
 
     def run(self, count: int, seed: int, tell: Tell, case: Case | None = None) -> Figures:
         del seed, case  # it does the same thing again and again
-        try:
-            return self._run(count, tell)
-        except (AssertionError, ChildDiedError, NeverError, RemoteError) as error:
-            raise Violation({}, str(error)) from error
+        with staged() as spawn:
+            return self._run(spawn, count, tell)
 
-    @staticmethod
-    def _run(count: int, tell: Tell) -> Figures:
+    def _run(self, spawn: Spawn, count: int, tell: Tell) -> Figures:
         bus = f"torture.{uuid.uuid4().hex}"
-        with ExitStack() as stack:
-            child, controller, earth = (
-                stack.enter_context(Child(name)) for name in ("cycler", "controller", "earth")
-            )
-            members = [Member.join(one, bus, one.name) for one in (controller, earth)]
+        controller, earth = spawn.members(bus, "controller", "earth")
+        child = spawn.child("cycler")
 
-            def cycle(joins: int) -> None:
-                child.call(cycles.join_and_leave, bus, joins, bound=60)
-                assert earth.call(streams.recv_plain_numbers, joins, bound=60) == list(range(joins))
+        def cycle(joins: int) -> None:
+            child.call(cycles.join_and_leave, bus, joins, bound=60)
+            assert earth.child.call(streams.recv_plain_numbers, joins, bound=60) == list(range(joins))
 
-            for _ in range(WARM_UP // STEP + 1):
-                cycle(STEP)
+        def nothing_left() -> None:
             # A receiver lets the channels of the departed go in `recv`, which may have ended before their end came.
-            assert members[1].recv_all(QUIET) == []
-            pids = {"cycler": child.pid, "controller": controller.pid, "receiver": earth.pid}
-            before = {name: Size.of(pid) for name, pid in pids.items()}
-            done = 0
-            while done < count:
-                cycle(STEP)
-                done += STEP
-                if not tell(min(done, count)):
-                    break
-                if done % (20 * STEP) == 0:
-                    assert members[1].recv_all(QUIET) == []
-                    look(pids, before)
-            assert members[1].recv_all(QUIET) == []
-            look(pids, before)
-            assert members[0].peer_ids() == {members[1].id}
-            more = {name: Size.of(pid).kib - before[name].kib for name, pid in pids.items()}
-            return {"joins": done, **{f"KiB more in the {name}": kib for name, kib in more.items()}}
+            assert earth.recv_all(QUIET) == []
+
+        for warm in range(0, WARM_UP, STEP):
+            self.doing = f"warming up: {warm:,} of {WARM_UP:,} joins"
+            cycle(min(STEP, WARM_UP - warm))
+            if not tell(0):
+                return {}
+        self.doing = ""
+        nothing_left()
+        pids = {"one that comes and goes": child.pid, "controller": controller.pid, "receiver": earth.pid}
+        before = {name: Size.of(pid) for name, pid in pids.items()}
+        done = 0
+        while done < count:
+            joins = min(STEP, count - done)
+            cycle(joins)
+            done += joins
+            if not tell(done):
+                break
+            if done % LOOK == 0:
+                nothing_left()
+                look(pids, before)
+        nothing_left()
+        look(pids, before)
+        assert controller.peer_ids() == {earth.id}
+        more = {name: Size.of(pid).kib - before[name].kib for name, pid in pids.items()}
+        return {"joins": done, **{f"memory of the {name}": f"{kib:+,} KiB" for name, kib in more.items()}}
 
 
 def look(pids: dict[str, int], before: dict[str, Size]) -> None:

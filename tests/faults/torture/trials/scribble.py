@@ -41,6 +41,13 @@ class Scribble(Trial):
     unit = "seconds"
     ci = 20
     demand = 3600
+    means = (
+        "Liars join, write nonsense over all the memory they may write, send nonsense, are cut off and come again: "
+        "so many lives, words written, packets sent, and messages of theirs that were taken before. No call of "
+        f"anybody else takes longer than {HANG:g} s, and no message of a friend is lost. Beside them a pair talks: "
+        "the 99th percentile of its round trips, and how many times as slow that is as beside the same work on "
+        "memory of nobody else's (median, least, most). Then the controllers themselves are the liars."
+    )
 
     def run(self, count: int, seed: int, tell: Tell, case: Case | None = None) -> Figures:
         if case is not None:
@@ -90,7 +97,7 @@ class Scene:
             self.rounds.append((p99(quiet), p99(loud)))
             self.tyrant.endure(self.seed)
             done += ROUND
-        tell(seconds)
+        tell(min(int(done), seconds))
         sent = [
             self.told_to_end(one.child, pending)
             for one, pending in zip(self.friends, befriending, strict=True)
@@ -147,18 +154,17 @@ class Scene:
     def figures(self, books: list[dict[str, Any]]) -> Figures:
         longest = max(seconds for book in books for seconds in book["longest"].values())
         ratios = [loud / quiet for quiet, loud in self.rounds]
+        loud = statistics.median(loud for _, loud in self.rounds)
         return {
-            "lives": self.lives["lives"],
-            "words": f"{self.words:,}",
+            "lives of liars": self.lives["lives"],
+            "words written": f"{self.words:,}",
             "packets of nonsense": self.lives["packets"],
-            "messages of liars taken": sum(book["others"] for book in books),
+            "liars' messages taken": sum(book["others"] for book in books),
             "longest call": f"{longest * 1000:.0f} ms",
-            "others' p99": f"{statistics.median(loud for _, loud in self.rounds) * 1e6:.0f} us",
-            "others' p99 to that beside the same work": (
-                f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
-            ),
-            "controllers that scribbled": self.tyrant.lives,
-            "longest call under one": f"{self.tyrant.longest * 1000:.0f} ms",
+            "round trips of a pair: 99 of 100 within": f"{loud * 1e6:.0f} us",
+            "times as slow": f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})",
+            "lives of lying controllers": self.tyrant.lives,
+            "longest call under them": f"{self.tyrant.longest * 1000:.0f} ms",
             "violations": 0,
         }
 

@@ -13,6 +13,11 @@ TRIALS = [
         unit="seeds",
         ci=2_000,
         demand=1_000_000,
+        means=(
+            "A seed is a made-up world: the production code of controller, endpoints and waiting messages with a "
+            "clock and a network that a generator of random numbers plays. In none is a promise broken. The "
+            "figures: how often the rare things happened that the worlds are made for."
+        ),
         command=[*CARGO, "--package", "ipmb-bus", "--lib", "simulator", "--", "--nocapture"],
     ),
 ]

@@ -18,6 +18,12 @@ class Soaking(Trial):
     unit = "seconds"
     ci = 60
     demand = 3 * 3600
+    means = (
+        "As the storm, and all the rest at the same time: members stopped for up to half a second, starved of "
+        "descriptors (shortages), liars that scribble, throw descriptors, shout nonsense or come and go, messages "
+        "that expire. Survivors may never stand still for 10 s, and may hold no more in the end than after the "
+        "first quarter."
+    )
 
     def run(self, count: int, seed: int, tell: Tell, case: Case | None = None) -> Figures:
         total: dict[str, int] = {"seconds": 0}

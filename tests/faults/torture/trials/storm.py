@@ -27,6 +27,12 @@ class Storm(Trial):
     unit = "kills"
     ci = 500
     demand = 100_000
+    means = (
+        "Members that use everything the bus has are killed one after the other, the controller often; afterwards "
+        "invariant I is judged from the logs of all. The figures: messages that arrived, those among them that "
+        "were delivered again because their first receiver died, requests, and what the dead took along: messages "
+        "they had in hand, which are nobody's to deliver and have to be few."
+    )
 
     def run(self, count: int, seed: int, tell: Tell, case: Case | None = None) -> Figures:
         total: dict[str, int] = {}
