@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
+import os
 import time
 from typing import Any
 
 import ipmb
-from tests.support import roles
+from tests.support import proc, roles
 
 _told: list[tuple[str, str]] = []
 
@@ -27,6 +29,29 @@ def listen() -> None:
 def told() -> list[tuple[str, str]]:
     """(level, text) of everything that was logged so far."""
     return list(_told)
+
+
+def close() -> None:
+    """Leave; the endpoint can still be asked what it has counted."""
+    roles.ends[roles.MAIN].close()
+
+
+_waiting: list[tuple[int, bytes]] = []
+
+
+def remember_what_waits() -> None:
+    """Keep what is in the memory of messages that wait for a match."""
+    for line in proc.mappings(os.getpid()):
+        if " rw-s " in line and "/memfd:ipmb-parking" in line:
+            begin, end = (int(part, 16) for part in line.split()[0].split("-"))
+            _waiting.append((begin, ctypes.string_at(begin, end - begin)))
+
+
+def put_it_back() -> int:
+    """As if this process had been killed after it sent what had waited, and before it said so; how many memories."""
+    for begin, data in _waiting:
+        ctypes.memmove(begin, data, len(data))
+    return len(_waiting)
 
 
 def ask_and_give_up(to: str) -> None:
