@@ -52,7 +52,7 @@ fn records_of_every_length_arrive_in_order_and_whole() {
 #[test]
 fn pieces_of_a_body_that_goes_round_the_end_are_the_right_ones() {
     let (mut producer, mut consumer) = ring(256);
-    for number in 0..100 {
+    for number in 0..if cfg!(miri) { 5 } else { 100 } {
         let sent = body(number, 61);
         producer.push(0, &[&sent]).expect("room");
         let record = consumer.peek().expect("honest").expect("a record");
@@ -69,7 +69,7 @@ fn pieces_of_a_body_that_goes_round_the_end_are_the_right_ones() {
 
 #[test]
 fn two_threads_exchange_records_through_a_small_ring() {
-    const COUNT: u64 = 200_000;
+    const COUNT: u64 = if cfg!(miri) { 300 } else { 200_000 };
     let (mut producer, mut consumer) = ring(1024);
     let writer = thread::spawn(move || {
         for number in 0..COUNT {
@@ -96,7 +96,8 @@ fn a_ring_takes_bodies_up_to_a_quarter_and_capacities_that_are_powers_of_two() {
     for capacity in [0, 1, 32, 100, 4097, MAX_CAPACITY * 2] {
         assert!(Producer::create(capacity).is_err(), "{capacity}");
     }
-    for capacity in [64, 4096, 65536, MAX_CAPACITY] {
+    // Miri takes minutes for a body of a mebibyte.
+    for capacity in [64, 4096, 65536, if cfg!(miri) { 1 << 14 } else { MAX_CAPACITY }] {
         let (mut producer, mut consumer) = ring(capacity);
         assert_eq!(producer.max_body(), capacity / 4);
         assert_eq!((producer.capacity(), consumer.capacity()), (capacity, capacity));

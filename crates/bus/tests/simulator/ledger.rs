@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::post::Got;
+use super::reading::Got;
 use super::world::World;
 use crate::identity::EndpointId;
 use crate::incidents::Incident;

@@ -1,7 +1,7 @@
 //! One endpoint's messages: the production code for those that wait or were left unread, on the channels of the network.
 //!
 //! [`Post`] is a [`Road`], so what becomes of its messages is decided by the same code as in an endpoint; below it is as much
-//! of `outbox/` and `inbox/` as that code needs.
+//! of `outbox/` as that code needs; `reading.rs` has the receiving half.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashSet, VecDeque};
@@ -13,8 +13,6 @@ use ipmb_transport::sys::Fd;
 
 use super::mortal::{Board, Fuse, Mortal};
 use super::network::{Network, ROOM, Record};
-use super::world::UID;
-use crate::admission::{self, Verdict};
 use crate::channel::Content;
 use crate::directory::DirectoryReader;
 use crate::error::{FullReason, SendError};
@@ -28,7 +26,7 @@ use crate::outbox::waiting::Waiting;
 use crate::parking::{self, AREA_BYTES, Parking};
 use crate::proof;
 use crate::reactor::lock;
-use crate::record::{Attachments, EXTENDED, Extension, OwnedMessage, REDELIVERED};
+use crate::record::{Attachments, EXTENDED, Extension, OwnedMessage};
 use crate::roster::{Roster, View};
 use crate::route::{RouteId, RouteTable};
 use crate::seen::Seen;
@@ -46,28 +44,6 @@ pub(crate) enum Sent {
     Refused,
 }
 
-/// What a look at a channel came to.
-#[derive(Debug)]
-pub(crate) enum Read {
-    /// Nothing, or nothing that can be judged before the directory is newer.
-    Nothing,
-    /// A message that has come before.
-    Again,
-    /// The opener, or a message, is refused: its channel is closed.
-    Refused,
-    Got(Got),
-}
-
-#[derive(Debug)]
-pub(crate) struct Got {
-    pub(crate) number: u64,
-    /// Who has sent it first.
-    pub(crate) sender: EndpointId,
-    /// Whose channel it came on.
-    pub(crate) by: EndpointId,
-    pub(crate) redelivered: bool,
-}
-
 pub(crate) struct Post {
     pub(crate) local: Local,
     pub(crate) memory: Fd,
@@ -78,11 +54,11 @@ pub(crate) struct Post {
     counters: SendCounters,
     /// When it wants to look again.
     pub(crate) timer: Option<u64>,
-    fuse: Fuse,
+    pub(crate) fuse: Fuse,
     pid: u32,
     clock: Rc<Cell<u64>>,
-    network: Rc<RefCell<Network>>,
-    view: Mutex<View>,
+    pub(crate) network: Rc<RefCell<Network>>,
+    pub(crate) view: Mutex<View>,
     reader: Option<Arc<DirectoryReader>>,
     routes: RouteTable,
     links: BTreeMap<EndpointId, usize>,
@@ -90,7 +66,7 @@ pub(crate) struct Post {
     held: HashSet<EndpointId>,
     unsettled: bool,
     patience: u64,
-    seen: Seen,
+    pub(crate) seen: Seen,
 }
 
 impl Road for Post {
@@ -390,65 +366,5 @@ impl Post {
         self.tally.count(Incident::Dropped(DropReason::Closed), left);
         self.links.clear();
         self.timer = None;
-    }
-
-    /// Looks at the next message of a channel to us.
-    pub(crate) fn receive(&mut self, place: usize) -> Read {
-        let network = self.network.clone();
-        let mut network = network.borrow_mut();
-        let channel = &mut network.channels[place];
-        if channel.peer.is_none() {
-            let verdict = admission::identify(&channel.open, UID, channel.pid, &self.local, &self.view);
-            let until = match verdict {
-                Verdict::Unknown => Some(channel.unknown_until.unwrap_or(self.now() + admission::SILENCE)),
-                _ => None,
-            };
-            channel.unknown_until = until;
-            match verdict {
-                Verdict::Accept(peer) => channel.peer = peer,
-                Verdict::Later => return Read::Nothing,
-                Verdict::Unknown if until.is_some_and(|until| self.now() < until) => return Read::Nothing,
-                Verdict::Refuse | Verdict::Unknown => {
-                    channel.ended = true;
-                    return Read::Refused;
-                }
-            }
-        }
-        let (Some(peer), Some(record)) = (&channel.peer, channel.unread.front()) else { return Read::Nothing };
-        let extension = match record.flags & EXTENDED {
-            0 => Extension::default(),
-            _ => Extension::decode(&record.extension).expect("an extension"),
-        };
-        let mut origin = None;
-        if extension.parked.is_some() || extension.origin.is_some() {
-            match admission::judge(&extension, peer, &self.view) {
-                Verdict::Accept(first) => origin = first,
-                Verdict::Later | Verdict::Unknown => return Read::Nothing,
-                Verdict::Refuse => {
-                    channel.ended = true;
-                    return Read::Refused;
-                }
-            }
-            if let Some(number) = extension.parked
-                && !self.seen.insert(number)
-            {
-                if self.fuse.burn() {
-                    channel.unread.pop_front();
-                }
-                return Read::Again;
-            }
-        }
-        let got = Got {
-            number: u64::from_le_bytes(record.payload[..].try_into().expect("a number")),
-            sender: origin.as_ref().unwrap_or(peer).info.id,
-            by: peer.info.id,
-            redelivered: record.flags & REDELIVERED != 0,
-        };
-        // One who is killed inside `recv` before its tail is seen has not read it.
-        if !self.fuse.burn() {
-            return Read::Nothing;
-        }
-        channel.unread.pop_front();
-        Read::Got(got)
     }
 }
