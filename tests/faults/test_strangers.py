@@ -221,3 +221,45 @@ def test_a_stranger_cannot_send(spawn: Spawn, bus: str) -> None:
         os.close(memory)
     assert controller.send("earth", b"a friend's") == 1
     assert received(earth, receiving) == [b"a friend's"]
+
+
+def test_a_liar_that_comes_again_under_a_new_id_is_cut_off_again(spawn: Spawn, bus: str) -> None:
+    """A member that lies on all its connections, leaves, and joins anew: who was lied to has forgotten it, and is none
+    the worse for it, the fifth time as the first.
+    """
+    controller, earth, moon = spawn.members(bus, "controller", "earth", "moon")
+    liar = spawn.child("liar")
+
+    def lies() -> list[int]:
+        return [one.stats()["refused_by_reason"]["lie"] for one in (controller, earth)]
+
+    def descriptors() -> list[int]:
+        return [len(proc.descriptors(one.pid)) for one in (controller, earth)]
+
+    ids: set[Any] = set()
+    before = lies()
+
+    def live() -> None:
+        ids.add(liar.call(roles.join, bus, ("liar",), affinity=False)[0])
+        assert liar.call(roles.send, "earth", b"believed") == 1
+        assert earth.recv().payload == b"believed"
+        receiving = earth.child.begin(streams.collect)
+        liar.call(streams.scribble, 0.1, len(ids))
+        assert moon.send("earth", b"a friend's") == 1
+        assert received(earth, receiving) == [b"a friend's"]
+        until(
+            lambda: all(now - then >= len(ids) for now, then in zip(lies(), before, strict=True)),
+            "both have cut it off once more",
+        )
+        liar.call(roles.leave)
+        until(lambda: earth.peer_ids() == {controller.id, moon.id}, "it has left")
+
+    live()
+    held = descriptors()
+    for _ in range(4):
+        live()
+    assert len(ids) == 5
+    until(
+        lambda: all(now <= then for now, then in zip(descriptors(), held, strict=True)),
+        "nothing is left over",
+    )
