@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Self
 if TYPE_CHECKING:
     from types import FrameType
 
-#: Seconds that a trial may take to end when it is asked to.
-GRACE = 15.0
+#: Seconds that a trial may take to end when it is asked to: most take one or two, long books take a while to be read.
+GRACE = 60.0
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 

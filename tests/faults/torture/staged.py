@@ -11,14 +11,14 @@ from tests.support.child import ChildDiedError, RemoteError
 from tests.support.wait import NeverError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
 
 _WRONG = (AssertionError, ChildDiedError, NeverError, RemoteError)
 
 
 @contextlib.contextmanager
-def staged() -> Iterator[Spawn]:
+def staged() -> Generator[Spawn, None, None]:
     """What starts the processes; a trial that does the same again and again has no other case than itself."""
     spawn = Spawn()
     first: Exception | None = None

@@ -6,6 +6,14 @@ from tests.faults.torture import soak
 from tests.faults.torture.trial import Case, Figures, Tell, Trial, in_rounds
 from tests.faults.torture.trials.storm import in_a_child
 
+#: What the table calls the roles of liars.
+LIARS = {
+    "scribble": "liars that scribble",
+    "bomb": "that throw descriptors",
+    "shout": "that shout nonsense",
+    "come_and_go": "that come and go",
+}
+
 #: Seconds of one soak: then the books are closed and compared, so that what they hold is bounded.
 ROUND = 300
 
@@ -36,7 +44,7 @@ class Soaking(Trial):
                 total[name] = max(total.get(name, 0), value) if longest else total.get(name, 0) + value
             if not tell(total["seconds"]):
                 break
-        return dict(total)
+        return {LIARS.get(name, name): value for name, value in total.items()}
 
 
 TRIALS = [Soaking()]

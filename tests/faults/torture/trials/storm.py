@@ -29,9 +29,10 @@ class Storm(Trial):
     demand = 100_000
     means = (
         "Members that use everything the bus has are killed one after the other, the controller often; afterwards "
-        "invariant I is judged from the logs of all. The figures: messages that arrived, those among them that "
-        "were delivered again because their first receiver died, requests, and what the dead took along: messages "
-        "they had in hand, which are nobody's to deliver and have to be few."
+        "invariant I is judged from the logs of all. The figures: controllers among the killed, and reigns that ended "
+        "by closing; messages that arrived, those among them that came again because their first receiver had died, "
+        "and requests. Messages that nobody can have: taken along by the dead (one each at most, in few hands), unread "
+        "when sender and receiver had both died, and sent by the dead to themselves; too many of them are a violation."
     )
 
     def run(self, count: int, seed: int, tell: Tell, case: Case | None = None) -> Figures:
