@@ -25,7 +25,9 @@ class Fuzz(Trial):
     )
 
     def run(self, count: int, seed: int, tell: Tell, case: Case | None = None) -> Figures:
+        self.doing = "building"
         fuzzing.build()
+        self.doing = ""
         if case is not None and "target" in case:
             code, output = fuzzing.replay(str(case["target"]), bytes.fromhex(str(case["input"])))
             if code:
