@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 def test_with_200_endpoints_and_a_pair_that_talks() -> None:
     """Each has the directory of each next controller soon, nobody is lost from it, and the pair does not pause.
 
-    The figures of a busy machine are its own; what is asserted is that nobody waits for a timeout of the bus.
+    The figures of a busy machine are its own; the trial sees to it that half of the takeovers take no second, and that
+    half of the pair's pauses are as long as without, but for a tenth of one.
     """
-    figures = trial.in_ci(Controllers())
-    assert figures["all have the next controller after: median"]
+    trial.in_ci(Controllers())
 
 
 def test_members_do_not_push_each_other_out(spawn: Spawn, bus: str) -> None:

@@ -21,7 +21,6 @@ from tests.faults.torture import invariant, soaker
 from tests.faults.torture.talker import Board
 from tests.faults.torture.weather import Weather
 from tests.support import runner
-from tests.support.limits import bound
 from tests.support.nursery import bury, fork
 
 #: Few enough to be used up in a moment; what a plain user has.
@@ -30,9 +29,7 @@ DESCRIPTORS = 1024
 #: A survivor that runs writes something down at least so often.
 LONGEST_PAUSE = 10.0
 
-#: Survivors are stopped so long at most. Whoever may follow is back before one follows who has not known the last
-#: controller: who joined with that one is unknown for a moment, and when it is killed in that moment, what it sent is
-#: lost (see ARCHITECTURE.md, "A window that stays").
+#: Anybody is stopped so long at most, in seconds: long enough to miss a whole term of a controller, or two.
 STOPPED = 0.5
 
 #: How many liars there are at a time.
@@ -91,8 +88,7 @@ class Soak(Weather):
         one = self.chance.choice([*self.survivors, *self.living])
         if one.pid not in self.stopped and self.state(one) >= Board.BEGUN:
             os.kill(one.pid, signal.SIGSTOP)
-            longest = STOPPED if one in self.survivors[1:] else bound("HEIR_MILLIS") / 2000
-            self.stopped[one.pid] = time.monotonic() + self.chance.random() ** 2 * longest
+            self.stopped[one.pid] = time.monotonic() + self.chance.random() ** 2 * STOPPED
             self.counts["stops"] += 1
 
     def _resume(self, *, everybody: bool) -> None:
