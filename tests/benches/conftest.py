@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.support import program
 
 ROOT = Path(__file__).parents[2]
 
@@ -60,16 +60,10 @@ def faulty_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for fault, (size, period) in FAULTS.items():
         path = home / "benches" / "peers" / "bytes" / f"{fault}.py"
         path.write_text(FAULTY.format(fault=fault, size=size, period=period))
-    run = subprocess.run(
-        [sys.executable, "-m", "benches", "bytes", "--quick", "--rounds", "1", "--seconds", "0.001"]
-        + ["--size", "64", "--size", "65536", "--peer", "pipe", "--json", "figures.json"]
-        + [word for fault in FAULTS for word in ("--peer", fault)],
-        cwd=home,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
+    words = ["-m", "benches", "bytes", "--quick", "--rounds", "1", "--seconds", "0.001"]
+    words += ["--size", "64", "--size", "65536", "--peer", "pipe", "--json", "figures.json"]
+    words += [word for fault in FAULTS for word in ("--peer", fault)]
+    run = program.python(*words, seconds=100, cwd=home)
     assert run.returncode == 0, run.stdout + run.stderr
     assert "wrong, missing or out of order" in run.stdout
     assert "targets" in run.stdout

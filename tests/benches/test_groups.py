@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import subprocess
 import sys
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.wait import until
+from tests.support import program
 
-ROOT = Path(__file__).parents[2]
-COMMAND = [sys.executable, "-m", "benches", "--quick", "--rounds", "1", "--seconds", "0.001"]
+if TYPE_CHECKING:
+    from pathlib import Path
+
+COMMAND = ["-m", "benches", "--quick", "--rounds", "1", "--seconds", "0.001"]
 
 #: What each group must show: the peers without which a comparison is none. Others may be missing on a machine.
 EXPECTED = {
@@ -40,25 +39,10 @@ def shared_names() -> set[str]:
     return {name for name in os.listdir("/dev/shm") if name.startswith(starts) or name.endswith(ends)}
 
 
-def group_lives(leader: int) -> bool:
-    try:
-        os.killpg(leader, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
 @pytest.mark.parametrize("group", EXPECTED)
 def test_a_group_runs_and_every_peer_has_a_figure(group: str, tmp_path: Path) -> None:
     before, path = shared_names(), tmp_path / "figures.json"
-    run = subprocess.run(
-        [*COMMAND, "--size", "65536", "--json", str(path), group],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=50,
-        check=False,
-    )
+    run = program.python(*COMMAND, "--size", "65536", "--json", path, group, seconds=50)
     assert run.returncode == 0, run.stdout + run.stderr
     assert not run.stderr
     found: dict[str, Any] = json.loads(path.read_text())["groups"][group]
@@ -75,22 +59,18 @@ def test_a_group_runs_and_every_peer_has_a_figure(group: str, tmp_path: Path) ->
 def test_an_interrupted_run_leaves_nothing_behind(group: str, last: str, tmp_path: Path) -> None:
     before = shared_names()
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
-    with subprocess.Popen(
-        [*COMMAND, "--rounds", "100000", "--json", str(tmp_path / "figures.json"), group],
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    ) as run:
-        assert run.stdout is not None
-        for line in run.stdout:
+    command = [
+        sys.executable,
+        *COMMAND,
+        "--rounds",
+        "100000",
+        "--json",
+        str(tmp_path / "figures.json"),
+        group,
+    ]
+    with program.interrupted(command, environment) as (_, lines):
+        for line in lines:
             if last in line:  # all ends are there, the first arrays travel
                 break
-        os.killpg(run.pid, signal.SIGINT)  # as a terminal does: to all of them
-        said = run.stdout.read()
-        assert run.wait(60) != 0, said
-    until(lambda: not group_lives(run.pid), "the ends, and what tidies up after them, are gone")
     assert shared_names() <= before
     assert not list(tmp_path.glob("bench-*"))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -12,6 +10,7 @@ import pytest
 
 from tests.docs import terminals
 from tests.docs.page import Page
+from tests.support import program
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/*.md")])
@@ -32,14 +31,7 @@ def test_examples_of_a_page_run(name: str, tmp_path: Path) -> None:
         return
     (tmp_path / path.name).write_text(path.read_text())  # an example reads the page that it stands on
     (tmp_path / "examples.txt").write_text(examples)
-    done = subprocess.run(
-        [sys.executable, "-m", "doctest", "-o", "ELLIPSIS", "examples.txt"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=50,
-        check=False,
-    )
+    done = program.python("-m", "doctest", "-o", "ELLIPSIS", "examples.txt", seconds=50, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
 

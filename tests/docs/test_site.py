@@ -5,13 +5,12 @@ from __future__ import annotations
 import inspect
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 import ipmb
+from tests.support import program
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,15 +26,9 @@ INHERITED = {
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The site, built with every warning an error: links, anchors, docstrings."""
     directory = tmp_path_factory.mktemp("site")
-    done = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(directory)],
-        cwd=ROOT,
-        env=os.environ | {"NO_MKDOCS_2_WARNING": "1", "DISABLE_MKDOCS_2_WARNING": "true"},
-        capture_output=True,
-        text=True,
-        timeout=50,
-        check=False,
-    )
+    words = ("-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", directory)
+    quiet = os.environ | {"NO_MKDOCS_2_WARNING": "1", "DISABLE_MKDOCS_2_WARNING": "true"}
+    done = program.python(*words, seconds=50, env=quiet)
     assert done.returncode == 0, done.stdout + done.stderr
     return directory
 

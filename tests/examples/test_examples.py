@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.support import program
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -46,13 +46,7 @@ def test_every_example_is_tested_and_explained() -> None:
 
 @pytest.mark.parametrize("name", sorted(PRINTED))
 def test_an_example_shows_what_it_says(name: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-W", "error", EXAMPLES / name],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    done = program.python("-W", "error", EXAMPLES / name, seconds=30)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
     assert re.search(".*".join(PRINTED[name]), done.stdout, re.DOTALL), done.stdout

@@ -17,7 +17,8 @@ import pytest
 from tests.conftest import Spawn
 from tests.faults.torture.trial import SHARE
 from tests.support import hostile_memory, proc, roles
-from tests.support.hostile_memory import KINDS, PLACES
+from tests.support.hostile_files import KINDS
+from tests.support.hostile_memory import PLACES
 from tests.support.wait import until
 
 if TYPE_CHECKING:

@@ -25,6 +25,7 @@ from tests.support import (
     streams,
 )
 from tests.support.limits import bound
+from tests.support.marks import as_root
 from tests.support.member import Member
 from tests.support.wait import until
 
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.conftest import Spawn
-
-as_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can start a process as another user")
 
 
 class Scene:

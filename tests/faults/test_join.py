@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support import proc, roles, stranger
+from tests.support.marks import as_root
 from tests.support.wait import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.conftest import Spawn
-
-as_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can start a process as another user")
 
 
 def test_a_stopped_controller_is_a_timeout(spawn: Spawn, bus: str) -> None:

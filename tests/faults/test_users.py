@@ -6,19 +6,19 @@ kernel's word, so nothing that a process says of itself plays a part.
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.support import objects, plain_user, proc, regions, replies, roles, stranger, streams
+from tests.support.marks import as_root
 from tests.support.member import Member
 from tests.support.wait import until
 
 if TYPE_CHECKING:
     from tests.conftest import Spawn
 
-pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="only root can start processes of other users")
+pytestmark = as_root
 
 ROOT, NOBODY, THIRD = 0, plain_user.NOBODY, 65533
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
+from tests.support import program
 from tests.support.limits import all_bounds
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_the_page_is_made_from_the_source() -> None:
-    done = subprocess.run(
-        [sys.executable, "tools/limits.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    done = program.python("tools/limits.py", "--check", seconds=50)
     assert done.returncode == 0, done.stderr
 
 

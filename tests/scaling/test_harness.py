@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -18,6 +17,7 @@ from benches.scaling import studies
 from benches.scaling.crew import Crew, bus
 from benches.scaling.studies import receivers, senders
 
+from tests.support import program
 from tests.support.wait import until
 
 ROOT = Path(__file__).parents[2]
@@ -31,32 +31,17 @@ SMALL = {
     "receivers": 8,
     "senders": 4,
 }
-COMMAND = [sys.executable, "-m", "benches.scaling", "--quick"]
+COMMAND = ["-m", "benches.scaling", "--quick"]
 COMMAND += [word for name, value in SMALL.items() for word in (f"--{name}", str(value))]
 
 #: How many claims each study makes; a figure that nobody compares with anything is not enough.
 CLAIMS = {"senders": 2, "receivers": 1, "members": 2, "drift": 2, "memory": 0, "idle": 2, "takeover": 2}
 
 
-def group_lives(leader: int) -> bool:
-    try:
-        os.killpg(leader, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
 @pytest.mark.timeout(240, method="signal")
 def test_every_study_runs_and_leaves_a_table_a_file_and_a_picture(tmp_path: Path) -> None:
     figures, picture = tmp_path / "figures.json", tmp_path / "picture.svg"
-    run = subprocess.run(
-        [*COMMAND, "--json", str(figures), "--svg", str(picture)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=230,
-        check=False,
-    )
+    run = program.python(*COMMAND, "--json", figures, "--svg", picture, seconds=230)
     assert run.returncode == 0, run.stdout + run.stderr
     assert not run.stderr
     found: dict[str, Any] = json.loads(figures.read_text())
@@ -79,19 +64,17 @@ def test_every_study_runs_and_leaves_a_table_a_file_and_a_picture(tmp_path: Path
 
 @pytest.mark.timeout(120, method="signal")
 def test_an_interrupted_run_leaves_no_process_behind(tmp_path: Path) -> None:
-    with subprocess.Popen(
-        [*COMMAND, "--rounds", "100000", "--json", str(tmp_path / "figures.json"), "receivers"],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    ) as run:
-        until(lambda: processes_of(run.pid) > 9, "all processes are there", bound=40)
-        os.killpg(run.pid, signal.SIGINT)  # as a terminal does: to all of them
-        assert run.stdout is not None
-        said = run.stdout.read()
-        assert run.wait(60) != 0, said
-    until(lambda: not group_lives(run.pid), "nobody is left")
+    command = [
+        sys.executable,
+        *COMMAND,
+        "--rounds",
+        "100000",
+        "--json",
+        str(tmp_path / "figures.json"),
+        "receivers",
+    ]
+    with program.interrupted(command) as (leader, _):
+        until(lambda: processes_of(leader) > 9, "all processes are there", bound=40)
 
 
 def processes_of(leader: int) -> int:

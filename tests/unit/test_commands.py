@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+from typing import TYPE_CHECKING
 
 import pytest
 
 import ipmb
+from tests.support import program
+
+if TYPE_CHECKING:
+    from subprocess import CompletedProcess
 
 
-def run(*arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
+def run(*words: str, seconds: float = 60) -> CompletedProcess[str]:
+    return program.python(*words, seconds=seconds)
 
 
 def test_version_and_help() -> None:
@@ -84,7 +80,7 @@ sender, receiver = endpoint
 time.sleep(0.3)
 print("end", flush=True)
 """
-    result = run("-c", code, timeout=20)
+    result = run("-c", code, seconds=20)
     assert result.returncode == 0, result.stderr
     assert "Fatal" not in result.stderr
     assert "panicked" not in result.stderr
@@ -111,7 +107,7 @@ _, status = os.waitpid(child, 0)
 assert os.waitstatus_to_exitcode(status) == 0, status
 assert endpoint.sender.send("earth", "the parent goes on") == 1
 """
-    result = run("-W", "ignore", "-c", code, timeout=20)
+    result = run("-W", "ignore", "-c", code, seconds=20)
     assert result.returncode == 0, result.stderr
 
 
