@@ -226,9 +226,15 @@ impl Bulk {
 
     /// What a record says of a region; `None` when that is not in it.
     pub(crate) fn at(region: Region, place: &[u8; PLACE_BYTES]) -> Option<Bulk> {
+        let (offset, len) = Bulk::range(region.size(), place)?;
+        Some(Bulk { region, offset, len })
+    }
+
+    /// Offset and length that a record says; `None` when that is not in so many bytes.
+    pub(crate) fn range(size: usize, place: &[u8; PLACE_BYTES]) -> Option<(usize, usize)> {
         let number = |bytes: &[u8]| usize::try_from(u64::from_le_bytes(bytes.try_into().ok()?)).ok();
         let (offset, len) = (number(&place[..8])?, number(&place[8..16])?);
-        (offset <= region.size() && len <= region.size() - offset).then_some(Bulk { region, offset, len })
+        (offset <= size && len <= size - offset).then_some((offset, len))
     }
 
     /// Its bytes, copied out.

@@ -14,7 +14,9 @@ use super::{DESCRIPTORS, DOORBELL, GROW, ROOM, growth};
 use crate::identity::EndpointId;
 use crate::limits;
 use crate::proof::Proof;
-use crate::record::{EXTENDED, EXTENSION_BYTES, Extension, HEADER_BYTES, Header, Kind, LARGE, PLACE_BYTES, Tag};
+use crate::record::{
+    Bulk, EXTENDED, EXTENSION_BYTES, Extension, HEADER_BYTES, Header, KNOWN, Kind, LARGE, PLACE_BYTES, Tag,
+};
 use crate::roster::{Face, Peer};
 use crate::selector::Selector;
 use crate::stats::RefuseReason;
@@ -49,6 +51,8 @@ pub(crate) struct Special {
     pub(crate) extension: Extension,
     /// Where a large payload is in its region, as the sender says.
     pub(super) place: [u8; PLACE_BYTES],
+    /// A large payload in a region that was kept.
+    pub(super) named: Option<Bulk>,
 }
 
 /// What is at the front of a channel.
@@ -290,9 +294,13 @@ impl Inbound {
         {
             return Ok(Front::TooManyOpenFiles);
         }
+        let named = if tag.flags & KNOWN != 0 { self.hold_named(&place)? } else { None };
+        if tag.flags & KNOWN != 0 && named.is_none() {
+            return Ok(Front::TooManyOpenFiles);
+        }
         self.at.payload_at = payload_at;
         self.at.payload_len = record.len - payload_at;
-        self.at.special = Some(Box::new(Special { tag, extension, place }));
+        self.at.special = Some(Box::new(Special { tag, extension, place, named }));
         Ok(Front::Message)
     }
 

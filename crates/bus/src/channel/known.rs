@@ -202,10 +202,10 @@ impl Shelf {
         Some(self.slots[slot].is_some())
     }
 
-    /// Holds a region that was kept. `None`: there is none of that name, or its maker keeps us from it.
-    pub(super) fn hold(&mut self, name: Name) -> Option<Region> {
+    /// What was kept under a name. `None`: there is none of that name.
+    pub(super) fn named(&mut self, name: Name) -> Option<&mut Again> {
         let kept = self.slots.get_mut(name.slot as usize)?.as_mut()?;
-        if kept.offer == name.offer { kept.again.hold().ok() } else { None }
+        (kept.offer == name.offer).then_some(&mut kept.again)
     }
 
     /// How many are kept.

@@ -1,12 +1,29 @@
 //! What comes with messages over the socket, as their receiver finds it: regions and objects, in order, each checked.
 
-use ipmb_transport::region::Region;
+use std::io;
+
+use ipmb_transport::region::{Again, Region};
 use ipmb_transport::sys::Fd;
 
 use super::KEPT;
 use super::inbound::{Inbound, Lie, Special};
 use crate::bulk;
-use crate::record::{Bulk, Extension, KNOWN, LARGE, Name, Tag};
+use crate::record::{Bulk, Extension, KNOWN, LARGE, Name, PLACE_BYTES, Tag};
+
+/// A part of a region that we do not hold, in memory of our own.
+fn copied(again: &Again, offset: usize, len: usize) -> io::Result<Bulk> {
+    const PIECE: usize = 1 << 16;
+    // A payload may be nothing, a region may not.
+    let region = bulk::alloc(len.max(1))?;
+    let view = region.map(0, len)?;
+    let mut piece = vec![0; len.min(PIECE)];
+    for at in (0..len).step_by(PIECE) {
+        let piece = &mut piece[..PIECE.min(len - at)];
+        again.read(offset + at, piece)?;
+        view.write(at, piece)?;
+    }
+    Ok(Bulk { region, offset: 0, len })
+}
 
 /// What came with a message over the socket, each as what it was sent as.
 pub(crate) struct Luggage {
@@ -42,13 +59,30 @@ impl Inbound {
         self.are_there(tag)
     }
 
+    /// The payload in a region that was kept, which is locked from here on, before the message counts as read. `None`: it
+    /// finds no room in this process.
+    ///
+    /// Whoever was ever sent that region can keep us from locking it, which says nothing of the sender. That keeps it until
+    /// the message counts as read, so there is time for a copy.
+    #[cold]
+    pub(super) fn hold_named(&mut self, place: &[u8; PLACE_BYTES]) -> Result<Option<Bulk>, Lie> {
+        let again = self.shelf.named(Name::of(place)).ok_or(Lie)?;
+        match again.hold() {
+            Ok(region) => Bulk::at(region, place).ok_or(Lie).map(Some),
+            Err(_) => {
+                let (offset, len) = Bulk::range(again.size(), place).ok_or(Lie)?;
+                Ok(copied(again, offset, len).ok())
+            }
+        }
+    }
+
     /// What came with the message at the front, checked.
-    pub(crate) fn take_luggage(&mut self, special: &Special) -> Result<Option<Box<Luggage>>, Lie> {
+    pub(crate) fn take_luggage(&mut self, special: &mut Special) -> Result<Option<Box<Luggage>>, Lie> {
         if special.tag.descriptors == 0 { Ok(None) } else { self.unpack(special).map(Some) }
     }
 
     #[cold]
-    fn unpack(&mut self, special: &Special) -> Result<Box<Luggage>, Lie> {
+    fn unpack(&mut self, special: &mut Special) -> Result<Box<Luggage>, Lie> {
         let mut descriptors = self.descriptors.drain(..special.tag.sent());
         let (holder, bad_memory) = (self.holder, &mut self.bad_memory);
         let mut region = || {
@@ -60,7 +94,6 @@ impl Inbound {
         };
         let name = Name::of(&special.place);
         let bulk = match special.tag.flags & (LARGE | KNOWN) {
-            0 => None,
             LARGE => {
                 bulk::keep_house();
                 let region = region()?;
@@ -71,10 +104,12 @@ impl Inbound {
                 }
                 Some(region)
             }
-            // It is locked from here on, before the message counts as read.
-            _ => Some(self.shelf.hold(name).ok_or(Lie)?),
+            _ => None,
         };
-        let bulk = bulk.map(|region| Bulk::at(region, &special.place).ok_or(Lie)).transpose()?;
+        let bulk = match bulk {
+            Some(region) => Some(Bulk::at(region, &special.place).ok_or(Lie)?),
+            None => special.named.take(),
+        };
         let regions = (0..special.extension.regions).map(|_| region()).collect::<Result<_, _>>()?;
         Ok(Box::new(Luggage { bulk, regions, objects: descriptors.collect() }))
     }

@@ -1,7 +1,7 @@
 //! Both ends of a channel in one test: what the kernel does not take, and what a sender that lies cannot do.
 
 use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -119,8 +119,8 @@ fn what_strayed_is_dropped_and_the_message_comes_whole_later() {
     };
     out.push(routes.get(route).unwrap(), route, &content).unwrap();
     let Ok(Front::Message) = inbound.front() else { panic!("a message") };
-    let special = inbound.at.special.take().unwrap();
-    assert_eq!(inbound.take_luggage(&special).unwrap().unwrap().objects.len(), again.len());
+    let mut special = inbound.at.special.take().unwrap();
+    assert_eq!(inbound.take_luggage(&mut special).unwrap().unwrap().objects.len(), again.len());
 }
 
 #[test]
@@ -193,8 +193,8 @@ fn a_lie_about_what_travels_with_a_message_ends_its_channel() {
         let (_out, mut inbound) = channel.take_up();
         let believed = match inbound.front() {
             Ok(Front::Message) => {
-                let special = inbound.at.special.take().unwrap();
-                inbound.take_luggage(&special).is_ok()
+                let mut special = inbound.at.special.take().unwrap();
+                inbound.take_luggage(&mut special).is_ok()
             }
             Ok(_) => true,
             Err(Lie) => false,
@@ -216,8 +216,8 @@ fn a_place_is_read_once_and_checked_as_it_was_read() {
     );
     let (_out, mut inbound) = channel.take_up();
     let Ok(Front::Message) = inbound.front() else { panic!("a message") };
-    let special = inbound.at.special.take().unwrap();
-    let came = inbound.take_luggage(&special).unwrap().unwrap().bulk.unwrap();
+    let mut special = inbound.at.special.take().unwrap();
+    let came = inbound.take_luggage(&mut special).unwrap().unwrap().bulk.unwrap();
     assert!(came.region.same(&region) && (came.offset, came.len) == (64, 4032));
 }
 
@@ -264,9 +264,9 @@ impl Pair {
     /// Takes the next message; whether its region was named, and the region.
     fn take(&mut self) -> (bool, Region) {
         let Ok(Front::Message) = self.inbound.front() else { panic!("a message") };
-        let special = self.inbound.at.special.take().unwrap();
+        let mut special = self.inbound.at.special.take().unwrap();
         let named = special.tag.flags & KNOWN != 0;
-        let bulk = self.inbound.take_luggage(&special).unwrap().unwrap().bulk.unwrap();
+        let bulk = self.inbound.take_luggage(&mut special).unwrap().unwrap().bulk.unwrap();
         self.inbound.consume(self.inbound.at.record);
         (named, bulk.region)
     }
@@ -300,6 +300,41 @@ fn a_region_that_comes_again_is_named_and_held_at_every_moment() {
     }
 }
 
+/// Locks byte `at` for writing, as whoever was ever sent the region can.
+fn keep_from(region: &Region, at: u64) -> File {
+    let share = region.share_read_only(FROM).unwrap();
+    let file = File::options().read(true).write(true).open(format!("/proc/self/fd/{}", share.as_fd().as_raw_fd())).unwrap();
+    let lock = nix::libc::flock {
+        l_type: nix::libc::F_WRLCK as nix::libc::c_short,
+        l_whence: nix::libc::SEEK_SET as nix::libc::c_short,
+        l_start: at as nix::libc::off_t,
+        l_len: 1,
+        l_pid: 0,
+    };
+    nix::fcntl::fcntl(&file, nix::fcntl::FcntlArg::F_OFD_SETLK(&lock)).expect("nobody has it");
+    file
+}
+
+#[test]
+fn who_is_kept_from_holding_what_is_named_gets_a_copy() {
+    let mut pair = pair();
+    pair.acquaint();
+    let region = pair.pool.take(SIZE, "", ()).unwrap();
+    region.map(0, SIZE).unwrap().write(0, &[7; SIZE]).unwrap();
+    pair.push(&region).unwrap();
+    let kept_from = keep_from(&region, TO);
+    let (named, came) = pair.take();
+    assert!(named && !came.same(&region), "another has locked it");
+    region.map(0, SIZE).unwrap().write(0, &[8; SIZE]).unwrap();
+    let mut bytes = vec![0; SIZE];
+    came.read(0, &mut bytes).unwrap();
+    assert!(bytes == [7; SIZE], "as it was when it was taken");
+    drop((came, kept_from));
+    pair.push(&region).unwrap();
+    let (named, came) = pair.take();
+    assert!(named && came.same(&region), "nobody is in the way any more");
+}
+
 #[test]
 fn a_region_that_is_named_goes_to_another_when_its_receiver_is_gone() {
     let mut pair = pair();
@@ -320,8 +355,8 @@ fn what_is_named_and_unread_is_never_used_again_when_its_sender_closes() {
     drop(pair.out);
     let again = pair.pool.take(SIZE, "", ()).unwrap();
     let Ok(Front::Message) = pair.inbound.front() else { panic!("a message") };
-    let special = pair.inbound.at.special.take().unwrap();
-    let bulk = pair.inbound.take_luggage(&special).unwrap().unwrap().bulk.unwrap();
+    let mut special = pair.inbound.at.special.take().unwrap();
+    let bulk = pair.inbound.take_luggage(&mut special).unwrap().unwrap().bulk.unwrap();
     assert!(!bulk.region.same(&again));
 }
 
@@ -372,8 +407,8 @@ fn what_is_kept_of_a_sender_that_is_gone_is_let_go_once_all_is_read() {
     drop(out);
     assert_eq!(inbound.tidy(), 1, "a message that is unread names it");
     let Ok(Front::Message) = inbound.front() else { panic!("a message") };
-    let special = inbound.at.special.take().unwrap();
-    assert!(inbound.take_luggage(&special).unwrap().unwrap().bulk.is_some());
+    let mut special = inbound.at.special.take().unwrap();
+    assert!(inbound.take_luggage(&mut special).unwrap().unwrap().bulk.is_some());
     inbound.consume(inbound.at.record);
     assert_eq!(inbound.tidy(), 0);
 }

@@ -172,10 +172,10 @@ fn receive(inbound: &mut Inbound, case: &mut Case<'_>) -> Result<bool, Lie> {
     let mut payload = vec![0; at.payload_len];
     inbound.ring.copy_out(&at.record, at.payload_at, &mut payload);
     let _ = (inbound.selector(at.header.route), inbound.face(at.header.route));
-    if let Some(special) = inbound.at.special.take() {
+    if let Some(mut special) = inbound.at.special.take() {
         if case.byte().is_multiple_of(4) {
             inbound.drop_luggage(&special);
-        } else if let Some(luggage) = inbound.take_luggage(&special)? {
+        } else if let Some(luggage) = inbound.take_luggage(&mut special)? {
             let count = usize::from(luggage.bulk.is_some()) + luggage.regions.len() + luggage.objects.len();
             assert_eq!(count, usize::from(special.tag.descriptors));
             if let Some(bulk) = luggage.bulk {

@@ -193,7 +193,7 @@ impl State {
     #[cold]
     fn inspect(&mut self, place: usize, view: &Mutex<View>) -> Result<Option<Inspected>, Lie> {
         let Some(channel) = self.channels[place].as_deref_mut() else { return Ok(None) };
-        let Some(special) = channel.at.special.take() else { return Ok(None) };
+        let Some(mut special) = channel.at.special.take() else { return Ok(None) };
         let mut origin = None;
         if special.extension.parked.is_some() || special.extension.origin.is_some() {
             match admission::judge(&special.extension, &channel.peer, view) {
@@ -216,7 +216,7 @@ impl State {
                 return Ok(None);
             }
         }
-        let luggage = channel.take_luggage(&special)?;
+        let luggage = channel.take_luggage(&mut special)?;
         channel.at.special = Some(special);
         Ok(Some((origin, luggage)))
     }

@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use ipmb_transport::sys;
+
 use super::State;
 use super::link::Offer;
 use super::road::Road;
@@ -16,6 +18,9 @@ use crate::route::RouteId;
 use crate::selector::Mode;
 use crate::stats::{DropReason, RefuseReason};
 
+/// After so long, in nanoseconds, a member that hung up is tried again.
+const AGAIN: u64 = 1_000_000_000;
+
 impl State {
     /// Ends a channel whose receiver is gone or lies. Unicasts it has not read join the backlog.
     #[cold]
@@ -28,10 +33,16 @@ impl State {
         } else {
             self.by_id.remove(&id);
             self.routes.forget(id);
-            // The directory may list it for a while; one that only closed this channel answers the next one.
+            // The directory may list it for a while.
             self.gone.insert(id);
         }
         link.channel.service();
+        if !link.door && !link.channel.lied() {
+            // One that only closed this channel answers the next one; the kernel says who is dead.
+            let at = sys::now() + AGAIN;
+            self.hung_up.push_back((at, id));
+            self.schedule(at);
+        }
         if link.channel.lied() {
             let Peer { info, uid, .. } = &*link.channel.peer;
             self.tally.refuse(RefuseReason::Lie, Who { pid: info.pid, uid: *uid });
@@ -46,6 +57,25 @@ impl State {
             self.ended(&link.channel.peer, asked);
         }
         self.tell_waiters();
+    }
+}
+
+impl State {
+    /// Those who hung up a while ago are members like others again, until the kernel says otherwise.
+    pub(super) fn try_again(&mut self) {
+        let (now, before) = (sys::now(), self.gone.len());
+        while let Some(&(at, id)) = self.hung_up.front() {
+            if at > now {
+                self.schedule(at);
+                break;
+            }
+            self.hung_up.pop_front();
+            self.gone.remove(&id);
+        }
+        if self.gone.len() < before {
+            self.tell_waiters();
+            self.requests.poke();
+        }
     }
 }
 

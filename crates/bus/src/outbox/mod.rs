@@ -83,6 +83,8 @@ struct State {
     requests: Requests,
     /// Members that the directory still lists and the kernel says are gone.
     gone: HashSet<EndpointId>,
+    /// Those of them who have only hung up, and when they are tried again, the next first.
+    hung_up: VecDeque<(u64, EndpointId)>,
     /// What dead receivers left unread, on its way to somebody else.
     backlog: VecDeque<(RouteId, OwnedMessage)>,
     /// A receiver was found dead, and nobody has looked at the backlog since.
@@ -130,6 +132,7 @@ impl Outbox {
                 doors: HashMap::new(),
                 requests: Requests::default(),
                 gone: HashSet::new(),
+                hung_up: VecDeque::new(),
                 backlog: VecDeque::new(),
                 unsettled: false,
                 parking,
@@ -255,6 +258,7 @@ impl Outbox {
         state.timer = None;
         state.look_at_flights();
         state.refresh();
+        state.try_again();
         state.flush();
         state.deliver_waiting();
         state.look_at_doubts();
@@ -354,6 +358,7 @@ impl State {
         if roster.word != self.roster.word {
             self.roster = roster;
             self.gone.clear();
+            self.hung_up.clear();
             self.flush();
             self.deliver_waiting();
             self.look_at_doubts();

@@ -50,7 +50,8 @@ impl Again {
     /// Holds the region, as it was held when it was sent.
     ///
     /// # Errors
-    /// [`io::ErrorKind::WouldBlock`] when somebody keeps us from it, which only its maker can; in a forked child.
+    /// [`io::ErrorKind::WouldBlock`] when somebody keeps us from it, which whoever was ever sent the region can; in a forked
+    /// child.
     pub fn hold(&mut self) -> io::Result<Region> {
         loop {
             if let Some(hold) = self.body.hold_again(self.forks)? {
@@ -64,6 +65,14 @@ impl Again {
                 Err(_) => self.body.set_again(false),
             }
         }
+    }
+
+    /// Copies bytes out without holding it: until that is done it has to be kept by its maker.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::UnexpectedEof`] beyond the end.
+    pub fn read(&self, offset: usize, buf: &mut [u8]) -> io::Result<()> {
+        self.body.read(offset, buf)
     }
 
     /// Bytes in it.

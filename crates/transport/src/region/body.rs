@@ -234,6 +234,20 @@ impl Body {
         place.insert(mapped).clone()
     }
 
+    /// Copies bytes out without mapping it.
+    pub(super) fn read(&self, offset: usize, buf: &mut [u8]) -> io::Result<()> {
+        let mut done = 0;
+        while done < buf.len() {
+            match rustix::io::pread(&self.fd, &mut buf[done..], (offset + done) as u64) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(count) => done += count,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
     /// See [`Region::freeze`](super::Region::freeze).
     pub(super) fn freeze(&self) -> Result<(), FreezeError> {
         let _guard = fork::guard();

@@ -145,16 +145,7 @@ impl Region {
     /// [`io::ErrorKind::InvalidInput`] beyond the end.
     pub fn read(&self, offset: usize, buf: &mut [u8]) -> io::Result<()> {
         self.check_range(offset, buf.len())?;
-        let mut done = 0;
-        while done < buf.len() {
-            match rustix::io::pread(self.body().fd(), &mut buf[done..], (offset + done) as u64) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(count) => done += count,
-                Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(())
+        self.body().read(offset, buf)
     }
 
     /// Whether both are the same memory.
