@@ -8,7 +8,7 @@ use ipmb_transport::RingError;
 use ipmb_transport::ring::Consumer;
 use ipmb_transport::sys::{self, Events, Interest, Poller, Socket};
 
-use super::{BURST, Build, CHANNEL, IDLE_LOOKS, Inbox, Incoming, PASSED, PENDING, POLL_NANOS, State, Visit};
+use super::{ACCEPTS, BURST, Build, CHANNEL, IDLE_LOOKS, Inbox, Incoming, PASSED, PENDING, POLL_NANOS, State, Visit};
 use crate::admission;
 use crate::channel::{Front, Inbound, Lie, Luggage};
 use crate::error::RecvError;
@@ -352,9 +352,10 @@ impl State {
     }
 
     pub(super) fn accept(&mut self, poller: &Poller, me: &Local, view: &Mutex<View>) -> Result<(), RecvError> {
-        while let Some(listener) = &self.listener
-            && let Some(socket) = listener.accept().map_err(|error| no_descriptors(error, &self.tally))?
-        {
+        for _ in 0..ACCEPTS {
+            let Some(listener) = &self.listener else { break };
+            let accepted = listener.accept().map_err(|error| no_descriptors(error, &self.tally))?;
+            let Some(socket) = accepted else { break };
             if let Some(key) = self.pending.add(socket, me, sys::now())
                 && let Some(socket) = self.pending.socket(key)
             {

@@ -44,6 +44,9 @@ const BURST: u32 = 16;
 const PASSED: u32 = 1024;
 /// Visits of which nothing is taken that a look for one message makes at most.
 const VISITS: u32 = 64;
+/// Connections that are taken in at one look: whoever connects, however fast, must not keep the receiver's lock. The others
+/// are told of at the next look.
+const ACCEPTS: usize = 64;
 /// Empty looks after which a channel is armed while others stay hot; the last one stays, for one who polls.
 const IDLE_LOOKS: u32 = 4096;
 /// Looks before the receiver sleeps: about 14 us, what a wake-up across cores costs.

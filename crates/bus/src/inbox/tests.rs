@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
-use ipmb_transport::sys::{self, Listener};
+use ipmb_transport::sys::{self, Listener, Socket};
 
-use super::{Build, Inbox, Polled};
+use super::{ACCEPTS, Build, Inbox, Polled};
 use crate::admission;
 use crate::channel::{Content, Opener, Outbound};
 use crate::directory::{DirectoryReader, DirectoryWriter, Entry, Snapshot};
@@ -53,6 +53,24 @@ fn scene() -> Scene {
     let name = names::endpoint(&me.identifier, me.id);
     let inbox = Inbox::create(Listener::bind(&name, limits::LISTEN_BACKLOG).unwrap(), tally.clone()).unwrap();
     Scene { me, snapshot, writer, view: Mutex::new(view), tally, inbox }
+}
+
+#[test]
+fn a_crowd_at_the_door_is_let_in_a_few_at_a_time() {
+    let scene = scene();
+    let name = names::endpoint(&scene.me.identifier, scene.me.id);
+    for _ in 0..4 * ACCEPTS {
+        drop(Socket::connect(&name).unwrap());
+    }
+    let left = |scene: &Scene| scene.inbox.state.lock().unwrap().listener.as_ref().unwrap().accept().unwrap().is_some();
+    let look = |scene: &Scene| {
+        let polled = scene.inbox.try_recv(&scene.view, &scene.me, |_| Build::Take(()));
+        assert!(matches!(polled, Ok(Polled::Empty)));
+    };
+    look(&scene);
+    assert!(left(&scene), "messages and deadlines have their turn");
+    (0..4).for_each(|_| look(&scene));
+    assert!(!left(&scene), "and the others come next");
 }
 
 impl Scene {

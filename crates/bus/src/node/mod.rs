@@ -35,6 +35,8 @@ pub(crate) const LISTENER_TAG: u64 = 2;
 pub(crate) const REFUSE_TAG: u64 = 3;
 pub(crate) const MEMBER_TIMER: u64 = 1;
 pub(crate) const HOST_TIMER: u64 = 2;
+/// Connections that whoever does not receive turns away at a time.
+const REFUSALS: usize = 64;
 /// Connections of members to the controller; the channels of the outbox have a tag above it.
 pub(crate) const CONN_TAG: u64 = 1 << 62;
 
@@ -250,8 +252,9 @@ impl Source for Node {
             }
             REFUSE_TAG => {
                 if let Some((listener, _)) = &*lock(&self.refusing) {
-                    while let Ok(Some(socket)) = listener.accept() {
-                        drop(socket);
+                    // The others are told of next: whoever connects, however fast, must not keep the core thread.
+                    for _ in 0..REFUSALS {
+                        let Ok(Some(_socket)) = listener.accept() else { break };
                     }
                 }
             }
