@@ -10,7 +10,7 @@ use ipmb_transport::ring::{Consumer, Record};
 use ipmb_transport::sys::{Fd, Received, Socket};
 
 use super::known::Shelf;
-use super::{DESCRIPTORS, DOORBELL, GROW, ROOM, growth};
+use super::{DESCRIPTORS, DOORBELL, GROW, PACKETS, ROOM, growth};
 use crate::identity::EndpointId;
 use crate::limits;
 use crate::proof::Proof;
@@ -60,7 +60,7 @@ pub(crate) enum Front {
     /// It is in [`Inbound::at`].
     Message,
     Empty,
-    /// Much that is no message, and perhaps more behind it.
+    /// Much that is no message, or doorbells before descriptors, and perhaps more behind it.
     News,
     /// This process has no room for the descriptors of the next message; it stays where it is.
     TooManyOpenFiles,
@@ -93,6 +93,8 @@ pub(crate) struct Inbound {
     page: Option<(Vec<u8>, Fd)>,
     ended: bool,
     pub(super) starved: bool,
+    /// There may be more on the socket than the last visit took off it.
+    unfinished: bool,
     /// What ends it is a descriptor that had to be memory and is not.
     pub(super) bad_memory: bool,
 }
@@ -128,6 +130,7 @@ impl Inbound {
             page: Some((attach, page)),
             ended: false,
             starved: false,
+            unfinished: false,
             bad_memory: false,
         };
         inbound.show_page();
@@ -145,15 +148,22 @@ impl Inbound {
         }
     }
 
-    /// Reads the socket until it is empty: doorbells, descriptors, the sender's end.
+    /// Reads what is on the socket, so much at a visit: doorbells, descriptors, the sender's end.
     pub(crate) fn service(&mut self) -> Result<(), Lie> {
         self.service_until(usize::MAX)
     }
 
     /// The same, but stops at so many descriptors.
     pub(super) fn service_until(&mut self, enough: usize) -> Result<(), Lie> {
-        self.starved = false;
+        (self.starved, self.unfinished) = (false, false);
+        let mut taken = 0;
         while !self.ended && self.descriptors.len() < enough {
+            // What one who is gone has sent is all there will be.
+            if taken >= PACKETS && !self.socket.has_hung_up() {
+                self.unfinished = true;
+                return Ok(());
+            }
+            taken += 1;
             let mut packet = [0; 8];
             match self.socket.receive(&mut packet) {
                 Ok(Received::Packet { len: 1, fds, .. }) => match packet[0] {
@@ -203,6 +213,17 @@ impl Inbound {
         if self.bad_memory { RefuseReason::Memory } else { RefuseReason::Lie }
     }
 
+    /// What is at the front, where descriptors are not there yet.
+    #[cold]
+    fn incomplete(&self) -> Front {
+        if self.unfinished { Front::News } else { Front::TooManyOpenFiles }
+    }
+
+    /// Whether the last visit left packets on the socket.
+    pub(super) fn unfinished(&self) -> bool {
+        self.unfinished
+    }
+
     /// Descriptors wait on the socket that this process has no room for, or our page waits for room on its way.
     pub(crate) fn starved(&self) -> bool {
         self.starved || self.page.is_some()
@@ -217,7 +238,7 @@ impl Inbound {
                 return self.message(record);
             }
             if !self.news(record)? {
-                return Ok(Front::TooManyOpenFiles);
+                return Ok(self.incomplete());
             }
         }
         Ok(Front::News)
@@ -292,7 +313,7 @@ impl Inbound {
         if (tag.flags & LARGE != 0 || extension.regions > 0 || tag.descriptors > 0)
             && !self.luggage_is_there(tag, &extension)?
         {
-            return Ok(Front::TooManyOpenFiles);
+            return Ok(self.incomplete());
         }
         let named = if tag.flags & KNOWN != 0 { self.hold_named(&place)? } else { None };
         if tag.flags & KNOWN != 0 && named.is_none() {

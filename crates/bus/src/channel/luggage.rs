@@ -34,7 +34,7 @@ pub(crate) struct Luggage {
 
 impl Inbound {
     /// Whether all descriptors of a record have been taken off the socket. `false`: the others find no room in this
-    /// process.
+    /// process, or stand behind too much else.
     #[cold]
     pub(super) fn are_there(&mut self, tag: Tag) -> Result<bool, Lie> {
         let wanted = tag.sent();
@@ -43,13 +43,13 @@ impl Inbound {
         }
         match self.descriptors.len() < wanted {
             false => Ok(true),
-            true if self.starved => Ok(false),
+            true if self.starved || self.unfinished() => Ok(false),
             // They are sent before the record is published.
             true => Err(Lie),
         }
     }
 
-    /// Whether what a message says it has with it has come. `false`: it finds no room in this process.
+    /// Whether what a message says it has with it has come. `false`: it does not all find room in this process, or not yet.
     #[cold]
     pub(super) fn luggage_is_there(&mut self, tag: Tag, extension: &Extension) -> Result<bool, Lie> {
         let regions = usize::from(tag.flags & LARGE != 0) + usize::from(extension.regions);

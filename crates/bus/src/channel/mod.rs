@@ -20,6 +20,10 @@ pub(crate) use luggage::Luggage;
 pub(crate) use outbound::{OpenError, Opener, Outbound, PushError, Serviced};
 pub(crate) use salvage::Unread;
 
+/// Packets that are taken off a socket at a visit, as long as its other end is there: whoever sends, however fast, must not
+/// keep the locks of whoever reads. The socket tells of the others.
+const PACKETS: usize = 64;
+
 /// Longest packet of a channel's opening.
 pub(crate) const PACKET_BYTES: usize = 256;
 

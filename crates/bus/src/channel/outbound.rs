@@ -13,7 +13,7 @@ use super::content::Content;
 use super::flight::Flights;
 use super::growth::Growth;
 use super::known::Names;
-use super::{GROWN, KEPT, PACKET_BYTES, ROOM, STAYS};
+use super::{GROWN, KEPT, PACKET_BYTES, PACKETS, ROOM, STAYS};
 use crate::limits;
 use crate::proof::{self, Key};
 use crate::record::{Header, Tag, TypeId};
@@ -66,7 +66,7 @@ pub(crate) enum PushError {
 pub(crate) enum Serviced {
     /// Nothing was there.
     Nothing,
-    /// The receiver made room, or took up the channel: look again.
+    /// The receiver made room, or took up the channel, or said much: look again.
     Progress,
     /// The receiver's end is closed.
     Ended,
@@ -291,7 +291,7 @@ impl Outbound {
         self.flights.count()
     }
 
-    /// Reads what the receiver sent until nothing is left: its tail page, room, whether the ring may grow, its end.
+    /// Reads what the receiver sent, so much at a visit: its tail page, room, whether the ring may grow, its end.
     pub(crate) fn service(&mut self) -> Serviced {
         let mut seen = Serviced::Nothing;
         let mut packet = [0; PACKET_BYTES];
@@ -300,7 +300,13 @@ impl Outbound {
             self.lied = !self.take_page();
             self.ended |= self.lied;
         }
+        let mut taken = 0;
         while !self.ended {
+            // What one who is gone has sent is all there will be.
+            if taken >= PACKETS && !self.socket.has_hung_up() {
+                return Serviced::Progress;
+            }
+            taken += 1;
             match self.socket.receive(&mut packet) {
                 Ok(Received::Packet { len: 1, fds, .. }) if fds.is_empty() => {
                     self.lied = !match packet[0] {

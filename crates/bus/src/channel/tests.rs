@@ -10,8 +10,8 @@ use ipmb_transport::ring::{Consumer, Larger, Producer};
 use ipmb_transport::sys::{self, Fd, Listener, MAX_FDS, Received, Socket};
 
 use super::{
-    Content, DESCRIPTORS, DOORBELL, Front, GROW, GROWN, Inbound, Lie, Opener, Outbound, PushError, STAYS, Serviced,
-    Unread,
+    Content, DESCRIPTORS, DOORBELL, Front, GROW, GROWN, Inbound, Lie, Opener, Outbound, PACKETS, PushError, ROOM,
+    STAYS, Serviced, Unread,
 };
 use crate::limits;
 use crate::names;
@@ -103,6 +103,7 @@ fn what_strayed_is_dropped_and_the_message_comes_whole_later() {
     assert_eq!(channel.out.descriptors_in_flight(), 2 * MAX_FDS);
     let (route, routes) = (channel.route, std::mem::take(&mut channel.routes));
     let (mut out, mut inbound) = channel.take_up();
+    while let Ok(Front::News) = inbound.front() {}
     assert!(matches!(inbound.front(), Ok(Front::Empty)));
     out.service();
     out.trim().unwrap();
@@ -303,7 +304,8 @@ fn a_region_that_comes_again_is_named_and_held_at_every_moment() {
 /// Locks byte `at` for writing, as whoever was ever sent the region can.
 fn keep_from(region: &Region, at: u64) -> File {
     let share = region.share_read_only(FROM).unwrap();
-    let file = File::options().read(true).write(true).open(format!("/proc/self/fd/{}", share.as_fd().as_raw_fd())).unwrap();
+    let file =
+        File::options().read(true).write(true).open(format!("/proc/self/fd/{}", share.as_fd().as_raw_fd())).unwrap();
     let lock = nix::libc::flock {
         l_type: nix::libc::F_WRLCK as nix::libc::c_short,
         l_whence: nix::libc::SEEK_SET as nix::libc::c_short,
@@ -443,6 +445,50 @@ fn descriptors_without_a_message_are_bounded() {
     }
     let (_out, mut inbound) = channel.take_up();
     assert!(inbound.service().is_err());
+}
+
+#[test]
+fn doorbells_without_end_are_heard_a_few_at_a_time() {
+    let mut channel = channel();
+    while channel.out.socket.send(&[DOORBELL], &[]).unwrap() {}
+    let mut bells = 0;
+    while let Received::Packet { .. } = channel.socket.receive(&mut [0; 1]).unwrap() {
+        bells += 1;
+    }
+    assert!(bells > 2 * PACKETS, "the kernel bears more than a visit takes");
+    for _ in 0..2 * PACKETS {
+        assert!(channel.out.socket.send(&[DOORBELL], &[]).unwrap());
+    }
+    channel.push(&[], &objects(1)).unwrap();
+    let (out, mut inbound) = channel.take_up();
+    assert!(matches!(inbound.front(), Ok(Front::News)), "what came with the message is behind them");
+    inbound.service().unwrap();
+    assert!(inbound.unfinished());
+    let Ok(Front::Message) = inbound.front() else { panic!("a message") };
+    let mut special = inbound.at.special.take().unwrap();
+    assert_eq!(inbound.take_luggage(&mut special).unwrap().unwrap().objects.len(), 1);
+    for _ in 0..2 * PACKETS {
+        assert!(out.socket.send(&[DOORBELL], &[]).unwrap());
+    }
+    drop(out);
+    inbound.service().unwrap();
+    assert!(inbound.ended(), "what one who is gone has sent is all there is");
+}
+
+#[test]
+fn words_of_room_without_end_are_heard_a_few_at_a_time() {
+    let (mut out, inbound, _) = busy(1);
+    out.service();
+    for _ in 0..2 * PACKETS {
+        assert!(inbound.socket.send(&[ROOM], &[]).unwrap());
+    }
+    assert_eq!((out.service(), out.service()), (Serviced::Progress, Serviced::Progress));
+    assert_eq!(out.service(), Serviced::Nothing);
+    for _ in 0..2 * PACKETS {
+        assert!(inbound.socket.send(&[ROOM], &[]).unwrap());
+    }
+    drop(inbound);
+    assert_eq!(out.service(), Serviced::Ended, "what one who is gone has sent is all there is");
 }
 
 /// Reads everything; how many messages there were.
