@@ -84,7 +84,7 @@ class Stats:
         dropped: Messages given up, for any reason.
         expired: Messages whose ttl ended before anybody matched.
         redelivered: Messages that went to another receiver because the first one died with them unread.
-        waiting: Messages that wait for a match now.
+        waiting: Messages that wait for a match now, or for room with whoever takes over from a receiver that died.
         bytes_sent: Payload bytes of `sent`.
         bytes_received: Payload bytes of `received`.
         dropped_by_reason: `dropped`, taken apart; every reason is there, also with 0: `no_route` (nobody matched, and

@@ -197,7 +197,7 @@ pub struct Stats {
     pub shortages: [u64; Shortage::ALL.len()],
     /// New controllers this endpoint has noticed.
     pub takeovers: u64,
-    /// Messages that wait for a match now.
+    /// Messages that wait for a match now, or for room with whoever takes over from a receiver that is gone.
     pub waiting: u64,
     /// Payload bytes of `sent`.
     pub bytes_sent: u64,

@@ -15,7 +15,7 @@ use ipmb_bus::limits;
 use ipmb_bus::selector::{Selector, Ttl};
 use ipmb_bus::stats::DropReason;
 use ipmb_bus::{Build, Endpoint, Options, Overflow, join};
-use support::{LONG, NOW, TYPE, bus, bytes, endpoint, recv, send, to};
+use support::{LONG, NOW, TYPE, bus, bytes, endpoint, eventually, recv, send, to};
 
 #[test]
 fn what_is_sent_arrives_in_order_at_every_size() {
@@ -100,6 +100,25 @@ fn a_closed_receivers_unread_messages_go_to_another() {
     let again: Vec<_> = (1..10).map(|_| recv(&c, LONG).unwrap()[0]).collect();
     assert_eq!(again, (1..10).collect::<Vec<u8>>());
     assert_eq!(a.stats().unwrap().redelivered, 9);
+}
+
+#[test]
+fn what_was_left_unread_counts_as_waiting_until_another_has_room() {
+    let bus = bus();
+    let (a, b) = (endpoint(&bus, "a"), endpoint(&bus, "w"));
+    let other = endpoint(&bus, "w");
+    let mut sent = 0;
+    while a.sender().send(&to("w"), TYPE, &[7; 1000], Vec::new(), NOW, Overflow::Error).is_ok() {
+        sent += 1;
+    }
+    b.receiver().close();
+    eventually("half of them wait for room", || a.stats().unwrap().waiting > sent / 3);
+    let mut got = 0;
+    while got < sent && recv(&other, LONG).is_some() {
+        got += 1;
+    }
+    assert_eq!(got, sent);
+    eventually("none waits any more", || a.stats().unwrap().waiting == 0);
 }
 
 #[test]

@@ -272,7 +272,7 @@ impl Outbox {
 
     pub(crate) fn counters(&self) -> (SendCounters, u64) {
         let state = lock(&self.state);
-        (state.counters, state.parking.len() as u64)
+        (state.counters, (state.parking.len() + state.backlog.len()) as u64)
     }
 
     /// Replies taken, and their bytes.
