@@ -195,6 +195,30 @@ fn a_lock_has_one_holder_and_goes_to_the_next() {
 }
 
 #[test]
+fn what_a_holder_leaves_is_there_after_its_death() {
+    in_own_process("what_a_holder_leaves_is_there_after_its_death", || {
+        let lock = LockFile::create().expect("a lock");
+        assert_eq!(lock.left(), 0);
+        let inherited = lock.fd().try_clone().expect("a second").into_owned();
+        let holder = support::fork(move || {
+            let lock = LockFile::from_fd(Fd::adopt(inherited)).expect("a lock");
+            assert!(lock.try_lock().expect("locks"));
+            lock.leave(u32::MAX);
+            loop {
+                thread::park();
+            }
+        });
+        support::eventually("the child has left it", || lock.left() == u64::from(u32::MAX));
+        // SAFETY: a signal to a child of our own.
+        unsafe { libc::kill(holder, libc::SIGKILL) };
+        assert_eq!(support::wait_for(holder), 1000 + libc::SIGKILL);
+        assert_eq!((lock.left(), second(&lock).left()), (u64::from(u32::MAX), u64::from(u32::MAX)));
+        lock.leave(7);
+        assert_eq!(second(&lock).left(), 7);
+    });
+}
+
+#[test]
 fn a_lock_does_not_live_on_in_what_was_sent() {
     in_own_process("a_lock_does_not_live_on_in_what_was_sent", || {
         let first = LockFile::create().expect("a lock");

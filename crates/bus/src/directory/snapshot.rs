@@ -176,12 +176,6 @@ impl Snapshot {
         self.entries.binary_search_by_key(&id, |entry| entry.id).ok().map(|place| &self.entries[place])
     }
 
-    /// The process of the one who plays controller, if it was known when this was committed.
-    pub(crate) fn controller_pid(&self) -> Option<u32> {
-        let living = self.entry(self.controller).map(|entry| entry.pid);
-        living.or_else(|| self.tombstone(self.controller).map(|dead| dead.pid))
-    }
-
     /// The tombstone of an endpoint that was on the bus.
     pub fn tombstone(&self, id: EndpointId) -> Option<&Tombstone> {
         self.tombstones.iter().find(|tombstone| tombstone.id == id)

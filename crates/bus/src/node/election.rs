@@ -8,7 +8,7 @@ use ipmb_transport::sys::{self, Listener, LockFile};
 use super::Node;
 use super::host::Host;
 use super::member::Membership;
-use super::succession::Claim;
+use super::succession::{self, Claim};
 use crate::directory::Snapshot;
 use crate::limits;
 use crate::names;
@@ -37,9 +37,8 @@ impl Node {
         }
         let election = election.clone();
         let seed = lock(&self.view).reader().and_then(|reader| reader.read().ok());
-        let listened = listener.holder().map_or(0, |holder| holder.pid);
         let listener = listener.fd().try_clone().and_then(Listener::from_fd);
-        match member.succession.claim(seed.as_ref(), listened, sys::now()) {
+        match member.succession.claim(seed.as_ref(), election.left(), sys::now()) {
             Claim::Heir => {}
             Claim::Wait => return election.unlock(),
             Claim::Stranger => member.predecessor = None,
@@ -57,7 +56,8 @@ impl Node {
         election: Arc<LockFile>,
         seed: Option<Snapshot>,
     ) -> io::Result<()> {
-        let term = member.last_term.max(seed.as_ref().map_or(0, |seed| seed.term)).saturating_add(1);
+        let known = member.last_term.max(seed.as_ref().map_or(0, |seed| seed.term));
+        let term = succession::later(known, election.left());
         let mut host = Host::start(self, listener, election, term, seed)?;
         host.follow(member.predecessor.take());
         *lock(&self.host) = Some(host);

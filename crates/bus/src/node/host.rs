@@ -79,6 +79,8 @@ impl Host {
         // Whoever connects from now on sees our credentials, not our predecessor's.
         listener.relisten(limits::LISTEN_BACKLOG)?;
         let listener_key = node.reactor.register(listener.fd(), Interest::READ, node.clone(), LISTENER_TAG)?;
+        // The last step, which cannot fail: who leaves it and does not take office makes strangers of all who follow.
+        election.leave(controller.term());
         Ok(Host {
             controller,
             writer,

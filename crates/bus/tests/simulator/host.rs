@@ -10,7 +10,7 @@ use crate::directory::{DirectoryReader, DirectoryWriter};
 use crate::identity::EndpointId;
 use crate::limits::PENDING_JOINS;
 use crate::node::heritage::Heritage;
-use crate::node::succession::Claim;
+use crate::node::succession::{self, Claim};
 use crate::outbox::waiting::Waiting;
 use crate::wire::ClientFrame;
 
@@ -42,14 +42,13 @@ impl World {
             return;
         }
         let seed = me.board.as_ref().map(|board| board.read());
-        let listened = if me.holds_listener() { self.listened } else { 0 };
-        let (pid, now) = (me.pid, self.now());
-        let claim = self.ends[end].succession.claim(seed.as_ref(), listened, now);
+        let (left, now) = (if me.holds_listener() { self.left } else { 0 }, self.now());
+        let claim = self.ends[end].succession.claim(seed.as_ref(), left, now);
         if claim == Claim::Wait {
             return;
         }
         let me = &self.ends[end];
-        let term = me.last_term.max(seed.as_ref().map_or(0, |seed| seed.term)) + 1;
+        let term = succession::later(me.last_term.max(seed.as_ref().map_or(0, |seed| seed.term)), left);
         let policy = Policy { key: self.key.clone(), allowed_uids: vec![UID, 0], strangers: PENDING_JOINS };
         let controller = Controller::new(policy, term, me.id, seed.clone(), self.now());
         let Ok((writer, board)) = Board::create(&controller.snapshot(), me.fuse.clone()) else { return };
@@ -57,7 +56,7 @@ impl World {
             return;
         }
         self.audit.begin(&controller, seed.as_ref(), self.now());
-        self.listened = pid;
+        self.left = controller.term().into();
         if seed.is_none() {
             self.founded_at = now;
         }

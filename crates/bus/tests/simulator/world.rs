@@ -111,6 +111,14 @@ pub(crate) struct Conn {
     pub(crate) late: bool,
 }
 
+impl Conn {
+    /// Whether the socket of the bus is on its way to a member, which keeps it open as well.
+    fn brings_listener(&self) -> bool {
+        let with_memory = |frame: &ToClient| matches!(frame, ToClient::Welcome(_, _, Some(_)));
+        !self.dropped && self.end.is_some() && self.to_client.iter().any(with_memory)
+    }
+}
+
 pub(crate) struct World {
     pub(crate) rng: Rng,
     pub(crate) clock: Rc<Cell<u64>>,
@@ -121,8 +129,8 @@ pub(crate) struct World {
     pub(crate) probes: Vec<EndpointId>,
     /// When the bus was founded last, by one who knew nothing of it.
     pub(crate) founded_at: u64,
-    /// The process that listened last on the socket of the bus.
-    pub(crate) listened: u32,
+    /// What the last controller has left in the lock file: the term in which it took office.
+    pub(crate) left: u64,
     pub(crate) network: Rc<RefCell<Network>>,
     pub(crate) audit: Audit,
     pub(crate) ledger: Ledger,
@@ -143,7 +151,7 @@ impl World {
             host: None,
             probes: Vec::new(),
             founded_at: 0,
-            listened: 0,
+            left: 0,
             network: Rc::default(),
             audit: Audit::default(),
             ledger: Ledger::default(),
@@ -169,7 +177,7 @@ impl World {
 
     /// Whether connecting to the name of the bus succeeds.
     pub(crate) fn somebody_listens(&self) -> bool {
-        self.host.is_some() || self.ends.iter().any(End::holds_listener)
+        self.host.is_some() || self.ends.iter().any(End::holds_listener) || self.conns.values().any(Conn::brings_listener)
     }
 
     pub(crate) fn spawn(&mut self) {

@@ -5,10 +5,13 @@
 //! description that was ever sent lives on in every receiver and every queue it waits in: a lock on it would
 //! outlive its holder. So each process locks a description of its own, opened anew through `/proc`, and only
 //! ever sends the other one.
+//!
+//! That other one, which all share, has a place where reading would go on, and the kernel keeps it as long as anybody
+//! holds the lock file: a number for the next holder, in a file in which nobody can store anything.
 
 use std::io;
 
-use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
+use rustix::fs::{FlockOperation, Mode, OFlags, SeekFrom, flock, open, seek, tell};
 use rustix::io::Errno;
 
 use super::descriptor::{Fd, create};
@@ -59,6 +62,18 @@ impl LockFile {
     pub fn unlock(&self) {
         // It can only fail for a descriptor that is no lock file, which `own` never is.
         let _ = flock(&self.own, FlockOperation::NonBlockingUnlock);
+    }
+
+    /// Leaves a number to whoever holds the lock next. Only the one who holds it should, but everybody who has the file
+    /// can.
+    pub fn leave(&self, number: u32) {
+        // It can only fail for what has no place to read at, which a memory file has.
+        let _ = seek(&self.shared, SeekFrom::Start(number.into()));
+    }
+
+    /// The number that was left last, or 0.
+    pub fn left(&self) -> u64 {
+        tell(&self.shared).unwrap_or(0)
     }
 
     /// What to send to the other candidates.

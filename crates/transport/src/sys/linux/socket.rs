@@ -115,11 +115,6 @@ impl Listener {
         Ok(rustix::net::listen(&self.fd, backlog)?)
     }
 
-    /// Who listened on it last, in whichever process.
-    pub fn holder(&self) -> io::Result<Peercred> {
-        credentials(&self.fd)
-    }
-
     /// The descriptor, to wait for or to send on.
     pub fn fd(&self) -> &Fd {
         &self.fd
