@@ -12,7 +12,6 @@ import logging
 import os
 import signal
 import threading
-import traceback
 from typing import Final
 
 from ipmb import _core
@@ -45,11 +44,7 @@ def _tell() -> None:
 def _log(notice: tuple[str, int, bool, str]) -> None:
     identifier, endpoint, warning, text = notice
     level = logging.WARNING if warning else logging.INFO
-    try:
-        logger.log(level, "%r, endpoint %#x: %s; stats() counts the next ones", identifier, endpoint, text)
-    except BaseException:  # noqa: BLE001 # whatever a program's handlers and filters raise, the next notice is told
-        if logging.raiseExceptions:
-            traceback.print_exc()
+    logger.log(level, "%r, endpoint %#x: %s; stats() counts the next ones", identifier, endpoint, text)
 
 
 def _end() -> None:

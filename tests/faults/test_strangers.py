@@ -99,6 +99,28 @@ def test_friends_join_while_strangers_keep_coming(
     assert sorted(received(controller, receiving)) == list(range(20))
 
 
+def test_friends_join_while_the_queue_is_full_of_strangers(spawn: Spawn, bus: str) -> None:
+    """Silent strangers fill all places and the queue behind them; nobody waits for them.
+
+    (Each kept its place for 100 ms, 128 at a time, so a friend waited for up to ten seconds.)
+    """
+    controller = spawn.member(bus, "controller")
+    crowd = spawn.child("crowd")
+    pressing = crowd.begin(stranger.crowd, proc.rendezvous_name(controller.pid), 6000)
+    crowd.wait_event("pressing")
+    until(lambda: controller.stats()["refused_by_reason"]["join_crowded"] > 200, "it is crowded")
+    joiner = spawn.child("joiner")
+    took = []
+    for number in range(5):
+        begin = time.monotonic()
+        joiner.call(roles.join, bus, ("late",), name=str(number), affinity=False)
+        took.append(time.monotonic() - begin)
+    ended = crowd.post(roles.version)
+    assert pressing.result(20.0) > 0
+    ended.result()
+    assert sorted(took)[2] < 1.5, took
+
+
 @targets
 def test_garbage_costs_only_its_sender(spawn: Spawn, bus: str, target: Callable[[int], bytes]) -> None:
     """Every kind of wrong packet: the sender is thrown out, and a pair that talks does not notice."""

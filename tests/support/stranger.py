@@ -7,14 +7,18 @@ helpers connect as such a stranger, send bytes and descriptors, and tell when th
 from __future__ import annotations
 
 import array
+import collections
 import errno
 import os
 import random
+import resource
 import select
 import socket
 import struct
+import threading
 import time
 
+from tests.support import runner
 from tests.support.wait import BOUND, NeverError
 
 #: How every control packet of the bus begins: magic, then the version of the protocol (little endian).
@@ -169,6 +173,39 @@ def flood(name: bytes, seconds: float) -> int:
     for one in kept:
         one.close()
     return count
+
+
+def crowd(name: bytes, most: int) -> int:
+    """Fill the queue of a name with silent connections until the next call comes, always new ones; how many in all."""
+    most = min(most, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 100)
+    kept: collections.deque[socket.socket] = collections.deque()
+    made: list[int] = []
+
+    def press() -> None:
+        count = 0
+        while not runner.called_again():
+            one = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            one.settimeout(0.5)  # whoever waits in `connect` is let in before whoever only tries
+            try:
+                one.connect(b"\0" + name)
+            except OSError:
+                one.close()
+                continue
+            count += 1
+            kept.append(one)
+            if len(kept) > most:
+                kept.popleft().close()
+        made.append(count)
+
+    pressing = [threading.Thread(target=press) for _ in range(8)]
+    for one in pressing:
+        one.start()
+    runner.event("pressing")
+    for one in pressing:
+        one.join()
+    while kept:
+        kept.pop().close()
+    return sum(made)
 
 
 def knock(name: bytes) -> None:

@@ -54,11 +54,12 @@ pub const DIRECTORY_BYTES: usize = 16 << 20;
 /// cannot use the term up.
 pub const TERM_LEAP: u32 = 1 << 16;
 
-/// [connections] Most strangers that have connected and not joined yet. The oldest goes first, so liars keep no friend out.
+/// [connections] Most strangers that have connected and not joined yet. For each that is too many one goes, silent ones and those of
+/// the process with the most first, so liars keep no friend out.
 pub const PENDING_JOINS: usize = 128;
 
-/// [milliseconds] How long a stranger keeps its place when there are too many. All members of a bus come at once when it has a
-/// new controller, and each that is sent away costs everybody time; liars who fill all places can hold up others no longer.
+/// [milliseconds] How long a member that registers again keeps its place when there are too many. All members of a bus come at once
+/// when it has a new controller, and each that is sent away costs everybody time.
 pub const CROWDED_MILLIS: u64 = 100;
 
 /// [fraction] A process's strangers, at each of the two kinds, are one in this many of its descriptor limit at most: it needs some itself.

@@ -129,10 +129,15 @@ pub(crate) struct View {
 }
 
 impl View {
-    /// A new controller's directory takes the place of the old one's.
+    /// A new controller's directory takes the place of the old one's. It is read when somebody asks: at a takeover all
+    /// members get one at once, and who is idle need not hold up the others.
     pub(crate) fn replace(&mut self, reader: Arc<DirectoryReader>) {
         self.reader = Some(reader);
-        self.refresh();
+    }
+
+    /// The term that is committed now, which takes no reading; 0 before there is any.
+    pub(crate) fn committed_term(&self) -> u32 {
+        self.reader.as_ref().map_or(0, |reader| (reader.word() >> 32) as u32)
     }
 
     /// Whether the roster is that of the directory as it is now.

@@ -6,7 +6,7 @@
 //! * One event commits at most once, and the commit comes before the welcome it is for: when `join` returns, every sender
 //!   that looks at the directory sees the new endpoint. Nudges come last, after the joiner has its answer.
 //! * The kernel's word on a peer's user comes before anything it says is looked at, and its token before anything is changed.
-//! * A connection that does not join in time goes; so do the oldest of too many. A frame out of place ends its connection.
+//! * A connection that does not join in time goes; so does one for each that is too many. A frame out of place ends its connection.
 //! * Whoever departs becomes a tombstone and its parking memory is adopted, exactly once.
 //! * Nothing happens on a bus where nothing happens: [`Controller::deadline`] is set only while strangers have not joined
 //!   or somebody has not registered again after a takeover. Old tombstones go with the next commit.
@@ -212,10 +212,10 @@ impl Controller {
         [self.lobby.deadline(), self.roll.deadline()].into_iter().flatten().min()
     }
 
-    /// Until when whoever connects next is to wait in the queue of the name: no place is free, and those who have one have
-    /// hardly had the time to join. `None`: it may come in.
+    /// Until when whoever connects next is to wait in the queue of the name: no place is free, and those who have one are
+    /// members that have hardly had the time to register again. `None`: it may come in.
     pub fn full_until(&self, now: u64) -> Option<u64> {
-        let full = self.lobby.len() >= self.policy.strangers;
+        let full = self.lobby.len() >= self.policy.strangers && self.lobby.all_expected();
         let oldest = self.lobby.deadline()?.saturating_sub(limits::HANDSHAKE_MILLIS * 1_000_000);
         let until = oldest + limits::CROWDED_MILLIS * 1_000_000;
         (full && now < until).then_some(until)
@@ -294,13 +294,14 @@ impl Controller {
             return;
         }
         if self.lobby.len() >= self.policy.strangers
-            && let Some((oldest, Stranger { pid, uid, .. })) = self.lobby.remove_oldest()
+            && let Some((other, Stranger { pid, uid, .. })) = self.lobby.remove_for_another()
         {
             self.note(RefuseReason::JoinCrowded, pid, uid);
-            out.push(Action::Close { conn: oldest });
+            out.push(Action::Close { conn: other });
         }
         let deadline = self.now.saturating_add(limits::HANDSHAKE_MILLIS * 1_000_000);
-        self.lobby.insert(conn, Stranger { uid, pid, nonce, deadline, phase: Phase::Silent, recalled: None });
+        let phase = Phase::Silent;
+        self.lobby.insert(conn, Stranger { uid, pid, nonce, deadline, phase, expected: false, recalled: None });
     }
 
     /// The connection that has joined, with what its welcome needs, if this frame was the one.
@@ -310,6 +311,9 @@ impl Controller {
                 (Phase::Silent, ClientFrame::Hello { id, nonce }) if id != 0 => {
                     stranger.phase = Phase::Challenged { id, nonce };
                     let nonce = stranger.nonce;
+                    if self.roll.awaits(id, stranger.pid, stranger.uid) {
+                        self.lobby.expect(conn, id);
+                    }
                     out.push(Action::Send { conn, frame: ServerFrame::Challenge { nonce } });
                 }
                 (Phase::Challenged { id, nonce }, ClientFrame::Join(request)) => {

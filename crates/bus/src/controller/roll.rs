@@ -183,6 +183,12 @@ impl Roll {
         }
     }
 
+    /// Whether the endpoint was on the bus before a takeover, in this process, and has not registered again.
+    pub(super) fn awaits(&self, id: EndpointId, pid: u32, uid: u32) -> bool {
+        let waited = |member: &Member| member.conn.is_none() && (member.entry.pid, member.entry.uid) == (pid, uid);
+        self.members.get(&id).is_some_and(waited)
+    }
+
     pub(super) fn is_unconfirmed(&self, id: EndpointId) -> bool {
         self.probes.contains_key(&id)
     }

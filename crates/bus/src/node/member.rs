@@ -290,8 +290,7 @@ impl Node {
                     nonce: self.me.nonce,
                     affinity: self.me.affinity,
                     receiving: !self.inbox.is_closed(),
-                    // A controller may raise its term while it is in office.
-                    last_term: member.last_term.max(self.read_up_to().0),
+                    last_term: self.last_term(member),
                     proof: proof::joiner_proof(&self.me.key, &nonce, &challenge, self.me.id),
                 };
                 let memories: Vec<_> = [&self.parking_memory].into_iter().chain(&member.directory).collect();
@@ -339,6 +338,14 @@ impl Node {
                 false
             }
         }
+    }
+
+    /// The last term we know of. A controller may raise its own while it is in office, but none leaps so far that the next
+    /// one would not believe us.
+    fn last_term(&self, member: &Membership) -> u32 {
+        let committed = lock(&self.view).committed_term();
+        let leap = committed.saturating_sub(member.last_term) >= limits::TERM_LEAP;
+        if leap { member.last_term } else { member.last_term.max(committed) }
     }
 
     /// Everything a member gets from the controller, checked before any of it is used.

@@ -227,7 +227,10 @@ impl Outbox {
     pub(crate) fn directory_replaced(&self, reader: Arc<DirectoryReader>) {
         let mut state = lock(&self.state);
         state.reader = Some(reader);
-        state.reload();
+        // Otherwise the next `send` reads it.
+        if state.awaits_somebody() {
+            state.reload();
+        }
         state.tell_waiters();
         state.requests.poke();
     }
@@ -350,6 +353,11 @@ impl State {
         {
             self.reload();
         }
+    }
+
+    /// Whether anything here is for somebody who may have come.
+    fn awaits_somebody(&self) -> bool {
+        self.interested || self.unsettled || !self.backlog.is_empty()
     }
 
     #[cold]

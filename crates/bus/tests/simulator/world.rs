@@ -177,7 +177,9 @@ impl World {
 
     /// Whether connecting to the name of the bus succeeds.
     pub(crate) fn somebody_listens(&self) -> bool {
-        self.host.is_some() || self.ends.iter().any(End::holds_listener) || self.conns.values().any(Conn::brings_listener)
+        self.host.is_some()
+            || self.ends.iter().any(End::holds_listener)
+            || self.conns.values().any(Conn::brings_listener)
     }
 
     pub(crate) fn spawn(&mut self) {

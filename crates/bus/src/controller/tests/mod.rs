@@ -269,11 +269,40 @@ fn too_many_strangers_push_the_oldest_out() {
 }
 
 #[test]
-fn who_comes_when_it_is_full_waits_a_moment_first() {
+fn one_process_that_takes_all_places_loses_its_own() {
     let mut bench = Bench::new(1, None);
-    let conns: Vec<_> = (0..limits::PENDING_JOINS - 1).map(|_| bench.accept(5, UID).0).collect();
-    assert_eq!(bench.controller.full_until(bench.now), None);
-    bench.accept(5, UID);
+    let hello = |bench: &mut Bench, pid, id| {
+        let (conn, gone) = bench.accept(pid, UID);
+        bench.frame(conn, ClientFrame::Hello { id, nonce: [0; 32] });
+        (conn, gone)
+    };
+    let (friend, _) = hello(&mut bench, 6, 6);
+    let liars: Vec<_> = (1..limits::PENDING_JOINS as u64).map(|id| hello(&mut bench, 5, id).0).collect();
+    for (id, oldest) in (1..).zip(liars) {
+        assert_eq!(bench.controller.full_until(bench.now), None, "nobody waits for liars");
+        assert_eq!(hello(&mut bench, 5, id).1, [Action::Close { conn: oldest }]);
+    }
+    let (silent, gone) = bench.accept(7, UID);
+    assert!(!gone.contains(&Action::Close { conn: friend }));
+    assert_eq!(hello(&mut bench, 5, 1).1, [Action::Close { conn: silent }], "one that has said nothing goes first");
+}
+
+#[test]
+fn members_that_register_again_wait_for_each_other_a_moment() {
+    let ids: Vec<u64> = (2..).take(limits::PENDING_JOINS + 2).collect();
+    let mut bench = Bench::new(2, Some(seed(&ids)));
+    let register = |bench: &mut Bench, id: u64| {
+        let (conn, _) = bench.accept(how(id).pid, UID);
+        bench.frame(conn, ClientFrame::Hello { id, nonce: [0; 32] });
+        conn
+    };
+    let (liar, _) = bench.accept(5, UID);
+    let mut conns: Vec<_> = ids[1..limits::PENDING_JOINS].iter().map(|&id| register(&mut bench, id)).collect();
+    assert_eq!(bench.controller.full_until(bench.now), None, "a liar goes first");
+    let (conn, gone) = bench.accept(how(ids[0]).pid, UID);
+    assert_eq!(gone, [Action::Close { conn: liar }]);
+    bench.frame(conn, ClientFrame::Hello { id: ids[0], nonce: [0; 32] });
+    conns.push(conn);
     let until = bench.now + limits::CROWDED_MILLIS * MILLI;
     assert_eq!(bench.controller.full_until(bench.now), Some(until));
     assert_eq!(bench.controller.full_until(until - 1), Some(until));
