@@ -12,6 +12,7 @@ import logging
 import os
 import signal
 import threading
+import traceback
 from typing import Final
 
 from ipmb import _core
@@ -44,7 +45,11 @@ def _tell() -> None:
 def _log(notice: tuple[str, int, bool, str]) -> None:
     identifier, endpoint, warning, text = notice
     level = logging.WARNING if warning else logging.INFO
-    logger.log(level, "%r, endpoint %#x: %s; stats() counts the next ones", identifier, endpoint, text)
+    try:
+        logger.log(level, "%r, endpoint %#x: %s; stats() counts the next ones", identifier, endpoint, text)
+    except BaseException:  # noqa: BLE001 # whatever a program's handlers and filters raise, the next notice is told
+        if logging.raiseExceptions:
+            traceback.print_exc()
 
 
 def _end() -> None:

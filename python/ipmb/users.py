@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from typing import TypeAlias
 
@@ -10,6 +11,9 @@ from ipmb.registrations import a_type
 Users: TypeAlias = "str | int | Iterable[str | int]"
 
 _HOW = "give names or ids of users of this machine"
+
+#: More than a bus may have (docs/limits.md, USERS), each several times; and where an endless iterable ends.
+_MOST = 1024
 
 
 def uids(users: Users) -> list[int]:
@@ -24,13 +28,18 @@ def uids(users: Users) -> list[int]:
         >>> uids("root"), uids([1000, 1001])
         ([0], [1000, 1001])
     """
-    return [_uid(user) for user in _each(users)]
+    found = [_uid(user) for user in itertools.islice(_each(users), _MOST + 1)]
+    if len(found) > _MOST:
+        msg = f"users has more than {_MOST} entries: {_HOW}"
+        raise ValueError(msg)
+    return found
 
 
 def _each(users: object) -> Iterable[object]:
     if isinstance(users, str | int):
         return (users,)
-    if isinstance(users, Iterable):
+    # Bytes would be ids, a byte each; and a name is text.
+    if isinstance(users, Iterable) and not isinstance(users, bytes | bytearray | memoryview):
         return users
     msg = f"users is {a_type(type(users))}: {_HOW}"
     raise TypeError(msg)

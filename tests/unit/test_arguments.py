@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import math
 import re
 import threading
@@ -60,6 +61,9 @@ def until_gone(endpoint: ipmb.Endpoint, who: int) -> None:
         ({"token": "x" * 1025}, ValueError, "token is 1025 bytes long: give at most 1024 bytes"),
         ({"controller_affinity": 1}, TypeError, "controller_affinity is an int: give True or False"),
         ({"users": 1.5}, TypeError, "users is a float: give names or ids of users of this machine"),
+        ({"users": b"root"}, TypeError, "users is a bytes: give names or ids of users of this machine"),
+        ({"users": bytearray(b"root")}, TypeError, "users is a bytearray: give names or ids of users"),
+        ({"users": itertools.count(1)}, ValueError, "users has more than 1024 entries: give names or ids"),
         ({"users": [None]}, TypeError, "users has a NoneType: give names or ids of users of this machine"),
         ({"users": [True]}, TypeError, "users has a bool: give names or ids of users of this machine"),
         ({"users": -1}, ValueError, "users has -1, which is no id of a user: give names or ids"),

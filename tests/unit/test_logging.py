@@ -85,6 +85,36 @@ def test_what_nobody_else_tells_is_a_warning(bus: str, caplog: pytest.LogCapture
     assert "unread" in lost, "the word for it, not the payload"
 
 
+@pytest.mark.parametrize("error", [ValueError, SystemExit])
+def test_a_handler_that_raises_does_not_end_the_telling(
+    bus: str, error: type[BaseException], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It is told off on stderr, as `logging` itself does; the next notice is told."""
+    told: list[str] = []
+
+    def emit(record: logging.LogRecord) -> None:
+        told.append(record.getMessage())
+        if len(told) == 1:
+            raise error("from a handler")
+
+    handler = logging.Handler(logging.INFO)
+    handler.emit = emit  # type: ignore[method-assign]
+    logger = logging.getLogger("ipmb")
+    logger.addHandler(handler)
+    level = logger.level
+    logger.setLevel(logging.INFO)
+    try:
+        with ipmb.join(bus, "earth", timeout=10) as earth:
+            assert earth.sender.send("nobody", 1) == 0
+            until(lambda: len(told) == 1, "the first is told")
+            earth.sender.send("nobody", 1, ttl=0.01)
+            until(lambda: any("ttl" in text for text in told), "the next is told, too")
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+    assert "from a handler" in capfd.readouterr().err
+
+
 def test_what_happens_last_is_told_at_exit() -> None:
     """The interpreter ends at once, without a moment for the thread that logs."""
     program = (
