@@ -81,12 +81,12 @@ pub enum JoinError {
     },
     /// One of the two sides does not know the other's token, or has other users.
     #[error(
-        "the token (or its users) differ from those of this bus: give the same token and users to all its endpoints, or none to any"
+        "the token= or the users= given are not those of this bus: give the same token and users to all its endpoints, or none to any"
     )]
     Token,
     /// The user we run as may not join, or the holder of the name is a user we do not trust.
     #[error(
-        "user {uid} is not admitted here: run both as the same user, or name the users in the users of all its endpoints"
+        "user {uid} is not admitted on this bus, or runs it and is not admitted by you: run both as the same user, or list user {uid} in the users= of every endpoint of the bus"
     )]
     Permission {
         /// The user id that was not accepted.
@@ -145,7 +145,7 @@ impl std::fmt::Display for FullReason {
                 "the ring to a receiver is full: it reads slower than this endpoint sends; wait with overflow=\"block\""
             }
             FullReason::Own => "the ring of this endpoint to itself is full: receive first, then send again",
-            FullReason::Parking => "too many bytes wait for a match: give shorter ttls, or start the receivers first",
+            FullReason::Parking => "as much waits for a match as one sender may let wait (4096 messages, 4 MiB): give shorter ttls, or start the receivers first",
             FullReason::Descriptors => "too many sent descriptors are not received yet: wait for the receiver",
             FullReason::Routes => "too many different selectors are in use: reuse selectors",
         })

@@ -66,6 +66,20 @@ impl Incident {
         }
     }
 
+    /// Which of the counters of `stats()` it is, and under which key where that has several.
+    fn counter(self) -> (&'static str, Option<&'static str>) {
+        match self {
+            Incident::Dropped(reason) => ("dropped_by_reason", Some(reason.name())),
+            Incident::Refused(reason) => ("refused_by_reason", Some(reason.name())),
+            Incident::Short(what) => ("shortages_by_kind", Some(what.name())),
+            Incident::Expired => ("expired", None),
+            Incident::Redelivered => ("redelivered", None),
+            Incident::Duplicate => ("duplicates", None),
+            Incident::Takeover => ("takeovers", None),
+            Incident::Skipped => ("skipped", None),
+        }
+    }
+
     fn text(self) -> &'static str {
         match self {
             Incident::Dropped(reason) => match reason {
@@ -142,7 +156,7 @@ impl Incident {
                     "this process has too many open files, others wait for it: close some, or raise ulimit -n"
                 }
                 Shortage::Parking => {
-                    "no more messages can wait for a match: start their receivers, or give shorter ttls"
+                    "as many messages wait for a match as may (4096 of one sender, 4 MiB): start their receivers, or give shorter ttls"
                 }
                 Shortage::RingGrowth => {
                     "a busy channel keeps a small ring, for want of memory or descriptors on either side: its sender waits more often"
@@ -157,7 +171,7 @@ impl Incident {
             Incident::Duplicate => {
                 "a second copy of a message that had waited was dropped: nothing is lost, nothing to do"
             }
-            Incident::Takeover => "the bus has a new controller: look why the one before is gone",
+            Incident::Takeover => "the bus has a new controller, nothing is lost by it: if nobody closed the one before, look why it died",
             Incident::Skipped => {
                 "a message of a type that is not taken was passed over: name its type in payloads=, or register its class"
             }
@@ -185,6 +199,8 @@ pub struct Notice {
     pub level: Level,
     /// What happened, and what to do.
     pub text: String,
+    /// The counter of [`Stats`](crate::stats::Stats) that counts the next ones, and its key where it has several.
+    pub counter: (&'static str, Option<&'static str>),
 }
 
 /// A process as the kernel knows it, for a notice to name.
@@ -263,7 +279,7 @@ impl Tally {
             Some(detail) => format!("{} ({detail})", incident.text()),
             None => incident.text().to_owned(),
         };
-        Some(Notice { identifier: self.identifier.clone(), id: self.id, level: incident.level(), text })
+        Some(Notice { identifier: self.identifier.clone(), id: self.id, level: incident.level(), text, counter: incident.counter() })
     }
 
     pub(crate) fn of(&self, incident: Incident) -> u64 {

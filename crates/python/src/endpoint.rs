@@ -308,14 +308,19 @@ fn wait_for_join(py: Python<'_>, options: Options, timeout: Timeout) -> PyResult
     }
 }
 
-/// What happened and nobody was told: the name of the bus, the endpoint's id, whether it is a warning, and the text.
+/// What happened and nobody was told: the name of the bus, the endpoint's id, whether it is a warning, the text, and
+/// what counts the next ones.
 ///
 /// Waits for it, or takes what is there. None: there is nothing, the interpreter ends, or another thread waits already.
 #[pyfunction]
-pub(crate) fn next_notice(py: Python<'_>, wait: bool) -> Option<(String, u64, bool, String)> {
+pub(crate) fn next_notice(py: Python<'_>, wait: bool) -> Option<(String, u64, bool, String, String)> {
     let next = || if wait { incidents::next_notice() } else { incidents::take_notice() };
-    let Notice { identifier, id, level, text } = detached(py, next)?;
-    Some((identifier, id, level == Level::Warning, text))
+    let Notice { identifier, id, level, text, counter } = detached(py, next)?;
+    let counter = match counter {
+        (name, Some(key)) => format!("stats().{name}['{key}']"),
+        (name, None) => format!("stats().{name}"),
+    };
+    Some((identifier, id, level == Level::Warning, text, counter))
 }
 
 /// Closes every endpoint of this process and lets the threads that wait on them come back: the interpreter ends.

@@ -377,7 +377,7 @@ impl Node {
                 Seen::Silent { pid } => pid,
                 _ => 0,
             };
-            self.tally.count_saying(Incident::Takeover, &format_args!("process {pid}"));
+            self.tally.count_saying(Incident::Takeover, &format_args!("now process {pid}"));
         }
         member.last_term = term;
         member.succession.registered();
