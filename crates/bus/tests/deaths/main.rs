@@ -130,7 +130,9 @@ impl Meanwhile for Around<'_> {
     }
 
     fn half_way(&mut self) {
-        self.scene.world.iter_mut().for_each(self.case.half_way);
+        if !self.case.notices {
+            self.scene.world.iter_mut().for_each(self.case.half_way);
+        }
     }
 }
 
@@ -177,7 +179,14 @@ fn die(place: &str) -> Result<Reached, String> {
     if reached == Reached::There {
         reached = tracer.go(point, &mut Around { case, scene: &mut scene });
     }
-    drop(tracer);
+    if case.notices {
+        // What has come by now must not be slept through.
+        scene.world.iter_mut().for_each(case.half_way);
+        tracer.let_go();
+        scene.victim.answer("done", world::SOON)?;
+    } else {
+        drop(tracer);
+    }
     scene.judge(case, &expected)?;
     Ok(reached)
 }

@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use ipmb_bus::error::SendError;
+use ipmb_bus::stats::RefuseReason;
 use ipmb_bus::{Asking, Endpoint, Outcome, Outgoing, Overflow, Payload, Progress};
 use nix::sys::signal::Signal;
 
@@ -17,7 +18,7 @@ use crate::victims::script::reply;
 use crate::victims::speech::{self, Heard, Said, Size, arrive, hear, hear_now};
 
 /// Bound for whatever has to become true.
-const SOON: Duration = Duration::from_secs(5);
+pub(crate) const SOON: Duration = Duration::from_secs(5);
 
 macro_rules! ensure {
     ($condition:expr, $($what:tt)+) => {
@@ -328,7 +329,9 @@ impl Scene {
         let read = victim.told("heard");
         let mut heir = Survivor::join(&world.bus, 'v', true);
         world.a.say('v', Size::Short);
-        let missing = if case.redelivers { sent.saturating_sub(read.len() as u64 + case.lead) } else { 0 } as usize;
+        // What it had copied out when it died may count as read or not; all else does not.
+        let taken = victim.told("took").len() as u64;
+        let missing = if case.redelivers { sent.saturating_sub(taken) } else { 0 } as usize;
         heir.hear_from('a', missing + 1)?;
         while heir.numbers('a').last() != Some(&sent) {
             heir.hear_from('a', heir.numbers('a').len() + 1)?;
@@ -375,6 +378,15 @@ impl Scene {
             ensure!(w.numbers('v').len() <= waiting, "{:?} of {waiting}", w.numbers('v'));
         }
         ensure!(world.wrong().is_empty(), "{:?}", world.wrong());
+        // A death is no lie.
+        for survivor in [&world.a, &world.b] {
+            let stats = survivor.end.stats().map_err(|error| error.to_string())?;
+            for (reason, count) in RefuseReason::ALL.into_iter().zip(stats.refused) {
+                let honest =
+                    !matches!(reason, RefuseReason::Lie | RefuseReason::Memory | RefuseReason::ChannelMalformed);
+                ensure!(honest || count == 0, "{} took what a dead one left for a lie: {reason:?}", survivor.name);
+            }
+        }
         // The ones who came for the judgement are gone again, and nothing is left of any of them.
         world.w = None;
         leaks::settle(expected, SOON, || world.hear_all())

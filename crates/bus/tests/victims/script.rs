@@ -34,6 +34,7 @@ pub(crate) fn play() {
         asking: None,
         next: HashMap::new(),
         buffer: vec![0; 1 << 18],
+        taken: (0..64).map(|number| format!("took {number}\n")).collect(),
         lines: (0..64).map(|number| format!("heard {number}\n")).collect(),
     };
     for word in words.by_ref().take_while(|&word| word != "gate") {
@@ -67,6 +68,8 @@ struct Victim {
     next: HashMap<char, u64>,
     /// Where it hears.
     buffer: Vec<u8>,
+    /// What it tells when it has copied a message out, and when that counts as read.
+    taken: Vec<String>,
     lines: Vec<String>,
 }
 
@@ -182,22 +185,28 @@ impl Victim {
     }
 
     fn hear(&mut self) {
-        let Victim { end, buffer, .. } = self;
+        let Victim { end, buffer, out, taken, .. } = self;
         let receiver = end.as_ref().expect("it has joined").receiver();
-        let heard = receiver.recv(LONG, |incoming| Build::Take(number(incoming, buffer)));
+        let heard = receiver.recv(LONG, |incoming| {
+            let number = number(incoming, buffer);
+            let _ = out.write_all(taken[number as usize].as_bytes());
+            Build::Take(number)
+        });
         let number = heard.expect("recv").expect("a message in time");
         let line = self.lines[number as usize].clone();
         self.tell(&line);
     }
 
     fn drain(&mut self, count: u64) {
-        let Victim { end, buffer, .. } = self;
+        let Victim { end, buffer, out, taken, .. } = self;
         let receiver = end.as_ref().expect("it has joined").receiver();
         let mut heard = Vec::with_capacity(count as usize);
         while (heard.len() as u64) < count {
             let left = count as usize - heard.len();
             let take = |incoming: &mut Incoming<'_>| {
-                heard.push(number(incoming, buffer));
+                let number = number(incoming, buffer);
+                let _ = out.write_all(taken[number as usize].as_bytes());
+                heard.push(number);
                 Build::Take(())
             };
             receiver.try_drain(left, take).expect("drain");

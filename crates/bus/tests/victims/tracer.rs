@@ -214,7 +214,7 @@ impl Tracer {
     }
 
     /// Follows it no more.
-    fn let_go(self) {
+    pub(crate) fn let_go(self) {
         if ptrace::detach(self.thread, None).is_err() {
             // It is blocked, not stopped.
             ptrace::interrupt(self.thread).expect("interrupt");

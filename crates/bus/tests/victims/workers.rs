@@ -1,4 +1,4 @@
-//! Places are worked off by a process for each processor: none disturbs another, and one that dies of what it finds takes
+//! Places are worked off by some processes for each processor: none disturbs another, and one that dies of what it finds takes
 //! no other with it.
 
 use std::io::{BufRead, BufReader, Write};
@@ -13,6 +13,9 @@ use super::trial::Order;
 /// Set in a process that works off places it is told, by number of its processor.
 const WORKER: &str = "IPMB_WORKER";
 
+/// Most of the time of a place is spent waiting for what is closed to be gone: meanwhile others are looked at.
+const PER_PROCESSOR: usize = 3;
+
 /// How it went: places that were wrong, and how often each verdict was given otherwise.
 pub(crate) struct Sum {
     pub(crate) failures: usize,
@@ -21,12 +24,13 @@ pub(crate) struct Sum {
 
 /// Has a process for each processor work them off.
 pub(crate) fn hand_out(points: &[String], order: &Order) -> Sum {
-    let workers = std::thread::available_parallelism().map_or(1, usize::from).min(8);
+    let processors = std::thread::available_parallelism().map_or(1, usize::from).min(8);
+    let workers = PER_PROCESSOR * processors;
     let (tell, told) = mpsc::channel();
     let mut children = Vec::new();
     for worker in 0..workers {
         let mut child = Command::new(std::env::current_exe().expect("this program"))
-            .env(WORKER, worker.to_string())
+            .env(WORKER, (worker % processors).to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
