@@ -26,7 +26,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ipmb import _core, timeouts
-from ipmb.errors import RecvTimeout
+from ipmb.errors import RecvTimeout, TooManyOpenFiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from ipmb._core import LabelOp, Message, Selector
 
     Outcome = Message[Any] | Exception
+
+
+# Seconds until somebody looks whether descriptors are free again: nothing tells of it.
+HUNGRY = 0.02
 
 
 class Waiter:
@@ -73,6 +77,8 @@ class Table:
         # Those who sleep and can be woken to lead. Who still waits for room cannot.
         self._sleepers: dict[Waiter, None] = {}
         self._collected: deque[list[tuple[int, Outcome]]] = deque()
+        # A reply waits whose descriptors, or whose channel, find no room in this process.
+        self.hungry = False
 
     def enter(self, number: int, waiter: Waiter) -> None:
         """From now on an outcome with this number is for this waiter."""
@@ -92,14 +98,18 @@ class Table:
             return False
 
     def collect(self) -> None:
-        """Hands out all outcomes that are there; only the leader calls it.
+        """Hands out all outcomes that are there; only the leader calls it, who is to pause when that leaves it hungry.
 
         Raises:
             Closed, Forked: There will be no more of them.
         """
         self._hand_out()
         # One step for the interpreter: no signal is handled between taking the outcomes and keeping them.
-        self._collected.extend(iter(self.asking.poll, []))
+        try:
+            self._collected.extend(iter(self.asking.poll, []))
+            self.hungry = False
+        except TooManyOpenFiles:
+            self.hungry = True
         self._hand_out()
 
     def _hand_out(self) -> None:
@@ -134,6 +144,15 @@ class Table:
                     successor.wake()
         if waiter.outcome is None:
             self.asking.forget(number)
+
+    def no_reply(self, timeout: object, selector: object, waiter: Waiter) -> RecvTimeout | TooManyOpenFiles:
+        """The error of a request that took too long."""
+        if waiter.sent and self.hungry:
+            return TooManyOpenFiles(
+                f"a reply came within {timeout} s, and needs more descriptors than this process may still open: close "
+                "some files (or raise ulimit -n), and ask again if doing it twice does no harm"
+            )
+        return _no_reply(timeout, selector, sent=waiter.sent)
 
     def is_empty(self) -> bool:
         """Whether nobody waits."""
@@ -170,7 +189,7 @@ def answer(outcome: Outcome) -> Message[Any]:
     return outcome
 
 
-def no_reply(timeout: object, selector: object, *, sent: bool) -> RecvTimeout:
+def _no_reply(timeout: object, selector: object, *, sent: bool) -> RecvTimeout:
     """The error of a request that took too long."""
     if not sent:
         return RecvTimeout(
@@ -233,6 +252,8 @@ class Requests:
                     if waiter.outcome is None:
                         asking.wait(patience, polls)
                     self._table.collect()
+                    if self._table.hungry and waiter.outcome is None and patience != 0.0:
+                        lock.acquire(timeout=HUNGRY if patience is None else min(patience, HUNGRY))
                 else:
                     lock.acquire(timeout=-1 if patience is None else patience)
                 if patience == 0.0:
@@ -244,7 +265,7 @@ class Requests:
                 self._table.leave(number, waiter)
                 raise
         if waiter.outcome is None:
-            raise no_reply(timeout, selector, sent=waiter.sent)
+            raise self._table.no_reply(timeout, selector, waiter)
         return answer(waiter.outcome)
 
     def _ask(self, start: Callable[[], _core.Sending | None], until: float | None) -> bool:

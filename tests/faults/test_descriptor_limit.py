@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support import attacks, proc, roles, scarce
+from tests.support import attacks, proc, replies, roles, scarce
 from tests.support.wait import until
 
 if TYPE_CHECKING:
@@ -124,6 +124,39 @@ def test_a_process_with_no_descriptor_left(spawn: Spawn, bus: str) -> None:
     assert after == 1
     assert [earth.recv().payload for _ in range(2)] == [b"before", b"in the ring"]
     assert len(earth.recv().payload) == 100_000
+
+
+def test_a_reply_waits_for_descriptors(spawn: Spawn, bus: str) -> None:
+    """The channel of a reply finds no room: the one who asks waits for it, as long as it waits for the reply.
+
+    Seen: `request` raised at once, with the advice to receive again, which nobody can do with a request; the reply was
+    counted as late.
+    """
+    names = ("moon", "earth", "mars")
+    answering = [spawn.child(name) for name in names]
+    for name, one in zip(names, answering, strict=True):
+        one.call(roles.join, bus, (name,))
+    child = spawn.limited_child(LIMIT)
+    child.call(roles.join, bus, ("limited",), affinity=False)
+
+    def asks(whom: int, timeout: float, free_after: float | None) -> tuple[object, str]:
+        assert child.call(roles.send, names[whom], b"the way there is open") == 1
+        assert answering[whom].call(roles.recv)[0] == b"the way there is open"
+        call = child.post(scarce.ask_with_no_descriptor_left, names[whom], timeout, free_after)
+        answering[whom].call(replies.reply_once)
+        found: tuple[object, str] = call.result()
+        return found
+
+    # The first request opens what replies come through.
+    first = child.post(roles.request, "moon", b"?", 20.0)
+    answering[0].call(replies.reply_once)
+    first.result()
+    assert asks(1, 20.0, 0.5) == (b"?", "")
+    reply, error = asks(2, 0.5, None)
+    assert reply is None
+    assert error.startswith("TooManyOpenFiles")
+    assert "ask again" in error
+    assert "receive again" not in error
 
 
 @pytest.mark.parametrize("free", [0, 1, 2])

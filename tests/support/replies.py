@@ -36,7 +36,7 @@ def ask_without_descriptors(to: str) -> tuple[str, int]:
         while True:
             taken.append(os.dup(0))
     try:
-        sender.request(to, "no room", timeout=10)
+        sender.request(to, "no room", timeout=0.5)
         error = "none"
     except ipmb.IpmbError as raised:
         error = type(raised).__name__

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 import time
 from typing import Any
 
@@ -71,6 +72,22 @@ def use_up() -> None:
 def give_back() -> None:
     while _taken:
         os.close(_taken.pop())
+
+
+def ask_with_no_descriptor_left(to: str, timeout: float, free_after: float | None) -> tuple[Any, str]:
+    """Ask with all descriptors in use, which are free again after a while or never: the reply, or the error."""
+    use_up()
+    timer = threading.Timer(free_after or 0.0, give_back)
+    if free_after is not None:
+        timer.start()
+    try:
+        return roles.request(to, b"?", timeout)[0], ""
+    except ipmb.IpmbError as error:
+        return None, f"{type(error).__name__}: {error}"
+    finally:
+        if free_after is not None:
+            timer.join()
+        give_back()
 
 
 def open_again_and_again(count: int, seconds: float) -> int:

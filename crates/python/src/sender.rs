@@ -342,7 +342,7 @@ impl Sender {
     ///     DecodeError: The reply's bytes are not what its type says.
     ///     TooLarge, TypeError, ValueError, OSError: As for `send`; also for a multicast selector. Nothing was sent.
     ///     Full: The ring to this very endpoint is full; receive first.
-    ///     TooManyOpenFiles: A reply came whose descriptors do not fit in this process.
+    ///     TooManyOpenFiles: A reply came whose descriptors did not fit in this process until the time was over.
     ///     Closed: This sender is closed, also when that happens in another thread meanwhile.
     ///     Forked: The endpoint belongs to the parent process.
     ///

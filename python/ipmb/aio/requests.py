@@ -10,7 +10,7 @@ import anyio
 
 from ipmb import _core
 from ipmb.aio.readiness import readable, running_loop
-from ipmb.requests import Table, Waiter, answer, no_reply
+from ipmb.requests import HUNGRY, Table, Waiter, answer
 
 if TYPE_CHECKING:
     from ipmb.aio.readiness import Lines
@@ -45,7 +45,7 @@ class Requests:
         finally:
             table.leave(number, waiter)
         if waiter.outcome is None:
-            raise no_reply(seconds, selector, sent=waiter.sent)
+            raise table.no_reply(seconds, selector, waiter)
         return answer(waiter.outcome)
 
     def _settle(self) -> None:
@@ -83,6 +83,8 @@ class Requests:
             if table.leads(waiter):
                 await readable(table.asking)
                 table.collect()
+                if table.hungry and waiter.outcome is None:
+                    await anyio.sleep(HUNGRY)
             else:
                 event = anyio.Event()
                 waiter.wake = event.set
