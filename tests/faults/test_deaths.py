@@ -15,8 +15,7 @@ from tests.faults.torture.trials.deaths import TRIALS
 def test_a_death_at_any_instruction() -> None:
     """Seen to fail on a ring and a redelivery that were broken by hand, one rule at a time.
 
-    docs/testing.md ("That the tests can fail") has the breaks that were tried, what noticed, and those that nothing here
-    notices.
+    docs/testing.md ("That the tests can fail") has the breaks that were tried, what noticed, and what nothing notices.
     """
     deaths, _ = TRIALS
     figures = trial.in_ci(deaths)
