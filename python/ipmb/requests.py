@@ -252,7 +252,7 @@ class Requests:
                     if waiter.outcome is None:
                         asking.wait(patience, polls)
                     self._table.collect()
-                    if self._table.hungry and waiter.outcome is None and patience != 0.0:
+                    if self._table.hungry and patience != 0.0:
                         lock.acquire(timeout=HUNGRY if patience is None else min(patience, HUNGRY))
                 else:
                     lock.acquire(timeout=-1 if patience is None else patience)
