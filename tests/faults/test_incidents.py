@@ -313,7 +313,7 @@ def test_a_redelivery(scene: Scene) -> None:
 def test_a_takeover(scene: Scene) -> None:
     scene.controller.kill()
     until(scene.moon.is_controller, "moon takes over")
-    scene.check(scene.moon, "takeovers", "", "look why the one before is gone", "INFO")
+    scene.check(scene.moon, "takeovers", "", "look why it died", "INFO")
 
 
 def test_a_payload_that_is_not_taken(scene: Scene) -> None:
