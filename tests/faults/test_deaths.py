@@ -11,7 +11,7 @@ from tests.faults.torture import trial
 from tests.faults.torture.trials.deaths import TRIALS
 
 
-@pytest.mark.timeout(900, method="signal")
+@pytest.mark.timeout(600, method="signal")
 def test_a_death_at_any_instruction() -> None:
     """Seen to fail on a ring and a redelivery that were broken by hand, one rule at a time.
 
