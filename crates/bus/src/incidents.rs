@@ -171,7 +171,9 @@ impl Incident {
             Incident::Duplicate => {
                 "a second copy of a message that had waited was dropped: nothing is lost, nothing to do"
             }
-            Incident::Takeover => "the bus has a new controller, nothing is lost by it: if nobody closed the one before, look why it died",
+            Incident::Takeover => {
+                "the bus has a new controller, nothing is lost by it: if nobody closed the one before, look why it died"
+            }
             Incident::Skipped => {
                 "a message of a type that is not taken was passed over: name its type in payloads=, or register its class"
             }
@@ -279,7 +281,13 @@ impl Tally {
             Some(detail) => format!("{} ({detail})", incident.text()),
             None => incident.text().to_owned(),
         };
-        Some(Notice { identifier: self.identifier.clone(), id: self.id, level: incident.level(), text, counter: incident.counter() })
+        Some(Notice {
+            identifier: self.identifier.clone(),
+            id: self.id,
+            level: incident.level(),
+            text,
+            counter: incident.counter(),
+        })
     }
 
     pub(crate) fn of(&self, incident: Incident) -> u64 {
