@@ -1217,8 +1217,7 @@ def close_all() -> None:
     """Closes every endpoint of this process and lets the threads that wait on them come back: the interpreter ends."""
 
 def next_notice(wait: bool) -> tuple[str, int, bool, str, str] | None:
-    """What happened and nobody was told: the name of the bus, the endpoint's id, whether it is a warning, the text, and
-    what counts the next ones.
+    """What nobody was told: the bus's name, the endpoint's id, whether it is a warning, the text, the counter.
 
     Waits for it, or takes what is there. None: there is nothing, the interpreter ends, or another thread waits already.
     """

@@ -46,7 +46,9 @@ def _log(notice: tuple[str, int, bool, str, str]) -> None:
     identifier, endpoint, warning, text, counter = notice
     level = logging.WARNING if warning else logging.INFO
     try:
-        logger.log(level, "%r, endpoint %#x: %s; %s counts the next ones", identifier, endpoint, text, counter)
+        logger.log(
+            level, "%r, endpoint %#x: %s; %s counts the next ones", identifier, endpoint, text, counter
+        )
     except BaseException:  # noqa: BLE001 # whatever a program's handlers and filters raise, the next notice is told
         if logging.raiseExceptions:
             traceback.print_exc()

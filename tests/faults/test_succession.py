@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 def test_one_process_that_reigned_twice(spawn: Spawn, bus: str) -> None:
-    """Two endpoints of one process reign one after the other while a member is stopped. That process dies, and the member
-    follows: it must not send on what the first of the two let wait, for the second one has, long ago. (The process was
-    taken for the reign: two living receivers got the same messages.)
+    """Two endpoints of one process reign one after the other while a member is stopped. That process dies,
+    and the member follows: it must not send on what the first of the two let wait, for the second one has,
+    long ago. (The process was taken for the reign: two living receivers got the same messages.)
     """
     twice = spawn.member(bus, "first")
     twice.child.call(roles.join, bus, ("second",), name="second")
@@ -32,7 +32,10 @@ def test_one_process_that_reigned_twice(spawn: Spawn, bus: str) -> None:
     twice.kill()
     sleeper.resume()
     until(sleeper.is_controller, "the one that slept follows")
-    until(lambda: {peer[1] for peer in another.peers()} == {("sleeper",), ("late",)}, "it has gathered the others")
+    until(
+        lambda: {peer[1] for peer in another.peers()} == {("sleeper",), ("late",)},
+        "it has gathered the others",
+    )
     another.nothing_comes(1.0)
     late.nothing_comes()
     assert late.stats()["duplicates"] == 0

@@ -308,8 +308,7 @@ fn wait_for_join(py: Python<'_>, options: Options, timeout: Timeout) -> PyResult
     }
 }
 
-/// What happened and nobody was told: the name of the bus, the endpoint's id, whether it is a warning, the text, and
-/// what counts the next ones.
+/// What nobody was told: the bus's name, the endpoint's id, whether it is a warning, the text, the counter.
 ///
 /// Waits for it, or takes what is there. None: there is nothing, the interpreter ends, or another thread waits already.
 #[pyfunction]
