@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.support import roles
+from tests.support import proc, roles
+from tests.support.member import Member
 from tests.support.wait import until
 
 if TYPE_CHECKING:
@@ -40,3 +41,26 @@ def test_one_process_that_reigned_twice(spawn: Spawn, bus: str) -> None:
     late.nothing_comes()
     assert late.stats()["duplicates"] == 0
     assert sleeper.send("late", b"and on") == 1
+
+
+def test_one_that_leaves_between_two_controllers_leaves_nothing_open(spawn: Spawn, bus: str) -> None:
+    """It gives the next controller a moment, because a message of its waits; that one matches, and gets it by a new
+    channel. (Opened in the middle of leaving, the channel was never closed, and kept the whole endpoint.)
+    """
+    controller = spawn.member(bus, "controller")
+    leaver = spawn.member(bus, "leaver", affinity=False)
+    founder = spawn.child("founder")
+    founder.call(roles.version)
+    assert leaver.send("late", b"waits", ttl=60) == 0
+
+    def sockets() -> int:
+        return sum(name.startswith("socket:") for name in proc.descriptors(leaver.pid).values())
+
+    connected = sockets()
+    controller.kill()
+    until(lambda: sockets() < connected, "it has noticed")
+    leaving = leaver.child.begin(roles.leave)
+    late = Member.join(founder, bus, "late")
+    assert late.recv().payload == b"waits"
+    leaving.result(10.0)
+    assert [name for name in proc.mappings(leaver.pid) if "memfd:ipmb" in name] == []

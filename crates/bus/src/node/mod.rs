@@ -157,6 +157,7 @@ impl Node {
             host.stop(self);
         }
         self.part(registered);
+        self.outbox.end();
         self.watchers_changed();
     }
 

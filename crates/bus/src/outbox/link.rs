@@ -276,6 +276,9 @@ impl State {
     }
 
     fn open(&mut self, peer: &Arc<Peer>, name: &[u8], door: bool) -> Result<Result<usize, Offer>, SendError> {
+        if self.left {
+            return Ok(Err(Offer::Full(FullReason::Ring)));
+        }
         let me = self.me.clone();
         let opener =
             Opener { id: me.id, nonce: me.nonce, key: &me.key, term: self.roster.term, allowed_uids: &me.allowed_uids };

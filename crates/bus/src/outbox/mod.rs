@@ -106,6 +106,8 @@ struct State {
     /// The share of descriptors was looked at for all copies of the multicast under way.
     prepaid: bool,
     closed: bool,
+    /// No channel and no timer is made any more.
+    left: bool,
 }
 
 impl Outbox {
@@ -148,6 +150,7 @@ impl Outbox {
                 tally,
                 prepaid: false,
                 closed: false,
+                left: false,
             }),
         }
     }
@@ -321,6 +324,13 @@ impl Outbox {
         state.doors.clear();
         state.tell_waiters();
     }
+
+    /// The endpoint has left. Until now what waits could still find a receiver, by a new channel; no channel and no timer is
+    /// made any more, for each would keep the whole endpoint.
+    pub(crate) fn end(&self) {
+        lock(&self.state).left = true;
+        self.shut_down();
+    }
 }
 
 impl State {
@@ -385,6 +395,9 @@ impl State {
 
     /// Has the core thread look again at `at`, or sooner if that was asked for already.
     fn schedule(&mut self, at: u64) {
+        if self.left {
+            return;
+        }
         match self.timer {
             Some((due, _)) if due <= at => return,
             Some((_, timer)) => self.reactor.cancel(timer),
