@@ -209,8 +209,8 @@ fn what_a_holder_leaves_is_there_after_its_death() {
             }
         });
         support::eventually("the child has left it", || lock.left() == u64::from(u32::MAX));
-        // SAFETY: a signal to a child of our own.
-        unsafe { libc::kill(holder, libc::SIGKILL) };
+        let child = rustix::process::Pid::from_raw(holder).expect("a child");
+        rustix::process::kill_process(child, rustix::process::Signal::KILL).expect("it is there");
         assert_eq!(support::wait_for(holder), 1000 + libc::SIGKILL);
         assert_eq!((lock.left(), second(&lock).left()), (u64::from(u32::MAX), u64::from(u32::MAX)));
         lock.leave(7);
