@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.support import proc, roles
-from tests.support.member import Member
+from tests.support import proc, roles, tyrant
+from tests.support.member import Member, controller_among
 from tests.support.wait import until
 
 if TYPE_CHECKING:
@@ -64,3 +64,24 @@ def test_one_that_leaves_between_two_controllers_leaves_nothing_open(spawn: Spaw
     assert late.recv().payload == b"waits"
     leaving.result(10.0)
     assert [name for name in proc.mappings(leaver.pid) if "memfd:ipmb" in name] == []
+
+
+def test_a_term_far_ahead_dies_with_its_controller(spawn: Spawn, bus: str) -> None:
+    """Those who have read it follow the next controller all the same, and see who joins. (Each said to the
+    next one that it knew the last term there is, was refused for it, and never saw a newcomer again.)
+    """
+    liar = spawn.member(bus, "liar")
+    heir, third = spawn.members(bus, "heir", "third")
+    last = spawn.member(bus, "last", affinity=False)
+    members = [heir, third, last]
+    assert liar.child.call(tyrant.claim_the_last_term) < 100
+    for one, to in (heir, "third"), (third, "last"), (last, "heir"):
+        assert one.send(to, b"read") == 1
+    liar.kill()
+    controller_among([heir, third])
+    newcomer = spawn.member(bus, "newcomer")
+    until(lambda: newcomer.peer_ids() == {one.id for one in members}, "all have registered again")
+    for one in members:
+        assert one.send("newcomer", b"seen") == 1
+        assert newcomer.send(one.label[0], b"seen") == 1
+        assert one.stats()["refused_by_reason"]["rejoin"] == 0

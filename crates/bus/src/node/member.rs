@@ -344,8 +344,7 @@ impl Node {
     /// one would not believe us.
     fn last_term(&self, member: &Membership) -> u32 {
         let committed = lock(&self.view).committed_term();
-        let leap = committed.saturating_sub(member.last_term) >= limits::TERM_LEAP;
-        if leap { member.last_term } else { member.last_term.max(committed) }
+        member.last_term.max(believed(member.last_term, committed))
     }
 
     /// Everything a member gets from the controller, checked before any of it is used.
@@ -356,6 +355,9 @@ impl Node {
         controller: EndpointId,
         fds: Vec<Fd>,
     ) -> Result<(), JoinError> {
+        if member.settled && believed(member.last_term, term) != term {
+            return Err(JoinError::Malformed);
+        }
         let mut fds = fds.into_iter();
         let (Some(directory), Some(election)) = (fds.next(), fds.next()) else { return Err(JoinError::Malformed) };
         let reader = Arc::new(DirectoryReader::open(&directory).map_err(|error| match error {
@@ -465,6 +467,11 @@ impl Node {
         }
         member.settle(Err(JoinError::Closed));
     }
+}
+
+/// A term that a controller says, as far as it can be true after the last one: a liar must not use the numbers up.
+pub(super) fn believed(last: u32, said: u32) -> u32 {
+    if said.saturating_sub(last) < limits::TERM_LEAP { said } else { last }
 }
 
 /// What is in the way of memory that the controller has sent: the system, or that it is none.
