@@ -140,7 +140,7 @@ pub(crate) struct World {
     /// Who was waited for, once it has come.
     pub(crate) w: Option<Survivor>,
     /// A send of `a` that waits for room.
-    later: Option<JoinHandle<Result<usize, SendError>>>,
+    later: Vec<JoinHandle<Result<usize, SendError>>>,
 }
 
 /// The victim at its gate, and the bus around it.
@@ -165,7 +165,7 @@ impl World {
         });
         let a = Survivor::join(&bus, 'a', case.affinity);
         let b = Survivor::join(&bus, 'b', case.affinity);
-        let mut world = World { bus, a, b, helper, heir_of_role: None, aside: None, w: None, later: None };
+        let mut world = World { bus, a, b, helper, heir_of_role: None, aside: None, w: None, later: Vec::new() };
         world.greet();
         (case.equip)(&mut world);
         world
@@ -194,14 +194,14 @@ impl World {
     /// `a` says something for which there is no room yet.
     pub(crate) fn say_later(&mut self, to: char, size: Size) {
         let (end, said) = (self.a.end.clone(), self.a.next(to));
-        self.later = Some(std::thread::spawn(move || speech::say(&end, said, size, Some(SOON))));
+        self.later.push(std::thread::spawn(move || speech::say(&end, said, size, Some(SOON))));
         // Once it waits its receiver is to say when there is room.
         std::thread::sleep(Duration::from_millis(2));
     }
 
     /// Waits until that is said.
     pub(crate) fn finish_saying(&mut self) {
-        if let Some(later) = self.later.take() {
+        for later in std::mem::take(&mut self.later) {
             let end = Instant::now() + SOON;
             while !later.is_finished() && Instant::now() < end {
                 self.hear_all();
@@ -337,6 +337,9 @@ impl Scene {
             heir.hear_from('a', heir.numbers('a').len() + 1)?;
         }
         world.finish_saying();
+        // What waited for room may come last, whatever its number.
+        let first = heir.numbers('a').into_iter().min().unwrap_or(sent);
+        heir.hear_from('a', (sent + 1 - first) as usize)?;
         let mut left = heir.numbers('a');
         if !case.ordered {
             left.sort_unstable();
