@@ -282,8 +282,6 @@ fn sleep_armed(world: &mut World) {
 fn equip_to_wait(world: &mut World) {
     (0..6).for_each(|_| world.b.hear_all());
     (0..5).for_each(|_| world.a.say('b', Size::Lap));
-    // Two at once, as where one waits already when the heir is spoken to: what they wait with is kept for the next time.
-    world.say_later('b', Size::Lap);
     world.say_later('b', Size::Lap);
     world.finish_saying();
 }

@@ -140,7 +140,7 @@ pub(crate) struct World {
     /// Who was waited for, once it has come.
     pub(crate) w: Option<Survivor>,
     /// A send of `a` that waits for room.
-    later: Vec<JoinHandle<Result<usize, SendError>>>,
+    later: Option<JoinHandle<Result<usize, SendError>>>,
 }
 
 /// The victim at its gate, and the bus around it.
@@ -165,7 +165,7 @@ impl World {
         });
         let a = Survivor::join(&bus, 'a', case.affinity);
         let b = Survivor::join(&bus, 'b', case.affinity);
-        let mut world = World { bus, a, b, helper, heir_of_role: None, aside: None, w: None, later: Vec::new() };
+        let mut world = World { bus, a, b, helper, heir_of_role: None, aside: None, w: None, later: None };
         world.greet();
         (case.equip)(&mut world);
         world
@@ -194,14 +194,23 @@ impl World {
     /// `a` says something for which there is no room yet.
     pub(crate) fn say_later(&mut self, to: char, size: Size) {
         let (end, said) = (self.a.end.clone(), self.a.next(to));
-        self.later.push(std::thread::spawn(move || speech::say(&end, said, size, Some(SOON))));
+        let (tell, told) = std::sync::mpsc::channel();
+        self.later = Some(std::thread::spawn(move || {
+            let _ = tell.send(nix::unistd::gettid());
+            speech::say(&end, said, size, Some(SOON))
+        }));
         // Once it waits its receiver is to say when there is room.
-        std::thread::sleep(Duration::from_millis(2));
+        let path = format!("/proc/self/task/{}/stat", told.recv().expect("it runs"));
+        let end = Instant::now() + SOON;
+        let sleeps = || std::fs::read_to_string(&path).is_ok_and(|stat| stat.contains(") S "));
+        while !sleeps() && Instant::now() < end {
+            std::thread::sleep(Duration::from_micros(200));
+        }
     }
 
     /// Waits until that is said.
     pub(crate) fn finish_saying(&mut self) {
-        for later in std::mem::take(&mut self.later) {
+        if let Some(later) = self.later.take() {
             let end = Instant::now() + SOON;
             while !later.is_finished() && Instant::now() < end {
                 self.hear_all();
@@ -328,6 +337,8 @@ impl Scene {
         let sent = world.a.said.get(&'v').copied().unwrap_or(0);
         let read = victim.told("heard");
         let mut heir = Survivor::join(&world.bus, 'v', true);
+        // What waited for room has found it now; the next one is the last.
+        world.finish_saying();
         world.a.say('v', Size::Short);
         // What it had copied out when it died may count as read or not; all else does not.
         let taken = victim.told("took").len() as u64;
@@ -336,10 +347,6 @@ impl Scene {
         while heir.numbers('a').last() != Some(&sent) {
             heir.hear_from('a', heir.numbers('a').len() + 1)?;
         }
-        world.finish_saying();
-        // What waited for room may come last, whatever its number.
-        let first = heir.numbers('a').into_iter().min().unwrap_or(sent);
-        heir.hear_from('a', (sent + 1 - first) as usize)?;
         let mut left = heir.numbers('a');
         if !case.ordered {
             left.sort_unstable();
