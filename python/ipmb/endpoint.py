@@ -205,19 +205,22 @@ def _joined(
     *,
     receiving: bool = True,
 ) -> Endpoint[Any]:
-    notices.start()
     users = uids(options.users)
-    core = _core.join(
-        options.identifier,
-        options.label,
-        options.token,
-        options.controller_affinity,
-        users,
-        timeout,
-        takes,
-        (dataclasses.replace(options, label=(), users=tuple(users)), payloads),
-        receiving,
-    )
+    try:
+        core = _core.join(
+            options.identifier,
+            options.label,
+            options.token,
+            options.controller_affinity,
+            users,
+            timeout,
+            takes,
+            (dataclasses.replace(options, label=(), users=tuple(users)), payloads),
+            receiving,
+        )
+    finally:
+        # Not before: the first join lengthens the table of descriptors, for which threads would have to wait.
+        notices.start()
     logger.debug("joined %r as %#x with %r", core.identifier, core.id, core.label)
     return Endpoint(core)
 

@@ -78,7 +78,7 @@ class Table:
         self._sleepers: dict[Waiter, None] = {}
         self._collected: deque[list[tuple[int, Outcome]]] = deque()
         # A reply waits whose descriptors, or whose channel, find no room in this process.
-        self.hungry = False
+        self.hungry: bool = False
 
     def enter(self, number: int, waiter: Waiter) -> None:
         """From now on an outcome with this number is for this waiter."""

@@ -177,7 +177,6 @@ async def join(
     """
     options, takes = resolved(identifier, Options("", label, token, controller_affinity, users), payloads)
     seconds = timeouts.seconds(timeout)
-    notices.start()
     joining = _core.begin_join(
         options.identifier,
         options.label,
@@ -187,6 +186,7 @@ async def join(
         takes,
         None,
     )
+    notices.start()
     core: _core.Endpoint[Any] | None = None
     try:
         with anyio.move_on_after(seconds):
