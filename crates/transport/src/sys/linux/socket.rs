@@ -173,7 +173,11 @@ impl Socket {
         };
         match result {
             Ok(_) => Ok(true),
-            Err(Errno::AGAIN | Errno::NOBUFS | Errno::TOOMANYREFS | Errno::INTR) => Ok(false),
+            Err(Errno::TOOMANYREFS) => {
+                look_for_cycles();
+                Ok(false)
+            }
+            Err(Errno::AGAIN | Errno::NOBUFS | Errno::INTR) => Ok(false),
             Err(error) => Err(error.into()),
         }
     }
@@ -285,6 +289,14 @@ impl Socket {
     pub fn fd(&self) -> &Fd {
         &self.fd
     }
+}
+
+/// Has the kernel look for sockets that are on their way in each other, whose senders and receivers are gone: they stay
+/// in the budget of their user until it does, and it does when a Unix socket is closed, whoever's. On a machine where
+/// nobody closes one the budget would stay used up.
+#[cold]
+fn look_for_cycles() {
+    drop(Socket::pair());
 }
 
 /// Switches off whatever the kernel would add to our packets by itself. A connection inherits these wishes from
