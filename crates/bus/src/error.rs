@@ -138,6 +138,9 @@ pub enum FullReason {
     Routes,
 }
 
+// Its text, and that of the notice, name the bounds.
+const _: () = assert!(crate::limits::PARKED_MESSAGES == 4096 && crate::limits::PARKED_BYTES == 4 << 20);
+
 impl std::fmt::Display for FullReason {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.write_str(match self {

@@ -7,7 +7,7 @@ use ipmb_transport::sys::{self, Listener, LockFile};
 
 use super::Node;
 use super::host::Host;
-use super::member::{Membership, believed};
+use super::member::Membership;
 use super::succession::{self, Claim};
 use crate::directory::Snapshot;
 use crate::limits;
@@ -38,7 +38,7 @@ impl Node {
         let election = election.clone();
         let seed = lock(&self.view).reader().and_then(|reader| reader.read().ok());
         // It may have been a liar, whose numbers nobody would follow us to.
-        let seed = seed.map(|seed| Snapshot { term: believed(member.last_term, seed.term), ..seed });
+        let seed = seed.map(|seed| Snapshot { term: succession::believed(member.last_term, seed.term.into()), ..seed });
         let listener = listener.fd().try_clone().and_then(Listener::from_fd);
         match member.succession.claim(seed.as_ref(), election.left(), sys::now()) {
             Claim::Heir => {}

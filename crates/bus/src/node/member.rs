@@ -12,7 +12,7 @@ use ipmb_transport::memory::PeerMemory;
 use ipmb_transport::sys::{self, Fd, Interest, Listener, LockFile, Received, Signal, Socket};
 use ipmb_transport::{ConnectError, MemoryError};
 
-use super::succession::Succession;
+use super::succession::{Succession, believed};
 use super::{MEMBER_TAG, MEMBER_TIMER, Node};
 use crate::directory::{DirectoryError, DirectoryReader};
 use crate::error::{JoinError, Seen};
@@ -344,7 +344,7 @@ impl Node {
     /// one would not believe us.
     fn last_term(&self, member: &Membership) -> u32 {
         let committed = lock(&self.view).committed_term();
-        member.last_term.max(believed(member.last_term, committed))
+        member.last_term.max(believed(member.last_term, committed.into()))
     }
 
     /// Everything a member gets from the controller, checked before any of it is used.
@@ -355,7 +355,7 @@ impl Node {
         controller: EndpointId,
         fds: Vec<Fd>,
     ) -> Result<(), JoinError> {
-        if member.settled && believed(member.last_term, term) != term {
+        if member.settled && believed(member.last_term, term.into()) != term {
             return Err(JoinError::Malformed);
         }
         let mut fds = fds.into_iter();
@@ -467,11 +467,6 @@ impl Node {
         }
         member.settle(Err(JoinError::Closed));
     }
-}
-
-/// A term that a controller says, as far as it can be true after the last one: a liar must not use the numbers up.
-pub(super) fn believed(last: u32, said: u32) -> u32 {
-    if said.saturating_sub(last) < limits::TERM_LEAP { said } else { last }
 }
 
 /// What is in the way of memory that the controller has sent: the system, or that it is none.

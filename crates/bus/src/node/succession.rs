@@ -31,7 +31,7 @@ pub(crate) struct Succession {
 impl Succession {
     /// What to do with the lock, given the directory that was read last, and the term that the last controller left.
     pub(crate) fn claim(&mut self, known: Option<&Snapshot>, left: u64, now: u64) -> Claim {
-        if known.is_none_or(|known| u64::from(known.term) >= believed(known.term, left)) {
+        if known.is_none_or(|known| known.term >= believed(known.term, left)) {
             return Claim::Heir;
         }
         let since = *self.waiting.get_or_insert(now);
@@ -47,13 +47,16 @@ impl Succession {
 /// The term of one who takes office: later than what it knows, and than that of each controller before, known or not. So
 /// no two of them ever leave the same.
 pub(crate) fn later(known: u32, left: u64) -> u32 {
-    let left = believed(known, left);
-    known.max(u32::try_from(left).unwrap_or(0)).saturating_add(1)
+    known.max(believed(known, left)).saturating_add(1)
 }
 
-/// What was left, as far as it can be true: a member that lies must not use the terms up.
-fn believed(known: u32, left: u64) -> u64 {
-    if left < u64::from(known) + u64::from(limits::TERM_LEAP) { left } else { 0 }
+/// A term that somebody says, as far as it can be true after the last one that is known, or else that one: whoever lies must
+/// not use the numbers up.
+pub(super) fn believed(last: u32, said: u64) -> u32 {
+    match u32::try_from(said) {
+        Ok(said) if said.saturating_sub(last) < limits::TERM_LEAP => said,
+        _ => last,
+    }
 }
 
 #[cfg(test)]

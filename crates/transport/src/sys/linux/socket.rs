@@ -325,7 +325,7 @@ fn new_socket() -> io::Result<Fd> {
     create(|| Ok(rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, FLAGS, None)?))
 }
 
-/// Whom the kernel noted as the other side of a socket; of a listening one, as its own.
+/// Whom the kernel noted as the other side of a socket.
 fn credentials(fd: &Fd) -> io::Result<Peercred> {
     // Not rustix's: its process id cannot be 0, which a peer of another namespace has.
     let mut credentials = libc::ucred { pid: 0, uid: 0, gid: 0 };
