@@ -63,7 +63,8 @@ pub enum Event {
         frame: ClientFrame,
     },
     /// What the joiner that is about to send its request remembers of the bus: the directory it last read. It counts only
-    /// where the bus was founded anew and this controller knows less, so that members who talk stay known to each other.
+    /// where this controller has missed a term, so that members who talk stay known to each other, and to those whom the
+    /// dead had sent to.
     Recalled {
         /// The connection of the joiner.
         conn: ConnId,
@@ -251,7 +252,8 @@ impl Controller {
         self.roll.term
     }
 
-    /// Whether what a joiner remembers of the bus is wanted: it knows the token, and has seen at least our term.
+    /// Whether what a joiner remembers of the bus is wanted: it knows the token, and has seen a term that we know nothing
+    /// of. That is any when the bus was founded anew, and that of a predecessor whom we had not registered with.
     pub fn wants_recollection(&self, conn: ConnId, request: &JoinRequest) -> bool {
         let proved = |stranger: &Stranger| match stranger.phase {
             Phase::Challenged { id, nonce } => {
@@ -260,7 +262,7 @@ impl Controller {
             }
             Phase::Silent => false,
         };
-        request.last_term >= self.roll.term && self.lobby.get(conn).is_some_and(proved)
+        request.last_term > self.roll.known && self.lobby.get(conn).is_some_and(proved)
     }
 
     /// The endpoint that has joined on a connection.
@@ -363,7 +365,7 @@ impl Controller {
             return Err(Refusal::Full);
         }
         if let Some(earlier) = &stranger.recalled
-            && request.last_term >= self.roll.term
+            && request.last_term > self.roll.known
         {
             self.changed |= self.roll.remember(earlier.clone(), self.now, true);
         }

@@ -34,6 +34,8 @@ struct Member {
 pub(super) struct Roll {
     pub(super) term: u32,
     pub(super) epoch: u32,
+    /// The last term before ours of which we know the directory; 0 for none. There may have been later ones.
+    pub(super) known: u32,
     pub(super) controller: EndpointId,
     predecessors: Vec<EndpointId>,
     members: BTreeMap<EndpointId, Member>,
@@ -49,6 +51,7 @@ impl Roll {
         let mut roll = Self {
             term: term.max(1),
             epoch: 1,
+            known: 0,
             controller,
             predecessors: Vec::new(),
             members: BTreeMap::new(),
@@ -58,6 +61,7 @@ impl Roll {
             tombstone_bytes: 0,
         };
         let Some(seed) = seed else { return roll };
+        roll.known = seed.term;
         roll.term = roll.term.max(seed.term.saturating_add(1));
         roll.remember(seed, now, false);
         roll

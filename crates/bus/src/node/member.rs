@@ -175,10 +175,16 @@ impl Node {
         let mut nonce = [0; 32];
         sys::fill_random(&mut nonce);
         member.connection = Some((socket, key));
-        if !member.send(&ClientFrame::Hello { id: self.me.id, nonce }, &[]) {
-            return self.away_for_now(member);
-        }
+        let greeted = member.send(&ClientFrame::Hello { id: self.me.id, nonce }, &[]);
         member.phase = Phase::Greeting { nonce };
+        if !greeted {
+            // Whoever refuses us for our user does so before we speak, and has closed behind its word.
+            self.hear_all(member);
+            if matches!(member.phase, Phase::Greeting { .. }) {
+                self.away_for_now(member);
+            }
+            return;
+        }
         // The dying controller's lock may outlive its sockets by a moment, and then nobody serves the queue we are in.
         if member.lock.is_some() {
             self.pause(member);
@@ -226,41 +232,55 @@ impl Node {
     /// The connection to the controller is readable.
     pub(crate) fn hear(self: &Arc<Node>) {
         let mut member = lock(&self.member);
+        if self.hear_all(&mut member) {
+            drop(member);
+            self.seek();
+        }
+    }
+
+    /// Takes in all that the controller has sent. True: it is gone, and another one is to be looked for at once.
+    fn hear_all(self: &Arc<Node>, member: &mut Membership) -> bool {
         loop {
             let mut packet = vec![0; limits::PACKET_BYTES];
-            let Some((socket, _)) = &member.connection else { return };
+            let Some((socket, _)) = &member.connection else { return false };
             match socket.receive(&mut packet) {
                 Ok(Received::Packet { len, truncated: false, fds }) => match wire::decode(&packet[..len]) {
                     Ok(frame) => {
-                        if !self.heard(&mut member, frame, fds) {
-                            return;
+                        if !self.heard(member, frame, fds) {
+                            return false;
                         }
                     }
                     Err(WireError::Version(theirs)) => {
                         let ours = wire::PROTOCOL_VERSION;
-                        return self.fail(&mut member, JoinError::Version { theirs, ours });
+                        self.fail(member, JoinError::Version { theirs, ours });
+                        return false;
                     }
-                    Err(WireError::Malformed) => return self.fail(&mut member, JoinError::Malformed),
+                    Err(WireError::Malformed) => {
+                        self.fail(member, JoinError::Malformed);
+                        return false;
+                    }
                 },
-                Ok(Received::Empty) => return,
-                Ok(Received::NoRoomForFds) => return self.starve(&mut member),
+                Ok(Received::Empty) => return false,
+                Ok(Received::NoRoomForFds) => {
+                    self.starve(member);
+                    return false;
+                }
                 Ok(Received::Packet { .. } | Received::End) | Err(_) => break,
             }
         }
         // The controller is gone, or threw us out without a word; or we are leaving.
+        self.disconnect(member);
         if matches!(member.phase, Phase::Closed) {
-            return self.disconnect(&mut member);
+            return false;
         }
         let was_joined = matches!(member.phase, Phase::Joined);
-        self.disconnect(&mut member);
         member.phase = Phase::Away;
         if was_joined {
             member.pause = FIRST_PAUSE;
-            drop(member);
-            self.seek();
         } else {
-            self.pause(&mut member);
+            self.pause(member);
         }
+        was_joined
     }
 
     /// The welcome finds no descriptors free. One that joins is told so. A member that registers again waits with it: to

@@ -136,7 +136,21 @@ fn a_bus_founded_anew_learns_from_its_members_who_was_there() {
     bench.after(limits::TAKEOVER_GRACE_MILLIS * MILLI);
     bench.handle(Event::Probed { id: 4, alive: false });
     bench.join_recalling(&How { last_term: 4, ..how(3) }, Some(seed(&[2, 3, 4, 5])));
-    assert_eq!(bench.ids(), [2, 3], "what one knows of an earlier term is not wanted once the term is later");
+    assert_eq!(bench.ids(), [2, 3, 5], "whoever comes next may know of more");
+}
+
+#[test]
+fn one_who_missed_a_term_learns_from_its_members_who_was_there() {
+    // Term 5 was another's: the lock file says so, and its directory only those know who had registered there.
+    let mut bench = Bench::new(6, Some(seed(&[2, 3])));
+    bench.join_recalling(&How { last_term: 4, ..how(3) }, Some(seed(&[2, 3, 4])));
+    assert_eq!(bench.ids(), [2, 3], "this one knows no more than we do");
+    let missed = Snapshot { term: 5, controller: 3, ..seed(&[2, 3, 7]) };
+    bench.join_recalling(&How { last_term: 5, ..how(2) }, Some(missed));
+    assert_eq!((bench.ids(), bench.controller.term()), (vec![2, 3, 7], 6));
+    bench.after(limits::TAKEOVER_GRACE_MILLIS * MILLI);
+    bench.handle(Event::Probed { id: 7, alive: false });
+    assert!(bench.controller.tombstone(7).is_some(), "whoever hears from it now knows who it was");
 }
 
 #[test]
@@ -225,7 +239,7 @@ fn tombstones_past_their_bytes_push_the_oldest_out() {
 
 #[test]
 fn what_was_remembered_of_an_earlier_term_is_not_listened_to() {
-    let mut bench = Bench::new(6, None);
+    let mut bench = Bench::new(6, Some(Snapshot { term: 5, ..seed(&[]) }));
     let How { pid, uid, label, .. } = how(3);
     let (conn, _) = bench.accept(pid, uid);
     bench.frame(conn, ClientFrame::Hello { id: 3, nonce: [77; 32] });
