@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar, overload
 
-from ipmb import _core, notices
+from ipmb import _core, loading, notices
 from ipmb._core import Label, Receiver, Sender
 from ipmb.membership import Membership, logger
 from ipmb.message_box import accepted
@@ -206,6 +206,7 @@ def _joined(
     receiving: bool = True,
 ) -> Endpoint[Any]:
     users = uids(options.users)
+    loading.load()
     try:
         core = _core.join(
             options.identifier,

@@ -11,7 +11,7 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, get_origin
 
-from ipmb import _core
+from ipmb import _core, loading
 from ipmb.registrations import BY_CLASS, BY_UUID, Registration, a_type, is_pythons_own, kind
 
 if TYPE_CHECKING:
@@ -150,6 +150,7 @@ def _pickled(cls: type) -> _Codec:
 
 
 def _packed(cls: type, number: UUID) -> _Codec:
+    loading.load()
     import msgspec  # noqa: PLC0415 # loaded with the first class that is registered
 
     from ipmb.extensions import decoder, needs_packing  # noqa: PLC0415

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support import attacks, proc, replies, roles, scarce
+from tests.support.nursery import Nursery
 from tests.support.wait import until
 
 if TYPE_CHECKING:
@@ -157,6 +158,17 @@ def test_a_reply_waits_for_descriptors(spawn: Spawn, bus: str) -> None:
     assert error.startswith("TooManyOpenFiles")
     assert "ask again" in error
     assert "receive again" not in error
+
+
+def test_descriptors_run_out_while_something_is_loaded(spawn: Spawn, bus: str) -> None:
+    """At each step of what a process loads with its first messages: an exception, which goes when there are some again.
+
+    Seen: SIGSEGV in the core of msgspec, which was loaded with the first request.
+    """
+    spawn.member(bus, "earth")
+    nursery = Nursery(spawn.limited_child(LIMIT))
+    for at in range(1, 120):
+        nursery.buried(nursery.bear(scarce.load_late, bus, at))
 
 
 @pytest.mark.parametrize("free", [0, 1, 2])

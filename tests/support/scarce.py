@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
+import sys
 import threading
 import time
 from typing import Any
@@ -88,6 +90,49 @@ def ask_with_no_descriptor_left(to: str, timeout: float, free_after: float | Non
         if free_after is not None:
             timer.join()
         give_back()
+
+
+def load_late(bus: str, at: int) -> None:
+    """In a process that has only joined: use everything once, with no descriptors left for five steps of loading.
+
+    The ``at``-th step is the first of them. What fails by that has to be an exception, and has to go when it is
+    repeated.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    label = f"late-{at}"
+    steps = 0
+
+    def step(event: str, _: object) -> None:
+        nonlocal steps
+        if event in {"open", "import", "os.listdir", "exec"}:
+            steps += 1
+            if at <= steps <= at + 5:
+                limit = 3 if steps < at + 5 else most
+                resource.setrlimit(resource.RLIMIT_NOFILE, (limit, most))
+
+    with ipmb.join(bus, label, timeout=20.0) as end, ipmb.join(bus, "other", timeout=20.0) as other:
+
+        def answer(question: str, seconds: float) -> None:
+            with contextlib.suppress(ipmb.IpmbError, OSError, ImportError):
+                while (message := end.receiver.recv(seconds)).payload != [question, 2.5]:
+                    pass
+                message.reply({"answer": question})
+
+        def use_everything(question: str, seconds: float) -> None:
+            answering = threading.Thread(target=answer, args=(question, seconds))
+            answering.start()
+            try:
+                reply = other.sender.request(label, [question, 2.5], timeout=seconds)
+                assert reply.payload == {"answer": question}
+            finally:
+                answering.join()
+
+        sys.addaudithook(step)
+        with contextlib.suppress(ipmb.IpmbError, OSError, ImportError):
+            use_everything("first", 0.2)
+        at = sys.maxsize
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+        use_everything("again", 20.0)
 
 
 def open_again_and_again(count: int, seconds: float) -> int:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar, overloa
 
 import anyio
 
-from ipmb import _core, notices, timeouts
+from ipmb import _core, loading, notices, timeouts
 from ipmb.aio.closing import CLOSED, Closing
 from ipmb.aio.readiness import Lines, readable
 from ipmb.aio.receiver import Receiver
@@ -177,6 +177,7 @@ async def join(
     """
     options, takes = resolved(identifier, Options("", label, token, controller_affinity, users), payloads)
     seconds = timeouts.seconds(timeout)
+    loading.load()
     joining = _core.begin_join(
         options.identifier,
         options.label,
