@@ -162,7 +162,13 @@ class Weather:
         self.quarter = {one.pid: Size.of(one.pid) for one in self.survivors}
 
     def measure_again(self) -> None:
-        self.grown = {pid: (size, Size.of(pid)) for pid, size in self.quarter.items()}
+        """What they hold in the end; what liars have just sent them may be in their hands for a moment yet."""
+        end = time.monotonic() + invariant.MOMENT / books.SECOND
+        while True:
+            self.grown = {pid: (size, Size.of(pid)) for pid, size in self.quarter.items()}
+            if time.monotonic() > end or not any(has_grown(*sizes) for sizes in self.grown.values()):
+                return
+            time.sleep(0.1)
 
     # -- the end
 
