@@ -252,8 +252,8 @@ impl Controller {
         self.roll.term
     }
 
-    /// Whether what a joiner remembers of the bus is wanted: it knows the token, and has seen a term that we know nothing
-    /// of. That is any when the bus was founded anew, and that of a predecessor whom we had not registered with.
+    /// Whether what a joiner remembers of the bus is looked at: it knows the token, and its last term is not the one that
+    /// we took over from, so that it may be one that we know nothing of.
     pub fn wants_recollection(&self, conn: ConnId, request: &JoinRequest) -> bool {
         let proved = |stranger: &Stranger| match stranger.phase {
             Phase::Challenged { id, nonce } => {
@@ -262,7 +262,7 @@ impl Controller {
             }
             Phase::Silent => false,
         };
-        request.last_term > self.roll.known && self.lobby.get(conn).is_some_and(proved)
+        ![0, self.roll.known].contains(&request.last_term) && self.lobby.get(conn).is_some_and(proved)
     }
 
     /// The endpoint that has joined on a connection.
@@ -365,7 +365,7 @@ impl Controller {
             return Err(Refusal::Full);
         }
         if let Some(earlier) = &stranger.recalled
-            && request.last_term > self.roll.known
+            && self.roll.has_missed(earlier)
         {
             self.changed |= self.roll.remember(earlier.clone(), self.now, true);
         }

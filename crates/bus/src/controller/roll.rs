@@ -34,9 +34,11 @@ struct Member {
 pub(super) struct Roll {
     pub(super) term: u32,
     pub(super) epoch: u32,
-    /// The last term before ours of which we know the directory; 0 for none. There may have been later ones.
+    /// The term whose directory we took over; 0 for none. There may have been later ones.
     pub(super) known: u32,
     pub(super) controller: EndpointId,
+    /// The controllers whose directories that one goes back to. What members say of others does not count.
+    inherited: Vec<EndpointId>,
     predecessors: Vec<EndpointId>,
     members: BTreeMap<EndpointId, Member>,
     /// When to look for each member without a connection.
@@ -53,6 +55,7 @@ impl Roll {
             epoch: 1,
             known: 0,
             controller,
+            inherited: Vec::new(),
             predecessors: Vec::new(),
             members: BTreeMap::new(),
             probes: BTreeMap::new(),
@@ -62,9 +65,16 @@ impl Roll {
         };
         let Some(seed) = seed else { return roll };
         roll.known = seed.term;
+        roll.inherited = seed.predecessors.iter().copied().chain([seed.controller]).collect();
         roll.term = roll.term.max(seed.term.saturating_add(1));
         roll.remember(seed, now, false);
         roll
+    }
+
+    /// Whether a directory is of a controller that neither we nor those before us had registered with: all of them were
+    /// stopped, or it ruled for moments only.
+    pub(super) fn has_missed(&self, earlier: &Snapshot) -> bool {
+        earlier.controller != self.controller && !self.inherited.contains(&earlier.controller)
     }
 
     /// Adds those of an earlier directory that are not known here, to be looked for unless they register again. Whether

@@ -154,6 +154,23 @@ fn one_who_missed_a_term_learns_from_its_members_who_was_there() {
 }
 
 #[test]
+fn one_who_follows_a_controller_that_missed_a_term_learns_of_it_too() {
+    // Term 6 knew nothing of 5, and died before anybody had told it.
+    let mut bench = Bench::new(7, Some(Snapshot { term: 6, controller: 2, predecessors: vec![7, 8, 9], ..seed(&[2]) }));
+    let missed = Snapshot { term: 5, controller: 3, ..seed(&[2, 3, 7]) };
+    bench.join_recalling(&How { last_term: 5, ..how(3) }, Some(missed.clone()));
+    assert_eq!(bench.ids(), [2, 3, 7]);
+    // A liar who was quicker is not the last who is heard.
+    let mut bench = Bench::new(7, Some(Snapshot { term: 6, controller: 2, predecessors: vec![7, 8, 9], ..seed(&[2]) }));
+    bench.join_recalling(&How { last_term: 5, ..how(4) }, Some(Snapshot { entries: Vec::new(), ..missed.clone() }));
+    bench.join_recalling(&How { last_term: 5, ..how(3) }, Some(missed));
+    assert_eq!(bench.ids(), [2, 3, 4, 7]);
+    let old = Snapshot { term: 3, controller: 8, ..seed(&[2, 5]) };
+    bench.join_recalling(&How { last_term: 3, ..how(6) }, Some(old));
+    assert_eq!(bench.ids(), [2, 3, 4, 6, 7], "of that one we know all there is");
+}
+
+#[test]
 fn who_left_in_a_later_directory_is_not_there_by_an_earlier_one() {
     let How { pid, uid, label, .. } = how(4);
     let dead = Tombstone { id: 4, pid, uid, label, departed: 99 * SECOND, reason: Departure::Left };

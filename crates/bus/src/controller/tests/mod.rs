@@ -86,7 +86,7 @@ impl Bench {
             proof,
         };
         if let Some(snapshot) = recalled {
-            let wanted = how.token == "token" && how.last_term > self.controller.roll.known;
+            let wanted = how.token == "token" && how.last_term != self.controller.roll.known;
             assert_eq!(self.controller.wants_recollection(conn, &request), wanted);
             assert_eq!(self.handle(Event::Recalled { conn, snapshot }), []);
         }
