@@ -44,6 +44,9 @@ pub const TOMBSTONES: usize = 4096;
 /// [endpoints] Former controllers the directory names, latest last: messages that waited come from them, in others' names.
 pub const PREDECESSORS: usize = 64;
 
+/// [endpoints] Of these places, those that are left to controllers whom only a member has known: they ruled for moments.
+pub const MISSED_CONTROLLERS: usize = 8;
+
 /// [seconds] How long a departed member is remembered at the least, so that a stopped receiver still admits what it left.
 pub const TOMBSTONE_SECONDS: u64 = 60;
 

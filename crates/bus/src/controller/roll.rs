@@ -65,9 +65,10 @@ impl Roll {
         };
         let Some(seed) = seed else { return roll };
         roll.known = seed.term;
-        roll.inherited = seed.predecessors.iter().copied().chain([seed.controller]).collect();
         roll.term = roll.term.max(seed.term.saturating_add(1));
+        let inherited = seed.predecessors.iter().copied().chain([seed.controller]).collect();
         roll.remember(seed, now, false);
+        roll.inherited = inherited;
         roll
     }
 
@@ -81,16 +82,17 @@ impl Roll {
     /// there were any.
     pub(super) fn remember(&mut self, earlier: Snapshot, now: u64, hearsay: bool) -> bool {
         let mut changed = false;
-        for controller in earlier.predecessors.into_iter().chain([earlier.controller]) {
-            if !self.predecessors.contains(&controller) {
+        // The latest first. What members say never pushes out whom we know ourselves.
+        let controllers = earlier.predecessors.into_iter().chain([earlier.controller]).rev();
+        let bound = if hearsay { limits::PREDECESSORS } else { limits::PREDECESSORS - limits::MISSED_CONTROLLERS };
+        for controller in controllers.take_while(|id| !self.inherited.contains(id)) {
+            if self.predecessors.len() < bound && !self.predecessors.contains(&controller) {
                 changed = true;
-                self.predecessors.push(controller);
+                self.predecessors.insert(0, controller);
             }
         }
-        let spare = self.predecessors.len().saturating_sub(limits::PREDECESSORS);
-        self.predecessors.drain(..spare);
         for mut tombstone in earlier.tombstones {
-            if self.owner(tombstone.id).is_none() {
+            if self.owner(tombstone.id).is_none() && !(hearsay && is_over(&tombstone, now)) {
                 // Hearsay of a time when it was still there; whoever lives registers again.
                 self.strike(tombstone.id);
                 // One from the future would never go.
@@ -259,8 +261,7 @@ impl Roll {
 
     /// Moves on to the next epoch, and forgets the departed whose time is over.
     pub(super) fn commit(&mut self, now: u64) {
-        let keep = limits::TOMBSTONE_SECONDS * 1000 * MILLI;
-        while self.tombstones.front().is_some_and(|oldest| now.saturating_sub(oldest.departed) > keep) {
+        while self.tombstones.front().is_some_and(|oldest| is_over(oldest, now)) {
             self.exhume(0);
         }
         let (epoch, overflow) = self.epoch.overflowing_add(1);
@@ -278,4 +279,9 @@ impl Roll {
             tombstones: self.tombstones.iter().cloned().collect(),
         }
     }
+}
+
+/// Whether nobody needs to remember it any more.
+fn is_over(dead: &Tombstone, now: u64) -> bool {
+    now.saturating_sub(dead.departed) > limits::TOMBSTONE_SECONDS * 1000 * MILLI
 }

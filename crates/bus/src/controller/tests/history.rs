@@ -228,13 +228,22 @@ fn one_without_the_token_is_not_listened_to() {
 fn former_controllers_are_named_up_to_the_bound() {
     let mut last = seed(&[]);
     last.predecessors.clear();
-    for number in 0..limits::PREDECESSORS as u64 + 1 {
+    let bound = limits::PREDECESSORS - limits::MISSED_CONTROLLERS;
+    for number in 0..bound as u64 + 1 {
         last.controller = 1000 + number;
         last = Bench::new(1, Some(last)).controller.snapshot();
-        assert_eq!(last.predecessors.len(), (number as usize + 1).min(limits::PREDECESSORS));
+        assert_eq!(last.predecessors.len(), (number as usize + 1).min(bound));
         assert_eq!(last.predecessors.last(), Some(&(1000 + number)));
     }
     assert_eq!(last.predecessors.first(), Some(&1001), "the oldest went");
+    // A member, or a liar, may name others; never so many that one of these goes.
+    let mut bench = Bench::new(9, Some(last.clone()));
+    let missed = Snapshot { term: 8, controller: 99, predecessors: (100..163).collect(), ..seed(&[]) };
+    bench.join_recalling(&How { last_term: 8, ..how(2) }, Some(missed));
+    let named = bench.controller.snapshot().predecessors;
+    assert_eq!(named.len(), limits::PREDECESSORS);
+    assert_eq!(named[limits::MISSED_CONTROLLERS..][..bound - 1], last.predecessors[1..]);
+    assert_eq!(named.iter().filter(|id| [99, 162, 161].contains(id)).count(), 3, "the latest of those");
 }
 
 #[test]
