@@ -43,6 +43,7 @@ ELSEWHERE = {
     "LARGE_MESSAGES_IN_FLIGHT": "crates/bus",
     "LISTEN_BACKLOG": "the kernel cuts it",
     "MEMBERS": "crates/bus",
+    "MISSED_CONTROLLERS": "crates/bus",
     "NOTICES": "crates/bus",
     "PREDECESSORS": "crates/bus",
     "PROBE_MILLIS": "crates/bus",
