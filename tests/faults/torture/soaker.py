@@ -137,8 +137,11 @@ class Soaked(Talker):
     def said(self) -> dict[str, int]:
         while self._children:
             self._reap()
-        refused = self.face.end.stats().refused_by_reason
-        why = {f"refused: {reason}": count for reason, count in refused.items()}
+        stats = self.face.end.stats()
+        why = {f"refused: {reason}": count for reason, count in stats.refused_by_reason.items()}
+        why |= {f"dropped: {reason}": count for reason, count in stats.dropped_by_reason.items()}
+        why |= {f"short of: {want}": count for want, count in stats.shortages_by_kind.items()}
+        why |= {"skipped": stats.skipped, "duplicates": stats.duplicates}
         counted = {"expiring": self.expiring, "lies": self.lies, "shortages": self.shortages}
         return super().said() | counted | why
 
