@@ -4,6 +4,7 @@
 //! Locks are taken in this order: member, host, outbox, inbox, view. None is held while anybody waits.
 
 mod election;
+mod hearing;
 pub(crate) mod heritage;
 mod host;
 mod member;

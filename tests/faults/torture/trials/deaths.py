@@ -13,7 +13,7 @@ TRIALS = [
         title="SIGKILL at every instruction of push, pop, sleep, wake, join, leave, takeover",
         unit="points",
         ci=2000,
-        demand=40_000,
+        demand=10_000,
         means=(
             "A process is followed instruction by instruction through an operation and killed at one place, and "
             "those who are left have everything that was acknowledged, once, and go on. Boundaries are all the "
