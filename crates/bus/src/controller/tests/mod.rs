@@ -5,6 +5,7 @@ mod history;
 use super::*;
 use crate::directory::HALF_BYTES;
 use crate::label::Label;
+use crate::proof::Key;
 
 const SECOND: u64 = 1_000_000_000;
 const MILLI: u64 = 1_000_000;
