@@ -200,6 +200,9 @@ fn what_is_remembered_late_goes_when_its_own_time_is_over() {
     bench.join_recalling(&How { last_term: 4, ..how(3) }, Some(Snapshot { tombstones: vec![old], ..seed(&[3]) }));
     let departed = |bench: &Bench| bench.controller.snapshot().tombstones.iter().map(|t| t.id).collect::<Vec<_>>();
     assert_eq!(departed(&bench), [4, 2], "the longest departed first");
+    let forgotten = Tombstone { id: 6, departed: 1, ..bench.controller.tombstone(4).unwrap().clone() };
+    bench.join_recalling(&How { last_term: 4, ..how(3) }, Some(Snapshot { tombstones: vec![forgotten], ..seed(&[3]) }));
+    assert_eq!(departed(&bench), [4, 2], "that one's time is over");
     bench.after((limits::TOMBSTONE_SECONDS - 1) * SECOND + 1);
     bench.member(5);
     assert_eq!(departed(&bench), [2]);
