@@ -9,6 +9,7 @@ and only while there are descriptors for it.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import sys
 from typing import Final
@@ -29,4 +30,4 @@ def load() -> None:
     with contextlib.ExitStack() as held:
         for _ in range(NEEDED):
             held.callback(os.close, os.open(os.sep, os.O_PATH))
-    import msgspec  # noqa: F401, PLC0415 # see above
+    importlib.import_module("msgspec")
