@@ -171,6 +171,25 @@ def test_descriptors_run_out_while_something_is_loaded(spawn: Spawn, bus: str) -
         nursery.buried(nursery.bear(scarce.load_late, bus, at))
 
 
+def test_a_receiver_dies_whose_last_word_finds_no_descriptors(spawn: Spawn, bus: str) -> None:
+    """What it had not read goes to another match once there are descriptors, and what it had read does not.
+
+    Seen: its end stood behind a word that could not be read, the kernel had told of it, and nobody looked again.
+    """
+    spawn.member(bus, "controller")
+    sender = spawn.limited_child(LIMIT, "sender")
+    sender.call(roles.join, bus, ("sender",), affinity=False)
+    worker = spawn.member(bus, "worker", affinity=False)
+    assert sender.call(roles.send_numbers, "worker", 0, 3) == [1] * 3
+    heir = spawn.member(bus, "worker", affinity=False)
+    sender.call(scarce.use_up)
+    assert worker.recv_numbers(1) == [0]
+    worker.kill()
+    until(lambda: sender.call(roles.stats)["shortages_by_kind"]["open_files"], "the sender has looked")
+    sender.call(scarce.give_back)
+    assert heir.recv_marked(2) == [(1, True), (2, True)]
+
+
 @pytest.mark.parametrize("free", [0, 1, 2])
 def test_a_takeover_finds_no_descriptors_free(spawn: Spawn, bus: str, free: int) -> None:
     """Who cannot take the new controller's welcome in stays a member, and takes it in when there is room.

@@ -5,10 +5,10 @@ use std::collections::HashSet;
 use ipmb_transport::sys;
 
 use super::State;
-use super::link::Offer;
+use super::link::{Link, Offer};
 use super::road::Road;
 use super::waiting::Waiting;
-use crate::channel::{Content, Unread};
+use crate::channel::{Content, Serviced, Unread};
 use crate::error::FullReason;
 use crate::identity::EndpointId;
 use crate::incidents::{Incident, Who};
@@ -16,10 +16,13 @@ use crate::record::{EXTENDED, OwnedMessage, REDELIVERED, REQUEST};
 use crate::roster::Peer;
 use crate::route::RouteId;
 use crate::selector::Mode;
-use crate::stats::{DropReason, RefuseReason};
+use crate::stats::{DropReason, RefuseReason, Shortage};
 
 /// After so long, in nanoseconds, a member that hung up is tried again.
 const AGAIN: u64 = 1_000_000_000;
+
+/// Pause before another look at what a receiver has said that found no descriptors free, in nanoseconds.
+const STARVED_PAUSE: u64 = 20_000_000;
 
 impl State {
     /// Ends a channel whose receiver is gone or lies. Unicasts it has not read join the backlog.
@@ -61,6 +64,23 @@ impl State {
 }
 
 impl State {
+    /// What a receiver has said finds no descriptors free in this process. Its end may stand behind that, and the kernel
+    /// has told of it already.
+    pub(super) fn starve(&mut self) {
+        self.tally.count(Incident::Short(Shortage::OpenFiles), 1);
+        self.schedule(sys::now() + STARVED_PAUSE);
+    }
+
+    /// Looks again at those whose words found no descriptors free.
+    pub(super) fn hear_starved(&mut self) {
+        let starved = |link: &Option<Box<Link>>| link.as_ref().is_some_and(|link| link.channel.is_starved());
+        for place in 0..self.links.len() {
+            if starved(&self.links[place]) && self.service(place) == Serviced::Ended {
+                self.bury(place);
+            }
+        }
+    }
+
     /// Those who hung up a while ago are members like others again, until the kernel says otherwise.
     pub(super) fn try_again(&mut self) {
         let (now, before) = (sys::now(), self.gone.len());

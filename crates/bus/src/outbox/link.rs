@@ -192,10 +192,11 @@ impl State {
         if link.channel.stays_small() && !small {
             self.tally.count(Incident::Short(Shortage::RingGrowth), 1);
         }
-        if link.channel.is_starved() {
-            self.tally.count(Incident::Short(Shortage::OpenFiles), 1);
+        let (starved, heard) = (link.channel.is_starved(), link.channel.heard());
+        if starved {
+            self.starve();
         }
-        if link.channel.heard() {
+        if heard {
             self.tell_waiters();
         }
         self.grow_if_busy(place);

@@ -264,6 +264,7 @@ impl Outbox {
         state.timer = None;
         state.look_at_flights();
         state.refresh();
+        state.hear_starved();
         state.try_again();
         state.flush();
         state.deliver_waiting();
