@@ -48,8 +48,10 @@ class Native(Trial):
         means: str,
         command: Sequence[str],
         env: dict[str, str] | None = None,
+        whole: bool = False,
     ) -> None:
         self.name = name
+        self.whole = whole
         self.title = title
         self.unit = unit
         self.ci = ci

@@ -60,15 +60,17 @@ def row(trial: Trial, kept: dict[str, Any] | None) -> tuple[str, ...]:
     """What is wanted of a trial, and what has been run of it."""
     wanted = (
         f"**{trial.name}**: {trial.title}",
-        amount(trial.ci, trial.unit),
-        amount(trial.demand, trial.unit),
+        *(
+            f"all {trial.unit}" if trial.whole else amount(count, trial.unit)
+            for count in (trial.ci, trial.demand)
+        ),
     )
     if kept is None:
         return (*wanted, "not run yet", "", "", "")
     run = kept.get("largest") or kept["last"]
     done = f"{amount(run['count'], trial.unit)} in {duration(run['seconds'])}"
     cells = (
-        f"{done}: {share(run['count'], trial.demand)}",
+        f"{done}: {'reached' if trial.whole else share(run['count'], trial.demand)}",
         found(kept),
         spelled(run["figures"], trial.unit),
         f"{run['date'][:10]}, {run['commit']}",

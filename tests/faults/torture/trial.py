@@ -45,6 +45,8 @@ class Trial(ABC):
     #: How many in `make test`, and how many behind `make torture`.
     ci: int
     demand: int
+    #: A run does all that there is, and the counts only bound it.
+    whole: bool = False
     #: What its figures mean, and which bound they have: a sentence or two of the page that shows them.
     means: str = ""
     #: What it does at the moment, shown beside its bar.

@@ -30,8 +30,9 @@ TRIALS = [
         means=(
             "A site is one system call of one operation and one error it can have. There has to be an ordinary "
             "error, or success all the same; then the operation works, and nothing is left over. The figures: how "
-            "often which."
+            "often which; in other calls the operation went another way this time, and the site was not there."
         ),
         command=[".build/programs/failing_calls"],
+        whole=True,
     ),
 ]
