@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use ipmb_transport::memory::PeerMemory;
 
 use crate::controller::Controller;
+use crate::directory::Departure;
 use crate::identity::EndpointId;
 use crate::limits;
 use crate::parking::{self, Remains};
@@ -85,10 +86,19 @@ impl Heritage {
         given_up.collect()
     }
 
-    /// Hands everything over: we leave, and who left just before us is not to be forgotten with us.
-    pub(crate) fn settle_all(&mut self, controller: &Controller, mut adopt: impl FnMut(&EndpointInfo, Remains)) {
+    /// Hands over what there is: we leave, and who left just before us is not to be forgotten with us. Who has only lost
+    /// its connection and lives keeps its own, and registers with whoever follows.
+    pub(crate) fn settle_all(
+        &mut self,
+        controller: &Controller,
+        mut answers: impl FnMut(EndpointId) -> bool,
+        mut adopt: impl FnMut(&EndpointInfo, Remains),
+    ) {
         for (info, memory) in std::mem::take(&mut self.departing) {
-            adopt(&info, parking::remains(&memory, info.id, controller.held_office(info.id)));
+            let left = controller.tombstone(info.id).is_some_and(|dead| dead.reason == Departure::Left);
+            if left || !answers(info.id) {
+                adopt(&info, parking::remains(&memory, info.id, controller.held_office(info.id)));
+            }
         }
     }
 
@@ -108,6 +118,7 @@ impl Heritage {
 mod tests {
     use super::*;
     use crate::controller::Policy;
+    use crate::directory::{Snapshot, Tombstone};
     use crate::parking::Parking;
     use crate::proof::Key;
 
@@ -127,5 +138,21 @@ mod tests {
         assert_eq!(heritage.departing.len(), limits::DEPARTING);
         assert!(heritage.settle(&controller, |_| false, |info, _| taken.push(info.id)).is_empty());
         assert_eq!(taken.len(), limits::DEPARTING + 2);
+    }
+    /// Seen: what the living had let wait was delivered by whoever followed, and by them.
+    #[test]
+    fn one_who_leaves_office_takes_nothing_from_those_who_live() {
+        let policy = Policy { key: Key::derive("bus", b""), allowed_uids: vec![0], strangers: 1 };
+        let dead = |id, reason| Tombstone { id, pid: 7, uid: 0, label: Default::default(), departed: 0, reason };
+        let tombstones = vec![dead(2, Departure::Left), dead(3, Departure::Died), dead(4, Departure::Died)];
+        let seed = Snapshot { term: 1, epoch: 1, controller: 9, predecessors: vec![], entries: vec![], tombstones };
+        let controller = Controller::new(policy, 2, 1, Some(seed), 0);
+        let (_parking, memory) = Parking::create().unwrap();
+        let (mut heritage, mut taken) = (Heritage::default(), Vec::new());
+        for id in 2..5 {
+            heritage.depart(&controller, id, Some(parking::open(&memory).unwrap()));
+        }
+        heritage.settle_all(&controller, |id| id != 4, |info, _| taken.push(info.id));
+        assert_eq!(taken, [2, 4], "the third lives, and registers with whoever follows");
     }
 }

@@ -249,7 +249,9 @@ impl Host {
         for conn in self.conns.keys().copied().collect::<Vec<_>>() {
             self.read(node, conn);
         }
-        self.heritage.settle_all(&self.controller, |info, remains| node.outbox.adopt(info, remains));
+        let Host { heritage, controller, probes, .. } = self;
+        let adopt = |info: &EndpointInfo, remains| node.outbox.adopt(info, remains);
+        heritage.settle_all(controller, |id| answers(probes, node, id), adopt);
         let own = self.conns.keys().copied().find(|&conn| self.controller.member(conn) == Some(node.me.id));
         if let (Some(conn), 0) = (own, node.outbox.counters().1) {
             self.handle(node, Event::Frame { conn, frame: ClientFrame::Leave });

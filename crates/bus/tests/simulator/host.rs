@@ -213,13 +213,18 @@ impl World {
             }
         }
         let Some(Host { controller, heritage, .. }) = self.host.as_mut() else { return };
+        let network = self.network.clone();
         let (post, ledger) = (&mut self.ends[end].post, &mut self.ledger);
-        heritage.settle_all(controller, |info, remains| {
-            ledger.adopted(info.id);
-            post.inherit(info, remains);
-            post.refresh();
-            post.deliver_waiting();
-        });
+        heritage.settle_all(
+            controller,
+            |id| network.borrow().listens(id),
+            |info, remains| {
+                ledger.adopted(info.id);
+                post.inherit(info, remains);
+                post.refresh();
+                post.deliver_waiting();
+            },
+        );
         let me: EndpointId = self.ends[end].id;
         let own = self.conns.keys().copied().find(|&conn| controller.member(conn) == Some(me));
         if let (Some(conn), true) = (own, self.ends[end].post.parking.is_empty()) {
