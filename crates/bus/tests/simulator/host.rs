@@ -3,7 +3,9 @@
 
 use std::rc::Rc;
 
+use super::ledger::Ledger;
 use super::mortal::{Board, Mortal};
+use super::post::Post;
 use super::world::{MILLI, ToClient, ToServer, UID, World};
 use crate::controller::{Action, ConnId, Controller, Event, Policy};
 use crate::directory::{DirectoryReader, DirectoryWriter};
@@ -12,6 +14,8 @@ use crate::limits::PENDING_JOINS;
 use crate::node::heritage::Heritage;
 use crate::node::succession::{self, Claim};
 use crate::outbox::waiting::Waiting;
+use crate::parking::Remains;
+use crate::roster::EndpointInfo;
 use crate::wire::ClientFrame;
 
 /// Whoever plays controller.
@@ -190,16 +194,7 @@ impl World {
         let Some(Host { controller, end, heritage, look_at, .. }) = self.host.as_mut() else { return };
         let network = self.network.clone();
         let (post, ledger) = (&mut self.ends[*end].post, &mut self.ledger);
-        heritage.settle(
-            controller,
-            |id| network.borrow().listens(id),
-            |info, remains| {
-                ledger.adopted(info.id);
-                post.inherit(info, remains);
-                post.refresh();
-                post.deliver_waiting();
-            },
-        );
+        heritage.settle(controller, |id| network.borrow().listens(id), adopts(post, ledger));
         *look_at = heritage.next_look().map(|pause| now + pause);
     }
 
@@ -215,16 +210,7 @@ impl World {
         let Some(Host { controller, heritage, .. }) = self.host.as_mut() else { return };
         let network = self.network.clone();
         let (post, ledger) = (&mut self.ends[end].post, &mut self.ledger);
-        heritage.settle_all(
-            controller,
-            |id| network.borrow().listens(id),
-            |info, remains| {
-                ledger.adopted(info.id);
-                post.inherit(info, remains);
-                post.refresh();
-                post.deliver_waiting();
-            },
-        );
+        heritage.settle_all(controller, |id| network.borrow().listens(id), adopts(post, ledger));
         let me: EndpointId = self.ends[end].id;
         let own = self.conns.keys().copied().find(|&conn| controller.member(conn) == Some(me));
         if let (Some(conn), true) = (own, self.ends[end].post.parking.is_empty()) {
@@ -237,5 +223,15 @@ impl World {
         let id = self.probes.swap_remove(place);
         let alive = self.network.borrow().listens(id);
         self.handle(Event::Probed { id, alive });
+    }
+}
+
+/// What the endpoint that plays controller does with what somebody who is gone let wait.
+fn adopts<'a>(post: &'a mut Post, ledger: &'a mut Ledger) -> impl FnMut(&EndpointInfo, Remains) + 'a {
+    |info, remains| {
+        ledger.adopted(info.id);
+        post.inherit(info, remains);
+        post.refresh();
+        post.deliver_waiting();
     }
 }
