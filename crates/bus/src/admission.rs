@@ -45,12 +45,16 @@ struct Candidate {
     starved: bool,
     /// Its proof is right, and the directory does not name it.
     unknown: bool,
+    /// Since when that is so.
+    missing_since: Option<u64>,
 }
 
 impl Candidate {
-    /// Whether its time is bounded: it has yet to say who it is, or to come into the directory.
-    fn pressed(&self) -> bool {
-        (self.opening.is_none() || self.unknown) && !self.probe && !self.starved
+    /// Until when it has yet to say who it is, or to come into the directory. That of one who waits for a newer directory
+    /// begins when there is one.
+    fn deadline(&self) -> Option<u64> {
+        let pressed = (self.opening.is_none() || self.unknown) && !self.probe && !self.starved;
+        pressed.then(|| self.missing_since.unwrap_or(self.since) + SILENCE)
     }
 }
 
@@ -94,7 +98,7 @@ impl Pending {
             return None;
         }
         if self.candidates.len() >= strangers(limits::PENDING_CHANNELS) {
-            let oldest = self.candidates.iter().find(|(_, c)| c.pressed()).or(self.candidates.iter().next());
+            let oldest = self.candidates.iter().find(|(_, c)| c.deadline().is_some()).or(self.candidates.iter().next());
             let oldest = oldest.map(|(&key, _)| key)?;
             if let Some(oldest) = self.candidates.remove(&oldest) {
                 self.tally.refuse(RefuseReason::ChannelCrowded, oldest.who());
@@ -113,6 +117,7 @@ impl Pending {
                 probe: false,
                 starved: false,
                 unknown: false,
+                missing_since: None,
             },
         );
         Some(key)
@@ -186,7 +191,7 @@ impl Pending {
         }
         let Pending { candidates, tally, .. } = self;
         candidates.retain(|_, candidate| {
-            let keep = !candidate.pressed() || now < candidate.since + SILENCE;
+            let keep = candidate.deadline().is_none_or(|deadline| now < deadline);
             if !keep {
                 let reason = if candidate.unknown { RefuseReason::ChannelProof } else { RefuseReason::ChannelSilent };
                 tally.refuse(reason, candidate.who());
@@ -197,11 +202,7 @@ impl Pending {
 
     /// When the next one has to go.
     pub(crate) fn deadline(&self) -> Option<u64> {
-        self.candidates
-            .values()
-            .filter(|candidate| candidate.pressed())
-            .map(|candidate| candidate.since + SILENCE)
-            .min()
+        self.candidates.values().filter_map(Candidate::deadline).min()
     }
 
     /// Whether somebody waits for a newer directory.
@@ -215,13 +216,14 @@ impl Pending {
     }
 
     /// Who proved to be who they say, and what we show them in return. Liars go.
-    pub(crate) fn judge(&mut self, me: &Local, view: &Mutex<View>) -> Vec<(u64, Arc<Peer>, Proof)> {
+    pub(crate) fn judge(&mut self, me: &Local, view: &Mutex<View>, now: u64) -> Vec<(u64, Arc<Peer>, Proof)> {
         let mut proved = Vec::new();
         let Pending { candidates, tally, .. } = self;
         candidates.retain(|&key, candidate| {
             let Some((open, _)) = &candidate.opening else { return true };
             let verdict = identify(open, candidate.uid, candidate.pid, me, view);
             candidate.unknown = matches!(verdict, Verdict::Unknown);
+            candidate.missing_since = candidate.unknown.then(|| candidate.missing_since.unwrap_or(now));
             match verdict {
                 Verdict::Later | Verdict::Unknown => true,
                 Verdict::Refuse | Verdict::Accept(None) => {
@@ -278,6 +280,12 @@ pub(crate) fn identify(open: &Open, uid: u32, pid: u32, me: &Local, view: &Mutex
         // It joined under a controller that neither the one now nor we have known, and registers again in a moment.
         None => Verdict::Unknown,
     }
+}
+
+/// When it is certain enough that one who is gone never was controller, or that nobody knows of it: a second after we saw its
+/// end, and after we registered. The living may yet tell that it was.
+pub(crate) fn doubt_ends(since: u64, view: &Mutex<View>) -> Option<u64> {
+    lock(view).registered_since().map(|registered| registered.max(since) + SILENCE)
 }
 
 /// In whose name a message with an extension speaks. Only a controller speaks for others.

@@ -4,6 +4,7 @@
 //! [`Sender::intern_request`](crate::Sender::intern_request), correlated by a number from here. What becomes of it comes out
 //! of [`Asking::poll`]: the reply, or that the one asked is gone. Whoever waits is expected to poll for all.
 
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::Arc;
 
 use crate::error::{Interrupted, RecvError, SendError};
@@ -123,13 +124,19 @@ impl Asking {
     /// # Errors
     /// When the sender is closed, or the process forked.
     pub fn fileno(&self) -> Result<i32, SendError> {
+        let fd = self.descriptor()?.as_raw_fd();
+        if self.door.is_closed() { Err(SendError::Closed) } else { Ok(fd) }
+    }
+
+    /// The same for those who borrow it; of a closed sender it is readable for good.
+    ///
+    /// # Errors
+    /// When the process forked.
+    pub fn descriptor(&self) -> Result<BorrowedFd<'_>, SendError> {
         if self.node.me.forked() {
             return Err(SendError::Forked);
         }
-        if self.door.is_closed() {
-            return Err(SendError::Closed);
-        }
         self.node.outbox.door_is_watched();
-        Ok(self.door.fileno())
+        Ok(self.door.descriptor())
     }
 }

@@ -126,6 +126,8 @@ impl Roster {
 pub(crate) struct View {
     reader: Option<Arc<DirectoryReader>>,
     roster: Arc<Roster>,
+    /// Since when the controller knows us, while it does.
+    registered: Option<u64>,
 }
 
 impl View {
@@ -133,6 +135,21 @@ impl View {
     /// members get one at once, and who is idle need not hold up the others.
     pub(crate) fn replace(&mut self, reader: Arc<DirectoryReader>) {
         self.reader = Some(reader);
+    }
+
+    /// A controller knows us from now on.
+    pub(crate) fn registered(&mut self, now: u64) {
+        self.registered = Some(now);
+    }
+
+    /// The connection to the controller has ended.
+    pub(crate) fn away(&mut self) {
+        self.registered = None;
+    }
+
+    /// Since when the controller knows us, while it does.
+    pub(crate) fn registered_since(&self) -> Option<u64> {
+        self.registered
     }
 
     /// The term that is committed now, which takes no reading; 0 before there is any.

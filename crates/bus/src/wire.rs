@@ -100,6 +100,8 @@ pub enum ServerFrame {
     Refused(Refusal),
     /// The directory has changed. Answered with [`ClientFrame::Seen`]; no second one comes before that.
     Nudge,
+    /// The endpoint has left, and what waited in its memory is taken over. The connection ends.
+    Farewell,
 }
 
 /// Why the controller ends a connection.

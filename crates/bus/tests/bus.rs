@@ -318,3 +318,19 @@ fn what_many_dead_let_wait_is_bounded_by_the_area_of_one() {
     });
     assert_eq!(controller.stats().unwrap().shortages.iter().sum::<u64>(), 0, "nobody was refused here");
 }
+
+/// Seen to fail: a look without waiting heard only those who had sent lately.
+#[test]
+fn a_look_without_waiting_finds_what_was_sent_before_it() {
+    let bus = bus();
+    let (earth, mars, moon) = (endpoint(&bus, "earth"), endpoint(&bus, "mars"), endpoint(&bus, "moon"));
+    send(&earth, &to("moon"), b"first");
+    assert_eq!(recv(&moon, LONG).unwrap(), b"first");
+    // It has slept, so the first sender has to ring; the other one is looked at without.
+    assert!(recv(&moon, Some(Duration::from_millis(20))).is_none());
+    send(&mars, &to("moon"), b"second");
+    assert_eq!(recv(&moon, LONG).unwrap(), b"second");
+    send(&earth, &to("moon"), b"third");
+    assert_eq!(recv(&moon, NOW).unwrap(), b"third");
+    assert!(recv(&moon, NOW).is_none());
+}

@@ -53,6 +53,12 @@ fn the_bus_imports_downwards() {
     check(Path::new(env!("CARGO_MANIFEST_DIR")));
 }
 
+#[test]
+fn bindings_and_what_they_share_import_downwards() {
+    check(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../binding"));
+    check(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../c"));
+}
+
 /// The words for a bus stay out of the crate below.
 #[test]
 fn the_transport_has_no_notion_of_a_bus() {

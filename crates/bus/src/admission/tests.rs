@@ -1,17 +1,22 @@
 //! Impostors: everything about an opening is right but one thing, and who may speak in whose name.
 
+use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex};
 
-use ipmb_transport::sys;
+use ipmb_transport::memory::OwnMemory;
+use ipmb_transport::sys::{self, Listener, Socket};
 
-use super::{Verdict, identify, judge};
+use super::{Pending, SILENCE, Verdict, identify, judge};
 use crate::directory::{Departure, DirectoryReader, DirectoryWriter, Entry, Snapshot, Tombstone};
+use crate::incidents::Tally;
 use crate::label::Label;
+use crate::limits;
 use crate::local::Local;
+use crate::names;
 use crate::proof;
 use crate::record::{Extension, Origin};
 use crate::roster::{EndpointInfo, Peer, View};
-use crate::wire::Open;
+use crate::wire::{self, Open, PeerFrame};
 
 const TERM: u32 = 3;
 const OPENER: u64 = 10;
@@ -24,12 +29,14 @@ const PID: u32 = 4321;
 struct Scene {
     me: Local,
     uid: u32,
+    snapshot: Snapshot,
     view: Mutex<View>,
     _writer: DirectoryWriter,
 }
 
 fn scene() -> Scene {
-    let me = Local::new("admission".into(), Label::default(), b"token", true, vec![0, sys::effective_uid()]);
+    let bus = format!("admission.{}", std::process::id());
+    let me = Local::new(bus, Label::default(), b"token", true, vec![0, sys::effective_uid()]);
     let uid = sys::effective_uid();
     let entry = |id| Entry { id, pid: PID, uid, nonce: [1; 16], label: Label::default(), receiving: true };
     let snapshot = Snapshot {
@@ -43,7 +50,7 @@ fn scene() -> Scene {
     let (writer, memory) = DirectoryWriter::create(&snapshot).unwrap();
     let mut view = View::default();
     view.replace(Arc::new(DirectoryReader::open(&memory).unwrap()));
-    Scene { me, uid, view: Mutex::new(view), _writer: writer }
+    Scene { me, uid, snapshot, view: Mutex::new(view), _writer: writer }
 }
 
 fn tombstone(id: u64, uid: u32) -> Tombstone {
@@ -115,6 +122,36 @@ fn who_has_read_a_newer_directory_waits_for_ours() {
     let scene = scene();
     let newer = Open { term: TERM + 1, ..scene.opening(99) };
     assert!(matches!(scene.identify(&newer, scene.uid, PID), Verdict::Later));
+}
+
+/// However long it had to wait for our directory, which was that of a controller that is gone.
+#[test]
+fn the_moment_begins_when_the_directory_is_there() {
+    let mut scene = scene();
+    let name = names::endpoint(&scene.me.identifier, scene.me.id);
+    let listener = Listener::bind(&name, limits::LISTEN_BACKLOG).unwrap();
+    let theirs = Socket::connect(&name).unwrap();
+    let newer = Open { term: TERM + 1, ..scene.opening(99) };
+    let (_ring, memory) = OwnMemory::create("ring", 4096).unwrap();
+    assert!(theirs.send(&wire::encode(&PeerFrame::Open(newer)), &[memory.as_fd()]).unwrap());
+
+    let mut pending = Pending::new(Tally::silent());
+    let key = pending.add(listener.accept().unwrap().unwrap(), &scene.me, 0).unwrap();
+    pending.read(key);
+    assert!(pending.judge(&scene.me, &scene.view, 0).is_empty());
+    assert_eq!(pending.deadline(), None, "nobody waits for it but us");
+    pending.expire(5 * SILENCE);
+
+    scene.snapshot.term = TERM + 1;
+    let (_writer, memory) = DirectoryWriter::create(&scene.snapshot).unwrap();
+    scene.view.lock().unwrap().replace(Arc::new(DirectoryReader::open(&memory).unwrap()));
+    assert!(pending.judge(&scene.me, &scene.view, 5 * SILENCE).is_empty());
+    assert_eq!(pending.deadline(), Some(6 * SILENCE));
+    pending.expire(6 * SILENCE - 1);
+    assert!(pending.judge(&scene.me, &scene.view, 6 * SILENCE - 1).is_empty());
+    assert_eq!(pending.deadline(), Some(6 * SILENCE), "and ends, however often it is looked");
+    pending.expire(6 * SILENCE);
+    assert!(pending.socket(key).is_none());
 }
 
 #[test]

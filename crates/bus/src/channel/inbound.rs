@@ -67,9 +67,9 @@ pub(crate) enum Front {
 }
 
 /// What messages of one route have in common: peer and selector, and the binding's object for the two.
-struct Road {
-    selector: Arc<Selector>,
-    face: Arc<Face>,
+pub(super) struct Road {
+    pub(super) selector: Arc<Selector>,
+    pub(super) face: Arc<Face>,
 }
 
 pub(crate) struct Inbound {
@@ -81,8 +81,12 @@ pub(crate) struct Inbound {
     /// Looks in a row that found the ring empty.
     pub(crate) idle: u32,
     pub(crate) hot: bool,
+    /// Since when it is seen to have ended before a message that we cannot believe yet.
+    pub(crate) doubted: Option<u64>,
+    /// Until when that message waits for our directory to say more.
+    pub(crate) doubt_ends: Option<u64>,
     /// By number; a sender that is not hostile uses the lowest.
-    routes: Vec<Option<Road>>,
+    pub(super) routes: Vec<Option<Road>>,
     /// Taken off the socket, in order, whatever messages they belong to.
     pub(super) descriptors: VecDeque<Fd>,
     /// Regions that came and may be named again.
@@ -123,6 +127,8 @@ impl Inbound {
             },
             idle: 0,
             hot: false,
+            doubted: None,
+            doubt_ends: None,
             routes: Vec::new(),
             descriptors: VecDeque::new(),
             shelf: Shelf::default(),
@@ -244,38 +250,6 @@ impl Inbound {
         Ok(Front::News)
     }
 
-    /// Takes in a record that is no message. `false`: it finds no room in this process.
-    #[cold]
-    fn news(&mut self, record: Record) -> Result<bool, Lie> {
-        let tag = Tag::decode(record.tag).ok_or(Lie)?;
-        match tag.kind {
-            Kind::Route => self.define(record)?,
-            Kind::Void => {
-                if tag.descriptors == 0 {
-                    return Err(Lie);
-                }
-                if !self.are_there(tag)? {
-                    return Ok(false);
-                }
-                self.descriptors.drain(..usize::from(tag.descriptors));
-                self.consume(record);
-            }
-            Kind::Switch => self.switch(record)?,
-            Kind::Forget => self.forget(record)?,
-            Kind::Message => return Err(Lie),
-        }
-        Ok(true)
-    }
-
-    /// The ring goes on in the larger memory.
-    #[cold]
-    fn switch(&mut self, record: Record) -> Result<(), Lie> {
-        if self.ring.switch(record).map_err(|_| Lie)? {
-            self.socket.knock(ROOM);
-        }
-        Ok(())
-    }
-
     /// The message of a record: most are told by their tag to be nothing but a payload.
     #[inline(always)]
     fn message(&mut self, record: Record) -> Result<Front, Lie> {
@@ -334,53 +308,6 @@ impl Inbound {
         let mut bytes = vec![0; len];
         self.ring.copy_out(record, HEADER_BYTES, &mut bytes);
         Extension::decode(&bytes).ok_or(Lie)
-    }
-
-    #[cold]
-    fn define(&mut self, record: Record) -> Result<(), Lie> {
-        if record.len < 4 || record.len > 4 + limits::SELECTOR_BYTES {
-            return Err(Lie);
-        }
-        let mut bytes = vec![0; record.len];
-        self.ring.copy_out(&record, 0, &mut bytes);
-        let route = u32::from_le_bytes(bytes[..4].try_into().map_err(|_| Lie)?);
-        let selector = Selector::decode(&bytes[4..]).map_err(|_| Lie)?;
-        if route as usize >= limits::ROUTES {
-            return Err(Lie);
-        }
-        let place = route as usize;
-        if self.routes.len() <= place {
-            self.routes.resize_with(place + 1, || None);
-        }
-        self.routes[place] = Some(Road { selector: Arc::new(selector), face: Arc::default() });
-        self.consume(record);
-        Ok(())
-    }
-
-    #[cold]
-    fn forget(&mut self, record: Record) -> Result<(), Lie> {
-        let mut slot = [0; 4];
-        if record.len != slot.len() {
-            return Err(Lie);
-        }
-        self.ring.copy_out(&record, 0, &mut slot);
-        self.shelf.forget(u32::from_le_bytes(slot));
-        self.consume(record);
-        Ok(())
-    }
-
-    /// Takes in what stands before the next message about regions that are kept; of a sender that is gone none is, once all
-    /// is read. Nothing is taken off the socket: doorbells are for whoever receives. Returns how many are kept.
-    pub(crate) fn tidy(&mut self) -> usize {
-        while self.shelf.kept() > 0
-            && let Ok(Some(record)) = self.ring.peek()
-            && Tag::kind(record.tag) == Some(Kind::Forget)
-            && self.forget(record).is_ok()
-        {}
-        if self.shelf.kept() > 0 && self.socket.has_hung_up() && !matches!(self.ring.peek(), Ok(Some(_))) {
-            self.shelf = Shelf::default();
-        }
-        self.shelf.kept()
     }
 
     /// The selector a message was sent with; `None` when the sender never said.

@@ -2,6 +2,7 @@
 //! a socket that is doorbell, death notice and way for descriptors. `Outbound` is the sender's end, `Inbound` the
 //! receiver's. Opening needs only the two of them.
 
+mod answers;
 mod beside;
 mod content;
 mod flight;
@@ -9,15 +10,17 @@ mod growth;
 mod inbound;
 mod known;
 mod luggage;
+mod news;
 mod outbound;
 mod salvage;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use answers::Serviced;
 pub(crate) use content::Content;
-pub(crate) use inbound::{Front, Inbound, Lie};
+pub(crate) use inbound::{Front, Inbound, Lie, Special};
 pub(crate) use luggage::Luggage;
-pub(crate) use outbound::{OpenError, Opener, Outbound, PushError, Serviced};
+pub(crate) use outbound::{OpenError, Opener, Outbound, PushError};
 pub(crate) use salvage::Unread;
 
 /// Packets that are taken off a socket at a visit, as long as its other end is there: whoever sends, however fast, must not

@@ -1,22 +1,18 @@
 //! The channels of an inbox: which are looked at, which ring, and the next message of them all.
 
-use std::io;
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex};
 
-use ipmb_transport::RingError;
-use ipmb_transport::ring::Consumer;
-use ipmb_transport::sys::{self, Events, Interest, Poller, Socket};
+use ipmb_transport::sys::{self, Events, Poller};
 
-use super::{ACCEPTS, BURST, Build, CHANNEL, IDLE_LOOKS, Inbox, Incoming, PASSED, PENDING, POLL_NANOS, State, Visit};
+use super::{BURST, Build, CHANNEL, IDLE_LOOKS, Inbox, Incoming, PASSED, POLL_NANOS, State, Visit};
 use crate::admission;
-use crate::channel::{Front, Inbound, Lie, Luggage};
+use crate::channel::{Front, Lie, Luggage, Special};
 use crate::error::RecvError;
-use crate::incidents::{Incident, Tally, Who};
-use crate::limits;
+use crate::incidents::{Incident, Who};
 use crate::local::Local;
 use crate::roster::{Peer, View};
-use crate::stats::{RefuseReason, Shortage};
+use crate::stats::{DropReason, Shortage};
 
 /// Who has really sent a message, where that is not the channel's peer, and what came with it.
 type Inspected = (Option<Arc<Peer>>, Option<Box<Luggage>>);
@@ -199,9 +195,7 @@ impl State {
             match admission::judge(&special.extension, &channel.peer, view) {
                 admission::Verdict::Accept(first) => origin = first,
                 admission::Verdict::Later | admission::Verdict::Unknown => {
-                    channel.hot = false;
-                    self.hot.retain(|&hot| hot != place);
-                    self.suspended.push(place);
+                    self.doubt(place, &special, view);
                     return Ok(None);
                 }
                 admission::Verdict::Refuse => return Err(Lie),
@@ -219,6 +213,44 @@ impl State {
         let luggage = channel.take_luggage(&mut special)?;
         channel.at.special = Some(special);
         Ok(Some((origin, luggage)))
+    }
+
+    /// A message in the name of another, from one who is not known as a controller: it waits until the directory says that it
+    /// is, or was. That of one who is gone does not wait for ever, or whoever comes, lies and goes would leave us a channel
+    /// each time.
+    #[cold]
+    fn doubt(&mut self, place: usize, special: &Special, view: &Mutex<View>) {
+        let Some(channel) = self.channels[place].as_deref_mut() else { return };
+        if channel.ended() {
+            let now = sys::now();
+            let since = *channel.doubted.get_or_insert(now);
+            channel.doubt_ends = admission::doubt_ends(since, view);
+            if channel.doubt_ends.is_some_and(|end| end <= now) {
+                self.tally.count(Incident::Dropped(DropReason::SenderGone), 1);
+                channel.pass();
+                channel.publish();
+                return channel.drop_luggage(special);
+            }
+        }
+        channel.hot = false;
+        self.hot.retain(|&hot| hot != place);
+        self.suspended.push(place);
+    }
+
+    /// When the time of somebody at the door ends, or of a message that is not believed.
+    pub(super) fn deadline(&self) -> Option<u64> {
+        let ends = |&place: &usize| self.channels[place].as_ref()?.doubt_ends;
+        self.suspended.iter().filter_map(ends).chain(self.pending.deadline()).min()
+    }
+
+    /// Sees to those whose time is over.
+    pub(super) fn expire(&mut self, now: u64) {
+        self.pending.expire(now);
+        let ends = |place: usize| self.channels[place].as_ref().and_then(|channel| channel.doubt_ends);
+        let (over, still) = self.suspended.iter().partition(|&&place| ends(place).is_some_and(|end| end <= now));
+        self.suspended = still;
+        let over: Vec<usize> = over;
+        over.into_iter().for_each(|place| self.heat(place));
     }
 
     pub(super) fn anything(&mut self) -> bool {
@@ -314,6 +346,8 @@ impl State {
         self.starving |= channel.starved();
         if channel.ended() {
             let _ = poller.remove(channel.socket.fd().as_fd());
+            // What was not believed of one who lives is looked at once more.
+            self.suspended.retain(|&suspended| suspended != place);
         }
         self.heat(place);
     }
@@ -349,104 +383,5 @@ impl State {
         self.channels[place] = None;
         self.hot.retain(|&hot| hot != place);
         self.suspended.retain(|&suspended| suspended != place);
-    }
-
-    pub(super) fn accept(&mut self, poller: &Poller, me: &Local, view: &Mutex<View>) -> Result<(), RecvError> {
-        for _ in 0..ACCEPTS {
-            let Some(listener) = &self.listener else { break };
-            let accepted = listener.accept().map_err(|error| no_descriptors(error, &self.tally))?;
-            let Some(socket) = accepted else { break };
-            if let Some(key) = self.pending.add(socket, me, sys::now())
-                && let Some(socket) = self.pending.socket(key)
-            {
-                if poller.add(socket.fd().as_fd(), PENDING | key, Interest::READ).is_err() {
-                    // Nobody tells when it has sent something; it is kept, for what it sends may be there already.
-                    self.pending.starve(key);
-                    self.starving = true;
-                }
-                self.opened(poller, me, view, key)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Reads a connection that is no channel yet.
-    pub(super) fn opened(
-        &mut self,
-        poller: &Poller,
-        me: &Local,
-        view: &Mutex<View>,
-        key: u64,
-    ) -> Result<(), RecvError> {
-        self.pending.read(key);
-        let admitted = self.admit_all(poller, me, view);
-        let starved = self.pending.starved().contains(&key);
-        self.starving |= starved;
-        if let Some(socket) = self.pending.socket(key)
-            && (starved || self.pending.has_opened(key))
-        {
-            // It waits for our directory, or for our descriptors; what it has sent must not keep us awake meanwhile.
-            let _ = poller.modify(socket.fd().as_fd(), PENDING | key, Interest::NONE);
-        }
-        admitted
-    }
-
-    /// Turns every opener whose proof and identity are checked into a channel.
-    pub(super) fn admit_all(&mut self, poller: &Poller, me: &Local, view: &Mutex<View>) -> Result<(), RecvError> {
-        for (key, peer, proof) in self.pending.judge(me, view) {
-            let same = self.channels.iter().flatten().filter(|channel| channel.peer.info.id == peer.info.id).count();
-            if same >= limits::CHANNELS_PER_PEER {
-                self.tally.refuse(RefuseReason::ChannelCrowded, Who { pid: peer.info.pid, uid: peer.uid });
-                self.pending.take(key);
-                continue;
-            }
-            let Some(memory) = self.pending.memory(key) else { continue };
-            let ring = match Consumer::open(memory) {
-                Ok(ring) => Some(ring),
-                // Our own want is no fault of the sender's: it stays where it is, and is tried again.
-                Err(RingError::Io(error)) => {
-                    self.starving = true;
-                    return Err(no_descriptors(error, &self.tally));
-                }
-                Err(_) => {
-                    self.tally.refuse(RefuseReason::Memory, Who { pid: peer.info.pid, uid: peer.uid });
-                    None
-                }
-            };
-            let place = self.channels.iter().position(Option::is_none).unwrap_or(self.channels.len());
-            if place == self.channels.len() {
-                self.channels.push(None);
-            }
-            if ring.is_some()
-                && let Some(socket) = self.pending.socket(key)
-                && let Err(error) = watch(poller, socket, CHANNEL | place as u64)
-            {
-                self.starving = true;
-                return Err(no_descriptors(error, &self.tally));
-            }
-            let (Some(socket), Some((ring, page))) = (self.pending.take(key), ring) else { continue };
-            self.channels[place] = Some(Box::new(Inbound::new(socket, ring, page, peer, proof, me.id)));
-            self.rung(poller, place);
-        }
-        Ok(())
-    }
-}
-
-/// Has a connection ring as a channel, whether it was watched before or could not be.
-fn watch(poller: &Poller, socket: &Socket, token: u64) -> io::Result<()> {
-    match poller.modify(socket.fd().as_fd(), token, Interest::READ) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => poller.add(socket.fd().as_fd(), token, Interest::READ),
-        result => result,
-    }
-}
-
-/// The process is out of descriptors: said in the user's words.
-fn no_descriptors(error: io::Error, tally: &Tally) -> RecvError {
-    match error.raw_os_error() {
-        Some(code) if sys::is_descriptor_limit(code) => {
-            tally.count(Incident::Short(Shortage::OpenFiles), 1);
-            RecvError::TooManyOpenFiles
-        }
-        _ => RecvError::Io(error),
     }
 }

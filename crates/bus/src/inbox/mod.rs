@@ -10,11 +10,12 @@
 mod channels;
 mod door;
 mod incoming;
+mod openings;
 #[cfg(test)]
 mod tests;
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
@@ -191,7 +192,7 @@ impl Inbox {
     }
 
     /// A descriptor for event loops: readable whenever `try_recv` would give a message.
-    pub(crate) fn fileno(&self) -> i32 {
+    pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
         let mut state = lock(&self.state);
         if !state.watched {
             state.watched = true;
@@ -199,7 +200,7 @@ impl Inbox {
                 self.raise(&mut state);
             }
         }
-        std::os::fd::AsRawFd::as_raw_fd(&self.poller.as_fd())
+        self.poller.as_fd()
     }
 
     fn raise(&self, state: &mut State) {
@@ -317,7 +318,7 @@ impl Inbox {
                 return Ok(true);
             }
             guard.waiters += 1;
-            wait::left([deadline, guard.pending.deadline()])
+            wait::left([deadline, guard.deadline()])
         };
         let mut events = Events::new();
         let slept = self.poller.wait(&mut events, timeout);
@@ -326,7 +327,7 @@ impl Inbox {
         state.waiters -= 1;
         match slept {
             Ok(0) => {
-                state.pending.expire(sys::now());
+                state.expire(sys::now());
                 self.update_interest(state);
                 Ok(!wait::is_over(deadline))
             }
@@ -338,6 +339,12 @@ impl Inbox {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(Interrupted),
             Err(_) => Ok(true),
         }
+    }
+
+    /// Hears of whoever has rung, also while others keep sending; no news where an event loop watches, which hears it by itself.
+    pub(crate) fn listen(&self, view: &Mutex<View>, me: &Local) -> Result<(), RecvError> {
+        let mut state = lock(&self.state);
+        if state.watched { Ok(()) } else { self.look(&mut state, me, view) }
     }
 
     /// Handles what is readable now.
@@ -374,7 +381,7 @@ impl Inbox {
                 _ => {}
             }
         }
-        state.pending.expire(sys::now());
+        state.expire(sys::now());
         self.update_interest(state);
         result
     }

@@ -15,10 +15,11 @@ use crate::label_op::LabelOp;
 use crate::limits;
 use crate::local::Local;
 use crate::names;
+use crate::record::{EXTENDED, Extension, Origin};
 use crate::roster::View;
 use crate::route::RouteTable;
 use crate::selector::Selector;
-use crate::stats::RefuseReason;
+use crate::stats::{DropReason, RefuseReason};
 
 const OPENER: u64 = 10;
 const NONCE: [u8; 16] = [7; 16];
@@ -49,6 +50,7 @@ fn scene() -> Scene {
     let (writer, memory) = DirectoryWriter::create(&snapshot).unwrap();
     let mut view = View::default();
     view.replace(Arc::new(DirectoryReader::open(&memory).unwrap()));
+    view.registered(sys::now());
     let tally = Tally::new("bus", me.id);
     let name = names::endpoint(&me.identifier, me.id);
     let inbox = Inbox::create(Listener::bind(&name, limits::LISTEN_BACKLOG).unwrap(), tally.clone()).unwrap();
@@ -76,22 +78,30 @@ fn a_crowd_at_the_door_is_let_in_a_few_at_a_time() {
 impl Scene {
     /// A channel of `id` with one message in it.
     fn open(&self, id: u64) -> Outbound {
+        self.open_with(id, [Extension::default()])
+    }
+
+    /// A channel of `id` with messages that say so much more.
+    fn open_with<const N: usize>(&self, id: u64, messages: [Extension; N]) -> Outbound {
         let us = self.view.lock().unwrap().refresh().member(self.me.id).unwrap().clone();
         let name = names::endpoint(&self.me.identifier, self.me.id);
         let opener = Opener { id, nonce: NONCE, key: &self.me.key, term: 1, allowed_uids: &self.me.allowed_uids };
         let mut routes = RouteTable::default();
         let route = routes.intern(&Arc::new(Selector::unicast(LabelOp::constant(true)))).unwrap();
-        let content = Content {
-            flags: 0,
-            type_id: [1; 16],
-            extension: &[],
-            payload: b"x",
-            bulk: None,
-            regions: &[],
-            objects: &[],
-        };
         let mut channel = Outbound::open(&opener, &us, &name).unwrap();
-        channel.push(routes.get(route).unwrap(), route, &content).unwrap();
+        for extension in messages {
+            let extension = extension.encode();
+            let content = Content {
+                flags: if extension.is_empty() { 0 } else { EXTENDED },
+                type_id: [1; 16],
+                extension: &extension,
+                payload: b"x",
+                bulk: None,
+                regions: &[],
+                objects: &[],
+            };
+            channel.push(routes.get(route).unwrap(), route, &content).unwrap();
+        }
         channel
     }
 
@@ -157,4 +167,33 @@ fn one_whom_the_directory_never_names_is_refused() {
         assert_eq!(scene.read(), 0);
     }
     assert_eq!(scene.refused(RefuseReason::ChannelProof), 1);
+}
+
+/// What speaks in the name of another waits for the directory to say that its sender may; of one who comes, lies and goes it
+/// does not wait for ever, and keeps nothing that it has sent of its own.
+#[test]
+fn one_who_is_gone_is_not_doubted_for_ever() {
+    let mut scene = scene();
+    (scene.snapshot.controller, scene.snapshot.epoch) = (scene.me.id, 2);
+    scene.writer.commit(&scene.snapshot).unwrap();
+    let origin = Some(Origin { pid: 7, label: Label::default() });
+    let lie = Extension { parked: Some((99, 1)), origin, ..Extension::default() };
+    let channels = || scene.inbox.state.lock().unwrap().channels.iter().flatten().count();
+    let dropped = || scene.tally.of(Incident::Dropped(DropReason::SenderGone));
+    let channel = scene.open_with(OPENER, [lie, Extension::default()]);
+    assert_eq!((scene.read(), channels()), (0, 1), "it may have become controller");
+    let deadline = || scene.inbox.state.lock().unwrap().deadline();
+    assert_eq!(deadline(), None, "the living can wait");
+    drop(channel);
+    let (begin, bound) = (sys::now(), sys::now() + 5 * admission::SILENCE);
+    let mut read = scene.read();
+    assert!(deadline().is_some_and(|deadline| deadline >= begin));
+    while read == 0 {
+        let slept = scene.inbox.park(&scene.view, &scene.me, Some(bound)).unwrap();
+        assert!(slept && sys::now() < bound, "nobody wakes up to look at it");
+        read = scene.read();
+    }
+    assert!(sys::now() >= begin + admission::SILENCE, "its successor has a second to tell");
+    assert_eq!((read, dropped()), (1, 1));
+    assert_eq!((scene.read(), channels()), (0, 0));
 }

@@ -32,7 +32,7 @@ impl Node {
     /// Asks for the role when the controller is gone. The kernel gives it to one.
     pub(super) fn try_to_succeed(self: &Arc<Node>, member: &mut Membership) {
         let (Some(election), Some(listener)) = (&member.lock, &member.listener) else { return };
-        if self.is_controller() || !election.try_lock().unwrap_or(false) {
+        if self.is_controller() || self.has_left() || !election.try_lock().unwrap_or(false) {
             return;
         }
         let election = election.clone();

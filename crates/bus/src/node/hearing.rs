@@ -69,7 +69,7 @@ impl Node {
         if matches!(member.phase, Phase::Closed) {
             return false;
         }
-        let was_joined = matches!(member.phase, Phase::Joined);
+        let was_joined = matches!(member.phase, Phase::Joined | Phase::Leaving);
         member.phase = Phase::Away;
         if was_joined {
             member.pause = FIRST_PAUSE;
@@ -95,8 +95,11 @@ impl Node {
 
     /// Takes one frame in. `false`: the connection is no more.
     fn heard(self: &Arc<Node>, member: &mut Membership, frame: ServerFrame, fds: Vec<Fd>) -> bool {
-        if matches!(member.phase, Phase::Closed) {
+        if matches!(member.phase, Phase::Leaving | Phase::Closed) {
             // We are leaving, and say so ourselves.
+            if frame == ServerFrame::Farewell {
+                member.phase = Phase::Closed;
+            }
             return true;
         }
         match (&member.phase, frame) {
@@ -205,7 +208,11 @@ impl Node {
         if let Some(timer) = member.timer.take() {
             self.reactor.cancel(timer);
         }
-        lock(&self.view).replace(reader.clone());
+        {
+            let mut view = lock(&self.view);
+            view.replace(reader.clone());
+            view.registered(sys::now());
+        }
         self.outbox.directory_replaced(reader);
         self.inbox.directory_changed();
         self.watchers_changed();

@@ -32,8 +32,14 @@ pub(crate) struct Heritage {
 }
 
 impl Heritage {
-    pub(crate) fn new(predecessor: Option<(EndpointId, PeerMemory)>) -> Heritage {
-        Heritage { predecessor, ..Heritage::default() }
+    /// That of one who takes office. It hears of the controller before as of a member that has departed, if that was one: it
+    /// may have died before it had registered with itself.
+    pub(crate) fn new(predecessor: Option<(EndpointId, PeerMemory)>, controller: &Controller) -> Heritage {
+        let mut heritage = Heritage { predecessor, ..Heritage::default() };
+        if let Some(id) = heritage.predecessor().filter(|&id| !controller.has(id)) {
+            heritage.depart(controller, id, None);
+        }
+        heritage
     }
 
     /// Whose office we have taken over.
@@ -139,6 +145,21 @@ mod tests {
         assert!(heritage.settle(&controller, |_| false, |info, _| taken.push(info.id)).is_empty());
         assert_eq!(taken.len(), limits::DEPARTING + 2);
     }
+
+    /// It takes messages over from its first moment on, and is a member of its own bus a little later.
+    #[test]
+    fn a_controller_that_had_not_registered_with_itself_is_taken_over_from() {
+        let policy = Policy { key: Key::derive("bus", b""), allowed_uids: vec![0], strangers: 1 };
+        let seed =
+            Snapshot { term: 1, epoch: 1, controller: 9, predecessors: vec![], entries: vec![], tombstones: vec![] };
+        let controller = Controller::new(policy, 2, 1, Some(seed), 0);
+        let (_parking, memory) = Parking::create().unwrap();
+        let (mut heritage, mut taken) =
+            (Heritage::new(Some((9, parking::open(&memory).unwrap())), &controller), Vec::new());
+        heritage.settle(&controller, |_| false, |info, _| taken.push(info.id));
+        assert_eq!(taken, [9]);
+    }
+
     /// Seen: what the living had let wait was delivered by whoever followed, and by them.
     #[test]
     fn one_who_leaves_office_takes_nothing_from_those_who_live() {

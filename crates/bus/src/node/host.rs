@@ -55,6 +55,8 @@ pub(crate) struct Host {
     probes: HashMap<EndpointId, Socket>,
     /// What the departed let wait.
     heritage: Heritage,
+    /// Members that have departed, and are to be told that they are taken over from.
+    parted: Vec<ConnId>,
     /// Members and strangers whose packets wait until this process has descriptors again.
     starved: Vec<ConnId>,
     timer: Option<(u64, TimerKey)>,
@@ -93,6 +95,7 @@ impl Host {
             next_conn: 0,
             probes: HashMap::new(),
             heritage: Heritage::default(),
+            parted: Vec::new(),
             starved: Vec::new(),
             timer: None,
         })
@@ -100,7 +103,7 @@ impl Host {
 
     /// Takes over what waited in the memory of the controller before.
     pub(super) fn follow(&mut self, predecessor: Option<(EndpointId, PeerMemory)>) {
-        self.heritage = Heritage::new(predecessor);
+        self.heritage = Heritage::new(predecessor, &self.controller);
     }
 
     /// Leaves office: every member sees its connection end, and one of them follows.
@@ -253,7 +256,7 @@ impl Host {
         let adopt = |info: &EndpointInfo, remains| node.outbox.adopt(info, remains);
         heritage.settle_all(controller, |id| answers(probes, node, id), adopt);
         let own = self.conns.keys().copied().find(|&conn| self.controller.member(conn) == Some(node.me.id));
-        if let (Some(conn), 0) = (own, node.outbox.counters().1) {
+        if let (Some(conn), 0) = (own, node.outbox.waiting()) {
             self.handle(node, Event::Frame { conn, frame: ClientFrame::Leave });
         }
     }
@@ -297,10 +300,13 @@ impl Host {
         for Refused { reason, pid, uid } in self.controller.take_refused() {
             node.tally.refuse(reason, Who { pid, uid });
         }
+        self.adopt_the_gone(node);
+        for conn in std::mem::take(&mut self.parted) {
+            self.send(conn, &ServerFrame::Farewell, &[]);
+        }
         for conn in ended {
             self.forget(node, conn);
         }
-        self.adopt_the_gone(node);
         if self.crowded && self.controller.full_until(sys::now()).is_none() {
             self.open(node);
         }
@@ -338,6 +344,7 @@ impl Host {
         }
         let memory = conn.and_then(|conn| self.conns.get_mut(&conn)).and_then(|conn| conn.parking.take());
         self.heritage.depart(&self.controller, id, memory);
+        self.parted.extend(conn);
     }
 
     /// Takes over what the departed let wait, once the kernel says that nobody listens under their name any more.

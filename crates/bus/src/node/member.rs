@@ -36,8 +36,17 @@ pub(super) enum Phase {
     Proving { nonce: Challenge, challenge: Challenge },
     /// Registered.
     Joined,
+    /// Registered, and it has said that it leaves. If the connection ends without an answer, the next controller is told.
+    Leaving,
     /// For good.
     Closed,
+}
+
+impl Phase {
+    /// Whether no controller knows us, nor has known to the end.
+    pub(super) fn is_nobodys(&self) -> bool {
+        matches!(self, Phase::Away | Phase::Greeting { .. } | Phase::Proving { .. })
+    }
 }
 
 /// The connection to the controller, and what it needs to become one.
@@ -93,11 +102,6 @@ impl Membership {
         self.outcome.take()
     }
 
-    /// Whether the controller knows us.
-    pub(super) fn is_joined(&self) -> bool {
-        matches!(self.phase, Phase::Joined)
-    }
-
     /// What stands in the way of joining.
     pub(crate) fn seen(&self) -> Seen {
         self.seen
@@ -137,7 +141,7 @@ impl Node {
                     member.seen = Seen::Busy;
                     break;
                 }
-                Err(ConnectError::Refused) if self.me.affinity && member.listener.is_none() => {
+                Err(ConnectError::Refused) if self.me.affinity && member.listener.is_none() && !self.has_left() => {
                     if let Err(error) = self.found(&mut member) {
                         return self.fail(&mut member, JoinError::Io(error));
                     }
@@ -190,7 +194,7 @@ impl Node {
         let mut member = lock(&self.member);
         member.timer = None;
         match member.phase {
-            Phase::Joined | Phase::Closed => {}
+            Phase::Joined | Phase::Leaving | Phase::Closed => {}
             Phase::Away => {
                 drop(member);
                 self.seek();
@@ -263,18 +267,32 @@ impl Node {
         }
         member.watching = false;
         member.starved = false;
+        lock(&self.view).away();
     }
 
-    /// From here on the endpoint looks for no controller and becomes none. Whether it was registered.
-    pub(crate) fn retire(&self) -> bool {
+    /// Says that we leave to the controller that knows us. True: it has heard it, and taken over what waits here.
+    pub(super) fn take_leave(&self) -> bool {
         let mut member = lock(&self.member);
-        matches!(std::mem::replace(&mut member.phase, Phase::Closed), Phase::Joined)
+        if matches!(member.phase, Phase::Joined) {
+            // Nothing goes out by ourselves any more, and our name refuses: the signs for it to take over.
+            self.outbox.shut_down();
+            self.stop_refusing();
+            if member.send(&ClientFrame::Leave, &[]) {
+                member.phase = Phase::Leaving;
+            }
+        }
+        matches!(member.phase, Phase::Closed)
+    }
+
+    /// From here on the endpoint looks for no controller and becomes none. How it stood with one.
+    pub(super) fn retire(&self) -> Phase {
+        std::mem::replace(&mut lock(&self.member).phase, Phase::Closed)
     }
 
     /// Ends the connection for good, after [`Node::retire`].
-    pub(crate) fn part(&self, registered: bool) {
+    pub(super) fn part(&self, standing: Phase) {
         let mut member = lock(&self.member);
-        if registered {
+        if matches!(standing, Phase::Joined) {
             member.send(&ClientFrame::Leave, &[]);
         }
         self.disconnect(&mut member);

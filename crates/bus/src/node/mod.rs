@@ -147,28 +147,33 @@ impl Node {
         }
         self.outbox.close();
         drop(self.inbox.close());
-        self.outbox.shut_down();
-        self.hand_over_in_time();
-        let registered = self.retire();
-        // From here on our name refuses, which is how the controller knows that what waits is its to deliver.
-        self.stop_refusing();
-        let host = lock(&self.host).take();
-        if let Some(mut host) = host {
+        self.outbox.hand_on();
+        self.hand_over();
+        let standing = self.retire();
+        let mut host = lock(&self.host).take();
+        if let Some(host) = &mut host {
             host.farewell(self);
-            host.stop(self);
         }
-        self.part(registered);
-        self.outbox.end();
+        self.outbox.shut_down();
+        // From here on our name refuses, which is how the controller knows that what waits is its to deliver, and our
+        // successor has what waits here.
+        self.stop_refusing();
+        if let Some(host) = host {
+            host.stop(self);
+        } else if standing.is_nobodys() {
+            self.tally.count(Incident::Dropped(DropReason::Closed), self.outbox.waiting());
+        }
+        self.part(standing);
         self.watchers_changed();
     }
 
-    /// What waits for a match is the controller's to deliver once we are gone, so it has to know us: between two
-    /// controllers we give the next one a moment.
-    fn hand_over_in_time(&self) {
+    /// What waits for a match is the controller's to deliver once we are gone. We wait until it has taken it over, and if it
+    /// dies instead, until the next one has; a moment at most.
+    fn hand_over(self: &Arc<Node>) {
         const PATIENCE: u64 = 1_000_000_000;
-        const LOOK: Duration = Duration::from_millis(1);
+        const LOOK: Duration = Duration::from_micros(200);
         let end = sys::now() + PATIENCE;
-        while self.outbox.counters().1 > 0 && !lock(&self.member).is_joined() && sys::now() < end {
+        while self.outbox.counters().1 > 0 && !self.is_controller() && !self.take_leave() && sys::now() < end {
             std::thread::sleep(LOOK);
         }
     }

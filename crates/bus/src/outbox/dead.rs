@@ -19,7 +19,7 @@ use crate::selector::Mode;
 use crate::stats::{DropReason, RefuseReason, Shortage};
 
 /// After so long, in nanoseconds, a member that hung up is tried again.
-const AGAIN: u64 = 1_000_000_000;
+pub(crate) const AGAIN: u64 = 1_000_000_000;
 
 /// Pause before another look at what a receiver has said that found no descriptors free, in nanoseconds.
 const STARVED_PAUSE: u64 = 20_000_000;

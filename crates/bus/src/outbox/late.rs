@@ -53,7 +53,7 @@ impl State {
             return;
         }
         let (Some(door), Some(owner)) = (door, self.owner.upgrade()) else { return };
-        door.fileno();
+        door.descriptor();
         self.requests.core_reads = self.reactor.register(door.poller(), Interest::READ, owner, DOOR_TAG).ok();
     }
 

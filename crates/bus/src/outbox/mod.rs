@@ -7,6 +7,7 @@
 
 pub(crate) mod dead;
 mod doubts;
+mod end;
 mod flights;
 mod kept;
 mod late;
@@ -32,7 +33,7 @@ use crate::channel::Serviced;
 use crate::directory::DirectoryReader;
 use crate::error::{FullReason, SendError};
 use crate::identity::EndpointId;
-use crate::incidents::{Incident, Tally};
+use crate::incidents::Tally;
 use crate::local::Local;
 use crate::parking::Parking;
 use crate::reactor::{Owner, Reactor, TimerKey, lock};
@@ -40,7 +41,7 @@ use crate::record::{OwnedMessage, TypeId};
 use crate::roster::{Roster, View};
 use crate::route::{RouteId, RouteTable};
 use crate::selector::Selector;
-use crate::stats::{DropReason, SendCounters};
+use crate::stats::SendCounters;
 
 pub use kept::Kept;
 pub use outgoing::{INLINE_BYTES, Outgoing, Overflow, Payload, prepare};
@@ -282,55 +283,14 @@ impl Outbox {
         (state.counters, (state.parking.len() + state.backlog.len()) as u64)
     }
 
+    /// How many messages wait for a match.
+    pub(crate) fn waiting(&self) -> u64 {
+        lock(&self.state).parking.len() as u64
+    }
+
     /// Replies taken, and their bytes.
     pub(crate) fn replies(&self) -> (u64, u64) {
         lock(&self.state).requests.taken
-    }
-
-    /// Nothing is sent any more; what is under way stays under way.
-    pub(crate) fn close(&self) {
-        let mut state = lock(&self.state);
-        state.closed = true;
-        state.close_door();
-        state.tell_waiters();
-    }
-
-    pub(crate) fn is_closed(&self) -> bool {
-        lock(&self.state).closed
-    }
-
-    /// The endpoint leaves. Receivers read their rings to the end; what waits is left to the controller.
-    pub(crate) fn shut_down(&self) {
-        let mut state = lock(&self.state);
-        state.closed = true;
-        state.refresh();
-        // A receiver may be dead and its end not yet noticed: what it left unread has one more chance.
-        for place in 0..state.links.len() {
-            if state.service(place) == Serviced::Ended {
-                state.bury(place);
-            }
-        }
-        state.flush();
-        let left = state.backlog.len() as u64;
-        state.backlog.clear();
-        state.tally.count(Incident::Dropped(DropReason::Closed), left);
-        if let Some((_, timer)) = state.timer.take() {
-            state.reactor.cancel(timer);
-        }
-        let links = std::mem::take(&mut state.links);
-        for link in links.into_iter().flatten() {
-            state.reactor.deregister(link.watch, link.channel.socket.fd());
-        }
-        state.by_id.clear();
-        state.doors.clear();
-        state.tell_waiters();
-    }
-
-    /// The endpoint has left. Until now what waits could still find a receiver, by a new channel; no channel and no timer is
-    /// made any more, for each would keep the whole endpoint.
-    pub(crate) fn end(&self) {
-        lock(&self.state).left = true;
-        self.shut_down();
     }
 }
 

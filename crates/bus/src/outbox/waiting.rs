@@ -18,7 +18,7 @@ use crate::identity::EndpointId;
 use crate::incidents::Incident;
 use crate::limits;
 use crate::parking::{Parcel, Remains, Unparked};
-use crate::record::{Bulk, EXTENDED, LARGE, Origin, OwnedMessage, REQUEST};
+use crate::record::{Bulk, EXTENDED, LARGE, Origin, OwnedMessage, REDELIVERED, REQUEST};
 use crate::roster::{EndpointInfo, Roster};
 use crate::route::RouteId;
 use crate::selector::{Mode, Selector};
@@ -163,7 +163,13 @@ pub(crate) trait Waiting: Road + Leaving {
             };
             // Nothing is read for those who are known to have no room: many messages may wait behind one.
             if ids.iter().any(|id| !held.contains(id)) {
-                moved |= self.deliver_one(sequence, &selector, ids, &mut held);
+                moved |= self.deliver_one(sequence, &selector, ids, claim, &mut held);
+            }
+            // Whom it was claimed for turns out to be gone: to the others now, or what waits behind it would overtake it.
+            if claimed.is_some_and(|id| self.gone().contains(&id)) && self.parking().get(sequence).is_some() {
+                let ids: Vec<_> =
+                    known.matches(&selector, self.roster()).filter(|id| !self.gone().contains(id)).collect();
+                moved |= !ids.is_empty() && self.deliver_one(sequence, &selector, ids, claim, &mut held);
             }
         }
         *self.held() = held;
@@ -187,6 +193,7 @@ pub(crate) trait Waiting: Road + Leaving {
         sequence: u64,
         selector: &Arc<Selector>,
         ids: Vec<EndpointId>,
+        old: Option<EndpointId>,
         held: &mut HashSet<EndpointId>,
     ) -> bool {
         let (Ok(route), Some(parcel)) = (self.number(selector), self.parking().read(sequence)) else { return false };
@@ -199,7 +206,6 @@ pub(crate) trait Waiting: Road + Leaving {
         if selector.mode == Mode::Multicast {
             return self.deliver_to_all(sequence, route, &ids, &content, held);
         }
-        let old = self.parking().get(sequence).and_then(|waiting| waiting.claim);
         let start = self.routes().get(route).map_or(0, |r| r.next) % ids.len();
         for step in 0..ids.len() {
             let id = ids[(start + step) % ids.len()];
@@ -207,9 +213,13 @@ pub(crate) trait Waiting: Road + Leaving {
                 continue;
             }
             self.parking().claim(sequence, id);
+            // Whoever had claimed it may have given it to one who is gone since: it goes to somebody else, late.
+            let again = old.is_some_and(|old| old != id);
+            let content = Content { flags: content.flags | if again { REDELIVERED } else { 0 }, ..content };
             match self.offer_to(route, id, &content).unwrap_or(Offer::Full(FullReason::Descriptors)) {
                 Offer::Sent => {
                     self.parking().done(sequence);
+                    self.tally().count(Incident::Redelivered, again.into());
                     self.counters().sent(1, content.payload_len());
                     if let Some(route) = self.routes().get_mut(route) {
                         route.next = route.next.wrapping_add(1) % ids.len();

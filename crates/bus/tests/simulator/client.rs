@@ -9,6 +9,7 @@ use super::world::{ToClient, ToServer, UID, World, nonce_of};
 use crate::controller::ConnId;
 use crate::identity::EndpointId;
 use crate::proof;
+use crate::reactor::lock;
 use crate::wire::{ClientFrame, JoinRequest, Refusal, ServerFrame};
 
 impl World {
@@ -49,6 +50,7 @@ impl World {
                 self.backlog.retain(|waiting| *waiting != conn);
                 self.ends[end].conn = None;
                 self.ends[end].welcomed = false;
+                lock(&self.ends[end].post.view).away();
                 self.retire();
             }
             None => {}
@@ -73,6 +75,7 @@ impl World {
                 assert!(me.lying && refusal == Refusal::Malformed, "an honest endpoint is refused: {refusal:?}");
                 me.welcomed = false;
             }
+            ServerFrame::Farewell => unreachable!("nobody waits for one here"),
             ServerFrame::Welcome { .. } => unreachable!("welcomes come with a board"),
         }
     }
@@ -135,7 +138,7 @@ impl World {
             nonce: nonce_of(me.id),
             affinity: me.affinity,
             receiving: me.receiving,
-            last_term: me.last_term.max(me.post.roster.term),
+            last_term: me.last_term.max(me.board.as_ref().map_or(0, |board| board.read().term)),
             proof: proof::joiner_proof(&self.key, &me.hello, &me.challenge, me.id),
         }
     }

@@ -53,8 +53,14 @@ pub(crate) fn step(world: &mut World, nature: &Nature) -> Step {
             world.rng.pick(&able).into_iter().for_each(|end| world.take_over(end));
         }
         74..77 if world.ends.len() < 20 => world.spawn(),
-        77 if running && nature.deaths > 0 && world.ends[end].wanted && world.rng.chance(30) => {
-            return leave(world, end);
+        77 if running
+            && nature.deaths > 0
+            && world.ends[end].wanted
+            && world.rng.chance(30)
+            && !world.ends[end].leaving =>
+        {
+            world.begin_to_leave(end);
+            return Step::Leaving(world.ends[end].id);
         }
         78..80 if running => {
             world.ends[end].watching = !world.ends[end].watching;
@@ -109,7 +115,7 @@ pub(crate) fn step(world: &mut World, nature: &Nature) -> Step {
 pub(crate) fn post(world: &mut World) -> Step {
     let end = world.rng.below(world.ends.len());
     let me = &world.ends[end];
-    if !me.running() || !me.wanted || me.board.is_none() {
+    if !me.running() || !me.wanted || me.leaving || me.board.is_none() {
         return Step::Other;
     }
     if world.rng.chance(40) && world.ledger.pending() < 24 {
@@ -158,6 +164,7 @@ fn receive(world: &mut World, end: usize) -> Step {
     match world.ends[end].post.receive(place) {
         Read::Got(got) => world.got(end, &got),
         Read::Again => world.audit.count("second copies dropped"),
+        Read::Disbelieved => world.audit.count("disbelieved"),
         Read::Refused => {
             world.refused_channel(place);
             return Step::Leaving(world.ends[end].id);
@@ -171,6 +178,9 @@ fn receive(world: &mut World, end: usize) -> Step {
 pub(crate) fn look_after(world: &mut World, end: usize) -> Step {
     let now = world.now();
     if world.ends[end].running() && world.ends[end].wanted {
+        if world.ends[end].leaving && world.rng.chance(30) {
+            return leave(world, end);
+        }
         let lost = world.ends[end].post.lost_links();
         if let Some(id) = world.rng.pick(&lost) {
             world.ends[end].post.hangup(id);
@@ -206,10 +216,11 @@ pub(crate) fn with_mail_for_client(world: &World) -> Vec<ConnId> {
     waiting.map(|(id, _)| *id).collect()
 }
 
-fn leave(world: &mut World, end: usize) -> Step {
+pub(crate) fn leave(world: &mut World, end: usize) -> Step {
     let me = &world.ends[end];
     // What waits is the controller's to deliver, so whoever leaves sees to it that the controller knows, for a second.
-    if !me.post.parking.is_empty() && !me.welcomed && world.rng.chance(90) {
+    let has_something = !me.post.parking.is_empty() || !me.post.backlog.is_empty();
+    if has_something && !me.welcomed && world.rng.chance(90) {
         return Step::Other;
     }
     let id = me.id;

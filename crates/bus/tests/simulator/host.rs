@@ -69,12 +69,12 @@ impl World {
         if stranger {
             self.audit.count("takeovers by one who missed a controller");
         }
-        let heritage = Heritage::new(predecessor);
-        let predecessor = heritage.predecessor();
-        self.say(|| format!("{} takes office, {claim:?} of {predecessor:?}", self.ends[end].id));
+        let before = predecessor.as_ref().map(|(id, _)| *id);
+        let heritage = Heritage::new(predecessor, &controller);
+        self.say(|| format!("{} takes office, {claim:?} of {before:?}", self.ends[end].id));
         self.host = Some(Host { controller, end, board, heritage, stranger, look_at: None, writer });
         // The kernel gave us the lock, so the endpoint that had the role is gone.
-        self.handle(match predecessor {
+        self.handle(match before {
             Some(id) => Event::Probed { id, alive: false },
             None => Event::Tick,
         });
@@ -196,6 +196,9 @@ impl World {
         let (post, ledger) = (&mut self.ends[*end].post, &mut self.ledger);
         heritage.settle(controller, |id| network.borrow().listens(id), adopts(post, ledger));
         *look_at = heritage.next_look().map(|pause| now + pause);
+        // What it has taken over is for those who may come.
+        let end = *end;
+        self.tell_interest(end);
     }
 
     /// The endpoint that plays controller leaves: says so in the directory, unless messages wait for its successor.

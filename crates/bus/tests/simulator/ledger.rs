@@ -125,7 +125,10 @@ impl World {
             assert!(before != end, "message {number} comes twice to the same");
             let there = self.ends[before].alive && self.ends[before].wanted;
             let one = message.selector.mode == Mode::Unicast;
-            assert!(!one || !there, "message {number} comes to two who live");
+            // The window: its sender died between giving it to one and striking it off, and that one had lost its connection
+            // to the controller, so that the heir could not know that it lives.
+            let lost_sight = got.redelivered && got.by != got.sender && self.ends[before].dropped;
+            assert!(!one || !there || lost_sight, "message {number} comes to two who live");
         }
         if !got.redelivered {
             let last = ledger.last.insert((got.sender, end, got.by), number);
@@ -198,7 +201,14 @@ impl World {
         let host = self.host.as_ref().map(|host| self.ends[host.end].id);
         if !self.ledger.open.is_empty() {
             let mut places = self.places();
-            for number in self.ledger.open.clone() {
+            // What the living have counted is theirs; the dead count nothing.
+            let of_the_dead = |number: &u64| {
+                let at = &self.ledger.messages[*number as usize].places;
+                at.iter().any(|place| matches!(*place, Place::Area(of) if !self.is_there(of)))
+            };
+            let mut open: Vec<_> = self.ledger.open.iter().copied().collect();
+            open.sort_by_key(of_the_dead);
+            for number in open {
                 let (now_at, expiry) = places.remove(&number).unwrap_or((Vec::new(), NEVER));
                 let message = &mut self.ledger.messages[number as usize];
                 if !now_at.is_empty() {
@@ -231,6 +241,11 @@ impl World {
         self.ledger.host = host;
     }
 
+    /// Whether an endpoint is on the bus, and means to stay.
+    fn is_there(&self, id: EndpointId) -> bool {
+        self.ends.iter().any(|end| end.id == id && end.alive && end.wanted && !end.leaving)
+    }
+
     /// Why a message may have vanished that nobody has counted.
     fn excuse(&self, number: u64, before: &[Place], step: Step, host: Option<EndpointId>) -> &'static str {
         // It went into the ring of one who was gone, by one who is gone now, too.
@@ -241,7 +256,7 @@ impl World {
         if self.network.borrow().channels.iter().any(both_gone) {
             return "lost with both ends";
         }
-        let there = |id| self.ends.iter().any(|end| end.id == id && end.alive && end.wanted);
+        let there = |id| self.is_there(id);
         for place in before {
             match (*place, step) {
                 // Whoever is killed takes what it had read or was about to send on; a receiver that leaves leaves its rings.
@@ -257,7 +272,8 @@ impl World {
                 (Place::Area(of), Step::Leaving(_)) if !there(of) && self.host.is_none() => {}
                 // Nobody who knew the last controller has asked for its office, so nobody has what waited there.
                 (Place::Area(of), _) if !there(of) && self.host.as_ref().is_some_and(|host| host.stranger) => {}
-                (Place::Area(of), Step::Leaving(who)) if of == who && !self.ledger.registered.contains(&of) => {}
+                (Place::Area(of) | Place::Backlog(of), Step::Leaving(who))
+                    if of == who && !self.ledger.registered.contains(&of) => {}
                 _ => panic!("message {number} has vanished: {before:?}, {step:?}"),
             }
         }
@@ -278,13 +294,16 @@ impl World {
                 let Some(waiting) = end.post.parking.get(sequence) else { continue };
                 let op: &LabelOp = &waiting.selector.op;
                 assert!(waiting.expiry > self.clock.get(), "something waits past its time");
-                assert_eq!(end.post.roster.matching(op).count(), 0, "something waits and somebody matches");
+                let matching: Vec<_> = end.post.roster.matching(op).collect();
+                assert!(matching.is_empty(), "{op:?} waits at {} for {matching:?}, claim {:?}", end.id, waiting.claim);
             }
         }
         for channel in &self.network.borrow().channels {
             let reads = self.ends.iter().any(|end| end.id == channel.open.target && end.alive && end.wanted);
             let why = (channel.open.term, channel.peer.is_some());
-            assert!(!reads || channel.ended || channel.unread.is_empty(), "something was not read {why:?}");
+            // One whom nobody knew may have read a later directory than there will be for long.
+            let known = channel.peer.is_some() || !self.unremembered.contains(&channel.open.opener);
+            assert!(!reads || channel.ended || channel.unread.is_empty() || !known, "something was not read {why:?}");
         }
     }
 }

@@ -35,6 +35,9 @@ pub(crate) struct Channel {
     pub(crate) peer: Option<Arc<Peer>>,
     /// Until when its opener has time to come into the receiver's directory.
     pub(crate) unknown_until: Option<u64>,
+    /// Since when the receiver has seen its end before a message that it cannot believe yet, and until when that waits.
+    pub(crate) doubted: Option<u64>,
+    pub(crate) doubt_ends: Option<u64>,
 }
 
 /// What the kernel knows of a name.
@@ -64,6 +67,8 @@ impl Network {
             left: false,
             peer: None,
             unknown_until: None,
+            doubted: None,
+            doubt_ends: None,
         });
         Some(self.channels.len() - 1)
     }

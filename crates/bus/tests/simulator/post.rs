@@ -19,7 +19,7 @@ use crate::error::{FullReason, SendError};
 use crate::identity::EndpointId;
 use crate::incidents::{Incident, Tally};
 use crate::local::Local;
-use crate::outbox::dead::Leaving;
+use crate::outbox::dead::{AGAIN, Leaving};
 use crate::outbox::link::Offer;
 use crate::outbox::road::{Left, Road};
 use crate::outbox::waiting::Waiting;
@@ -63,10 +63,13 @@ pub(crate) struct Post {
     routes: RouteTable,
     links: BTreeMap<EndpointId, usize>,
     gone: HashSet<EndpointId>,
+    hung_up: VecDeque<(u64, EndpointId)>,
     held: HashSet<EndpointId>,
     unsettled: bool,
     patience: u64,
     pub(crate) seen: Seen,
+    /// No channel is opened any more.
+    left: bool,
 }
 
 impl Road for Post {
@@ -131,6 +134,9 @@ impl Road for Post {
         if self.gone.contains(&id) {
             return Ok(Offer::Gone);
         }
+        if self.left {
+            return Ok(Offer::Full(FullReason::Ring));
+        }
         let Some(place) = self.link_to(id) else { return Ok(Offer::Gone) };
         let network = self.network.clone();
         let mut network = network.borrow_mut();
@@ -152,10 +158,11 @@ impl Road for Post {
     }
 
     fn lacks_room(&mut self, _: RouteId, id: EndpointId, _: &Content<'_>) -> bool {
-        self.link_to(id).is_some_and(|place| {
-            let channel = &self.network.borrow().channels[place];
-            !channel.ended && channel.unread.len() >= ROOM
-        })
+        !self.left
+            && self.link_to(id).is_some_and(|place| {
+                let channel = &self.network.borrow().channels[place];
+                !channel.ended && channel.unread.len() >= ROOM
+            })
     }
 
     fn schedule(&mut self, at: u64) {
@@ -192,10 +199,12 @@ impl Post {
             routes: RouteTable::default(),
             links: BTreeMap::new(),
             gone: HashSet::new(),
+            hung_up: VecDeque::new(),
             held: HashSet::new(),
             unsettled: false,
             patience: 0,
             seen: Seen::default(),
+            left: false,
         })
     }
 
@@ -212,7 +221,10 @@ impl Post {
     /// A controller has welcomed us: its directory counts from here on.
     pub(crate) fn welcomed(&mut self, board: &Board) {
         let reader = Arc::new(DirectoryReader::open(&board.fd).expect("a directory"));
-        lock(&self.view).replace(reader.clone());
+        let mut view = lock(&self.view);
+        view.replace(reader.clone());
+        view.registered(self.clock.get());
+        drop(view);
         self.reader = Some(reader);
         self.reload();
     }
@@ -229,6 +241,7 @@ impl Post {
         if roster.word != self.roster.word {
             self.roster = roster;
             self.gone.clear();
+            self.hung_up.clear();
             self.flush();
             self.deliver_waiting();
         }
@@ -238,6 +251,13 @@ impl Post {
     pub(crate) fn tick(&mut self) {
         self.timer = None;
         self.refresh();
+        let now = self.now();
+        while let Some((_, id)) = self.hung_up.pop_front_if(|(at, _)| *at <= now) {
+            self.gone.remove(&id);
+        }
+        if let Some(&(at, _)) = self.hung_up.front() {
+            self.schedule(at);
+        }
         self.flush();
         self.deliver_waiting();
     }
@@ -339,6 +359,9 @@ impl Post {
         let Some(place) = self.links.remove(&id) else { return };
         self.routes.forget(id);
         self.gone.insert(id);
+        let at = self.now() + AGAIN;
+        self.hung_up.push_back((at, id));
+        self.schedule(at);
         let unread = std::mem::take(&mut self.network.borrow_mut().channels[place].unread);
         for Record { route, flags, extension, payload } in unread {
             let message = OwnedMessage {
@@ -354,13 +377,19 @@ impl Post {
         self.unsettled = !self.backlog.is_empty();
     }
 
-    /// The endpoint leaves: nothing of its own is on the way any more but what waits.
-    pub(crate) fn shut_down(&mut self) {
+    /// The endpoint is about to leave: what can go out goes.
+    pub(crate) fn hand_on(&mut self) {
         self.refresh();
         for id in self.lost_links() {
             self.bury(id);
         }
         self.flush();
+    }
+
+    /// The endpoint leaves: nothing of its own is on the way any more but what waits.
+    pub(crate) fn shut_down(&mut self) {
+        self.hand_on();
+        self.left = true;
         let left = self.backlog.len() as u64;
         self.backlog.clear();
         self.tally.count(Incident::Dropped(DropReason::Closed), left);

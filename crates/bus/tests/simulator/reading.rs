@@ -5,8 +5,10 @@ use super::post::Post;
 use super::world::UID;
 use crate::admission::{self, Verdict};
 use crate::identity::EndpointId;
+use crate::incidents::Incident;
 use crate::outbox::road::Road;
 use crate::record::{EXTENDED, Extension, REDELIVERED};
+use crate::stats::DropReason;
 
 /// What a look at a channel came to.
 #[derive(Debug)]
@@ -15,6 +17,8 @@ pub(crate) enum Read {
     Nothing,
     /// A message that has come before.
     Again,
+    /// A message in the name of another, of one who is gone and was never known as a controller.
+    Disbelieved,
     /// The opener, or a message, is refused: its channel is closed.
     Refused,
     Got(Got),
@@ -62,7 +66,18 @@ impl Post {
         if extension.parked.is_some() || extension.origin.is_some() {
             match admission::judge(&extension, peer, &self.view) {
                 Verdict::Accept(first) => origin = first,
-                Verdict::Later | Verdict::Unknown => return Read::Nothing,
+                Verdict::Later | Verdict::Unknown => {
+                    if channel.left {
+                        let since = *channel.doubted.get_or_insert(self.now());
+                        channel.doubt_ends = admission::doubt_ends(since, &self.view);
+                        if channel.doubt_ends.is_some_and(|end| end <= self.now()) && self.fuse.burn() {
+                            self.tally.count(Incident::Dropped(DropReason::SenderGone), 1);
+                            channel.unread.pop_front();
+                            return Read::Disbelieved;
+                        }
+                    }
+                    return Read::Nothing;
+                }
                 Verdict::Refuse => {
                     channel.ended = true;
                     return Read::Refused;

@@ -10,6 +10,12 @@ use crate::controller::Event;
 pub(crate) fn come_to_rest(world: &mut World) {
     world.ends.iter_mut().for_each(|end| end.stopped = false);
     world.ends.iter().for_each(|end| end.fuse.put_out());
+    for end in 0..world.ends.len() {
+        if world.ends[end].alive && world.ends[end].wanted && world.ends[end].leaving {
+            world.leave(end);
+            world.audit_messages(Step::Leaving(world.ends[end].id));
+        }
+    }
     world.conns.values_mut().for_each(|conn| conn.late = false);
     world.retire();
     for _ in 0..100_000 {
@@ -73,7 +79,7 @@ fn messages_move(world: &mut World) -> bool {
                     world.refused_channel(place);
                     world.audit_messages(Step::Leaving(id));
                 }
-                Read::Again | Read::Nothing => {}
+                Read::Again | Read::Disbelieved | Read::Nothing => {}
             }
             let network = world.network.borrow();
             if network.channels[place].ended || network.channels[place].unread.len() < before {
@@ -89,7 +95,8 @@ fn next_deadline(world: &World) -> Option<u64> {
     let host = world.host.iter().flat_map(|host| [host.controller.deadline(), host.look_at]);
     let ends = world.ends.iter().filter(|end| end.running() && end.wanted).map(|end| end.post.timer);
     let network = world.network.borrow();
-    let unknown = network.channels.iter().filter(|channel| !channel.ended).map(|channel| channel.unknown_until);
+    let open = || network.channels.iter().filter(|channel| !channel.ended);
+    let unknown = open().map(|channel| channel.unknown_until).chain(open().map(|channel| channel.doubt_ends));
     let unknown = unknown.filter(|until| until.is_some_and(|until| until > world.now()));
     host.chain(ends).chain(unknown).flatten().min()
 }

@@ -26,6 +26,7 @@ use crate::limits;
 use crate::local::Local;
 use crate::node::succession::Succession;
 use crate::proof::Key;
+use crate::reactor::lock;
 use crate::wire::{ClientFrame, JoinRequest, ServerFrame};
 
 pub(crate) const UID: u32 = 1000;
@@ -44,6 +45,8 @@ pub(crate) struct End {
     pub(crate) stopped: bool,
     /// It means to be on the bus.
     pub(crate) wanted: bool,
+    /// It is about to leave: it reads and sends nothing new any more, and is there as long as its name answers.
+    pub(crate) leaving: bool,
     /// It has sent something that makes no sense, so it may be refused for it.
     pub(crate) lying: bool,
     pub(crate) receiving: bool,
@@ -66,6 +69,8 @@ pub(crate) struct End {
     pub(crate) board: Option<Rc<Board>>,
     /// The latest directory it has read.
     pub(crate) read: u64,
+    /// It has dropped a connection to a controller.
+    pub(crate) dropped: bool,
     /// When it went from the bus last: died, left or lost its connection.
     pub(crate) gone_at: u64,
 }
@@ -127,6 +132,8 @@ pub(crate) struct World {
     pub(crate) backlog: VecDeque<ConnId>,
     pub(crate) host: Option<Host>,
     pub(crate) probes: Vec<EndpointId>,
+    /// Who was known to nobody who lived on: its controller went with it, or before it, and no other member had registered there.
+    pub(crate) unremembered: BTreeSet<EndpointId>,
     /// When the bus was founded last, by one who knew nothing of it.
     pub(crate) founded_at: u64,
     /// What the last controller has left in the lock file: the term in which it took office.
@@ -150,6 +157,7 @@ impl World {
             backlog: VecDeque::new(),
             host: None,
             probes: Vec::new(),
+            unremembered: BTreeSet::new(),
             founded_at: 0,
             left: 0,
             network: Rc::default(),
@@ -204,6 +212,7 @@ impl World {
             alive: true,
             stopped: false,
             wanted: true,
+            leaving: false,
             lying: false,
             receiving,
             watching: self.rng.chance(50),
@@ -220,6 +229,7 @@ impl World {
             told: false,
             board: None,
             read: 0,
+            dropped: false,
             gone_at: 0,
         });
     }
@@ -241,7 +251,8 @@ impl World {
         if self.ends[end].welcomed && self.ends[end].wanted {
             self.ends[end].gone_at = self.now();
         }
-        self.ends[end].welcomed = false;
+        (self.ends[end].welcomed, self.ends[end].dropped) = (false, true);
+        lock(&self.ends[end].post.view).away();
         if let Some(conn) = self.ends[end].conn.take().and_then(|conn| self.conns.get_mut(&conn)) {
             conn.to_server.push_back(ToServer::Closed);
             if self.rng.chance(20) {
@@ -267,6 +278,26 @@ impl World {
             }
         }
         self.retire();
+        self.note_the_unremembered();
+    }
+
+    /// Somebody is gone. Whom does no directory of the living name any more, other than as one who had departed before? As
+    /// long as a controller lives that is its business.
+    fn note_the_unremembered(&mut self) {
+        if self.host.is_some() {
+            return;
+        }
+        let living = self.ends.iter().filter(|end| end.alive && end.wanted).filter_map(|end| end.board.as_ref());
+        let boards: Vec<_> = living.map(|board| board.read()).collect();
+        for end in self.ends.iter().filter(|end| !end.alive || !end.wanted) {
+            let named = boards.iter().any(|known| {
+                let departed = known.tombstones.iter().any(|dead| dead.id == end.id && dead.departed >= end.gone_at);
+                departed || known.entries.iter().any(|entry| entry.id == end.id)
+            });
+            if !named {
+                self.unremembered.insert(end.id);
+            }
+        }
     }
 
     /// Buries those whose fuse has burnt down. Whether there were any.
@@ -277,21 +308,33 @@ impl World {
         !dead.is_empty()
     }
 
+    /// An endpoint begins to leave the bus.
+    pub(crate) fn begin_to_leave(&mut self, end: usize) {
+        self.say(|| format!("{} begins to leave", self.ends[end].id));
+        let id = self.ends[end].id;
+        self.ends[end].leaving = true;
+        self.ends[end].receiving = false;
+        self.network.borrow_mut().stop_reading(id);
+        self.ends[end].post.hand_on();
+    }
+
     /// An endpoint leaves the bus.
     pub(crate) fn leave(&mut self, end: usize) {
         self.say(|| format!("{} leaves", self.ends[end].id));
         let id = self.ends[end].id;
-        self.ends[end].receiving = false;
-        self.network.borrow_mut().stop_reading(id);
-        self.ends[end].post.shut_down();
-        self.network.borrow_mut().stop_writing(id);
         if self.ends[end].welcomed {
             self.ends[end].gone_at = self.now();
         }
+        let hosts = self.host.as_ref().is_some_and(|host| host.end == end);
+        if hosts {
+            self.farewell();
+        }
+        // From here on nothing that waits goes out by itself: whoever finds that the name refuses delivers it.
+        self.ends[end].post.shut_down();
+        self.network.borrow_mut().stop_writing(id);
         self.ends[end].wanted = false;
         self.network.borrow_mut().release(id);
-        if self.host.as_ref().is_some_and(|host| host.end == end) {
-            self.farewell();
+        if hosts {
             self.disconnect(end);
         } else if self.ends[end].welcomed {
             self.send(end, ClientFrame::Leave);
@@ -299,17 +342,20 @@ impl World {
             self.disconnect(end);
         }
         self.retire();
+        self.note_the_unremembered();
     }
 
-    /// A receiver has refused a channel: it is of one who has been gone for longer than the directory remembers.
+    /// A receiver has refused a channel: it is of one who has been gone for longer than the directory remembers, or whom
+    /// nobody remembered at all.
     pub(crate) fn refused_channel(&mut self, place: usize) {
         let opener = self.network.borrow().channels[place].open.opener;
         let forgotten = limits::TOMBSTONE_SECONDS * 1000 * MILLI;
         let since = self.ends.iter().find(|end| end.id == opener).map_or(0, |end| end.gone_at);
         // A bus that is founded anew knows of the departed what its members remember, which may be nothing.
         let anew = self.founded_at >= since;
-        assert!(anew || self.now() - since > forgotten, "what the departed have left is refused");
-        self.audit.count("left by the forgotten");
+        let known = !self.unremembered.contains(&opener);
+        assert!(!known || anew || self.now() - since > forgotten, "what {opener} has left is refused");
+        self.audit.count(if known { "left by the forgotten" } else { "left by one whom nobody knew" });
     }
 
     /// Nobody plays controller any more if the endpoint that did has died or left; the rest of its process may live on.
