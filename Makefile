@@ -1,8 +1,9 @@
 # Everything a developer types. Each target makes what it needs first: a virtual environment in .venv with the
-# versions of requirements/dev.txt, and a release build of the native module. A second run starts at once.
+# versions of requirements/dev.txt, and release builds of the native modules. A second run starts at once.
 
 PYTHON ?=
-export PATH := $(PATH):$(HOME)/.cargo/bin
+# .build/bin holds a Node where the machine has none that will do (tools/node.sh).
+export PATH := $(CURDIR)/.build/bin:$(PATH):$(HOME)/.cargo/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # pyright asks a registry about newer versions of itself otherwise.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
@@ -14,7 +15,7 @@ NATIVE := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-rust test-python lint format types loom bench picture bench-scaling instructions torture fuzz corpus coverage sanitize miri docs wheels lock clean
+.PHONY: help demo demo-languages test test-rust test-python node test-node node-types lint format types loom bench picture bench-scaling instructions torture fuzz corpus coverage sanitize miri docs wheels header install lock clean
 
 help: ## what can be made
 	@echo "ipmb: an inter-process message bus. make ..."
@@ -23,13 +24,24 @@ help: ## what can be made
 demo: $(STAMPS)/native ## two processes talk; a third, the controller, is killed; the talk goes on
 	@$(BIN)/python -m ipmb demo
 
-test: lint types docs test-rust loom test-python ## everything: lint, types, Rust tests, loom, Python tests
+demo-languages: $(STAMPS)/native $(STAMPS)/c/installed $(STAMPS)/node ## endpoints in Python, C, C++ and Node on one bus print what they get from each other
+	@$(BIN)/python -m tools.demo_languages
+
+test: lint types docs test-rust loom test-node test-python ## everything: lint, types, Rust tests, loom, Python tests
 
 test-rust: $(STAMPS)/tools ## the tests of the crates
 	cargo test --locked --quiet --workspace
 
-test-python: $(STAMPS)/native $(STAMPS)/victims ## the tests of the package
+test-python: $(STAMPS)/native $(STAMPS)/victims $(STAMPS)/c/installed $(STAMPS)/node ## the tests of the package
 	$(BIN)/python -m pytest
+
+node: $(STAMPS)/node ## the Node package, in crates/node
+
+test-node: $(STAMPS)/node ## the tests of the Node package, by Node's own runner
+	cd crates/node && npm test
+
+node-types: $(STAMPS)/npm ## make again what the Node package has checked in: lib/ and the types
+	cd crates/node && npm run --silent types
 
 lint: $(STAMPS)/venv ## format and lint of both languages, loom's and Miri's code too, nothing is changed
 	$(BIN)/ruff format --check
@@ -52,8 +64,9 @@ types: $(STAMPS)/native ## mypy --strict, pyright, and the stubs against the nat
 loom: $(STAMPS)/tools ## the model checker over the ring
 	RUSTFLAGS="--cfg loom" cargo test --locked --quiet --release -p ipmb-transport --test loom --target-dir target/loom
 
-bench: $(STAMPS)/native ## bytes, typed payloads, arrays, descriptors, beside others and beside what is possible (QUICK=1: 2 minutes)
+bench: $(STAMPS)/native $(STAMPS)/c/installed $(STAMPS)/node ## bytes, typed payloads, arrays, descriptors, languages, beside others and beside what is possible (QUICK=1: 3 minutes)
 	$(BIN)/python -m benches
+	$(BIN)/python -m benches.languages
 
 picture: $(STAMPS)/native ## pictures and tables of docs/performance.md, from what `make bench` and `make bench-scaling` have measured
 	$(BIN)/python -m benches.pictures
@@ -91,6 +104,13 @@ docs: $(STAMPS)/venv ## the documentation site, into .build/site; a link that le
 wheels: $(STAMPS)/venv ## wheels for every Python found, and the source distribution, into dist/
 	$(BIN)/python -m tools.wheels
 
+header: $(STAMPS)/tools ## write crates/c/include/ipmb_ffi.h anew, from the source of the C library
+	IPMB_WRITE_HEADER=1 cargo test --locked --quiet -p ipmb-ffi --test header
+
+install: $(STAMPS)/tools ## the library for C and C++ into PREFIX (make install PREFIX=/usr/local LIBDIR=lib DESTDIR=)
+	cargo build --locked --quiet --release -p ipmb-ffi
+	DESTDIR='$(DESTDIR)' crates/c/install/install.sh target/release '$(or $(PREFIX),/usr/local)' '$(or $(LIBDIR),lib)'
+
 lock: $(STAMPS)/tools ## resolve requirements/dev.in into requirements/dev.txt
 	rm -rf $(STAMPS)/lock
 	"$$(tools/need.sh)" -m venv $(STAMPS)/lock
@@ -101,7 +121,7 @@ lock: $(STAMPS)/tools ## resolve requirements/dev.in into requirements/dev.txt
 	mv $(STAMPS)/dev.txt requirements/dev.txt
 
 clean: ## remove everything that was built
-	rm -rf $(VENV) $(STAMPS) target dist python/ipmb/_core*.so .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(STAMPS) target dist python/ipmb/_core*.so crates/node/ipmb-js.node crates/node/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find python tests benches tools -name __pycache__ -prune -exec rm -rf {} +
 
 # Stamps: a file that is newer than what it was made from.
@@ -110,7 +130,12 @@ $(STAMPS)/tools: tools/need.sh
 	@PYTHON='$(PYTHON)' tools/need.sh > /dev/null
 	@mkdir -p $(STAMPS) && touch $@
 
-$(STAMPS)/venv: requirements/dev.txt $(STAMPS)/tools
+# What programs in C and C++ are built with, for their tests.
+$(STAMPS)/compilers: tools/need.sh $(STAMPS)/tools
+	@PYTHON='$(PYTHON)' tools/need.sh languages > /dev/null
+	@touch $@
+
+$(STAMPS)/venv: requirements/dev.txt | $(STAMPS)/tools
 	@echo "making $(VENV) from requirements/dev.txt"
 	@rm -rf $(VENV)
 	@"$$(PYTHON='$(PYTHON)' tools/need.sh)" -m venv $(VENV)
@@ -120,6 +145,32 @@ $(STAMPS)/venv: requirements/dev.txt $(STAMPS)/tools
 $(STAMPS)/native: $(NATIVE) $(STAMPS)/venv
 	@echo "building the native module (a few minutes the first time)"
 	@$(BIN)/maturin develop --release --locked --quiet > $(STAMPS)/native.log 2>&1 || { cat $(STAMPS)/native.log; exit 1; }
+	@touch $@
+
+# The library for C and C++ and the peer in Rust, where tests look for them.
+$(STAMPS)/c/installed: $(NATIVE) $(wildcard crates/c/include/* crates/c/install/*) $(STAMPS)/compilers
+	@echo "building the library for C and C++"
+	@cargo build --locked --quiet --release -p ipmb-ffi
+	@cargo build --locked --quiet -p ipmb-binding --example peer
+	@rm -rf $(STAMPS)/c
+	@crates/c/install/install.sh target/release '$(abspath $(STAMPS)/c)'
+	@cp target/debug/examples/peer $(STAMPS)/c/peer
+	@touch $@
+
+# Node is found on the path: the machine's own, or the one among the development tools.
+$(STAMPS)/nodejs: tools/node.sh $(STAMPS)/venv
+	@tools/node.sh $(STAMPS)/bin $(BIN)/python
+	@touch $@
+
+# What compiles and checks TypeScript; the package itself needs nothing.
+$(STAMPS)/npm: crates/node/package.json crates/node/package-lock.json $(STAMPS)/nodejs
+	@cd crates/node && npm ci --silent --no-audit --no-fund
+	@touch $@
+
+$(STAMPS)/node: $(NATIVE) $(STAMPS)/npm
+	@echo "building the Node addon (a minute the first time)"
+	@cd crates/node && npm run --silent build
+	@mkdir -p $(STAMPS)/node_modules && ln -sfn ../../crates/node $(STAMPS)/node_modules/ipmb-js
 	@touch $@
 
 # Programs that follow and kill what they start: built here, since who tests as a plain user cannot write target/.

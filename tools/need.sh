@@ -1,6 +1,7 @@
 #!/bin/sh
 # Finds what a build needs before the build fails half way with somebody else's error message.
 # Prints the Python interpreter to use on stdout, or what is missing on stderr.
+# `need.sh languages` wants what programs in C and C++ are built with, too.
 set -u
 missing=0
 say() { printf 'ipmb: %s\n' "$1" >&2; missing=1; }
@@ -26,6 +27,12 @@ if command -v rustc >/dev/null 2>&1; then
 fi
 command -v cc >/dev/null 2>&1 ||
     say "a C compiler is missing, Rust needs its linker: install gcc or clang (on Debian and Ubuntu: apt install build-essential)"
+if [ "${1:-}" = languages ]; then
+    command -v c++ >/dev/null 2>&1 ||
+        say "a C++ compiler is missing, the C++ interface is tested with it: install g++ or clang (on Debian and Ubuntu: apt install g++)"
+    command -v pkg-config >/dev/null 2>&1 ||
+        say "pkg-config is missing, programs in C find the library by it: install it (on Debian and Ubuntu: apt install pkg-config)"
+fi
 [ "$(uname -s)" = Linux ] ||
     say "this system is $(uname -s): the bus runs on Linux for now"
 

@@ -21,7 +21,7 @@ from pathlib import Path
 import click
 
 ROOT = Path(__file__).resolve().parent.parent
-CRATES = ("--package=ipmb-transport", "--package=ipmb-bus")
+CRATES = ("--package=ipmb-transport", "--package=ipmb-bus", "--package=ipmb-binding")
 
 #: What Miri runs, by crate and kind of test: those whose names have one of the words.
 MIRI = (

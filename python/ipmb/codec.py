@@ -21,7 +21,6 @@ from ipmb.extensions import (
     decoder,
     pack_bytes_message,
     pack_datetime,
-    unpack_bytes_message,
 )
 from ipmb.places import refused
 from ipmb.registrations import BY_CLASS, BY_UUID, Registration, a_type, missing
@@ -140,8 +139,6 @@ def decode(kind: bytes, head: bytes, bulk: memoryview | None) -> Any:
             value = datetime.fromisoformat(head.decode())
         case "UUID":
             value = UUID(bytes=head)
-        case "BytesMessage":
-            value = unpack_bytes_message(head)
         case None:
             value = _registered(BY_UUID[kind], head, bulk)
         case _:

@@ -150,7 +150,7 @@ def unpack(code: int, data: memoryview, bulk: memoryview | None = None) -> Any:
         case 2:
             return datetime.fromisoformat(str(data, "utf-8"))
         case 3:
-            return unpack_bytes_message(bytes(data))
+            return _unpack_bytes_message(data)
         case 11:
             return _unpack_registered(bytes(data), bulk)
         case _:
@@ -202,8 +202,7 @@ def pack_bytes_message(value: BytesMessage) -> bytes:
     return _FORMAT.pack(value.format) + value.data
 
 
-def unpack_bytes_message(data: bytes) -> BytesMessage:
-    """The `BytesMessage` of these bytes; ValueError when there are too few."""
+def _unpack_bytes_message(data: memoryview) -> BytesMessage:
     if len(data) < _FORMAT.size:
         msg = f"{len(data)} bytes hold no format"
         raise ValueError(msg)

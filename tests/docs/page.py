@@ -6,6 +6,8 @@ A page is Markdown. Its fenced blocks are, by language and title:
     ```python title="part of worker.py"     lines of such a file, shown again
     ```python title="a fragment"            code that stands for itself: it is compiled, nothing more
     ```python                               `>>>` examples, run as a doctest; all of a page are one session
+    ```c title="earth.c"                    the same in C, and in C++ with ```cpp: a command of the page compiles it
+    ```js title="earth.js"                  the same in JavaScript: a command of the page runs it
     ```console title="first terminal"       commands (`$ `), keys (`^C`) and what is seen; see `terminals.py`
     ```text                                 no code
 
@@ -30,7 +32,9 @@ if TYPE_CHECKING:
 
 FENCE = re.compile(r"^(?P<indent>\s*)```(?P<info>.*)$")
 INFO = re.compile(r'^(?P<language>\w+)(?: title="(?P<title>[^"]+)")?$')
-NO_CODE = {"text", "toml", "yaml", "json"}
+NO_CODE = {"text", "toml", "yaml", "json", "cmake"}
+#: Languages whose blocks are files, and how these end.
+FILES = {"python": ".py", "c": ".c", "cpp": ".cpp", "js": ".js"}
 
 
 class PageError(AssertionError):
@@ -53,9 +57,9 @@ class Block:
     @property
     def is_file(self) -> bool:
         return (
-            self.language == "python"
-            and not self.is_doctest
-            and self.title.endswith(".py")
+            not self.is_doctest
+            and self.language in FILES
+            and self.title.endswith(FILES[self.language])
             and " " not in self.title
         )
 
@@ -121,6 +125,8 @@ def check(page: Page, block: Block) -> None:
     """Whether a block is of a kind that is tried; one that cannot be run is compiled, or compared with what is."""
     where = f"{page.name}:{block.line}"
     if block.language in NO_CODE or block.is_doctest or block.language == "console":
+        return
+    if block.language in ("c", "cpp", "js") and block.is_file:
         return
     if block.language != "python":
         msg = f"{where}: nothing runs a block in {block.language!r}: write python, console or text"

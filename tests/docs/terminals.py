@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.docs.page import PageError
+from tests.support import compiled
 
 if TYPE_CHECKING:
     from tests.docs.page import Page
@@ -54,6 +55,9 @@ class Program:
                 "LANG": "C.UTF-8",
                 "PYTHONUNBUFFERED": "1",  # as at a terminal: what is printed is seen
                 "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
+                "PKG_CONFIG_PATH": str(compiled.PREFIX / "lib" / "pkgconfig"),
+                "LD_LIBRARY_PATH": str(compiled.PREFIX / "lib"),
+                "NODE_PATH": str(MAKEFILE.parent / ".build" / "node_modules"),
             },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import importlib
 import inspect
+import json
 import pkgutil
 import re
 import subprocess
@@ -104,7 +105,7 @@ def named_for_development() -> list[str]:
 
 def test_every_dependency_is_explained() -> None:
     text = (ROOT / "docs" / "dependencies.md").read_text()
-    explained = set(re.findall(r"^\| `([\w-]+)` \|", text, re.MULTILINE))
+    explained = set(re.findall(r"^\| `([@\w/-]+)` \|", text, re.MULTILINE))
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     needed = {
         re.split(r"[<>=~ ]", line)[0]
@@ -118,6 +119,8 @@ def test_every_dependency_is_explained() -> None:
         for name, how in {**workspace["dependencies"], **fuzzers["dependencies"]}.items()
         if not (isinstance(how, dict) and "path" in how)
     }
+    node = json.loads((ROOT / "crates" / "node" / "package.json").read_text())
+    needed |= set(node.get("dependencies", {})) | set(node["devDependencies"])
     assert explained == needed
 
 
@@ -134,12 +137,12 @@ def test_what_is_missing_on_a_machine_is_said_clearly(tmp_path: Path) -> None:
     for tool in ("sh", "sed", "uname", "dirname"):
         found = subprocess.run(["which", tool], check=True, capture_output=True, text=True).stdout.strip()
         (tmp_path / tool).symlink_to(found)
-    need = [str(tmp_path / "sh"), str(ROOT / "tools" / "need.sh")]
+    need = [str(tmp_path / "sh"), str(ROOT / "tools" / "need.sh"), "languages"]
     bare = subprocess.run(need, env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=False)
     assert bare.returncode == 1
     assert bare.stdout == ""
-    for tool in ("Python 3.11 or later is missing", "cargo is missing", "a C compiler is missing"):
-        assert tool in bare.stderr
+    for tool in ("Python 3.11 or later", "cargo", "a C compiler", "a C++ compiler", "pkg-config"):
+        assert f"{tool} is missing" in bare.stderr
     old = tmp_path / "python3"
     old.write_text("#!/bin/sh\nexit 1\n")  # what any check of the version says on Python 3.10
     old.chmod(0o755)

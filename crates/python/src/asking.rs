@@ -5,6 +5,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use ipmb_binding::refusal::Refusal;
+use ipmb_binding::to::To;
+use ipmb_binding::types::{REFUSAL, Type};
 use ipmb_bus::error::{RecvError, SendError};
 use ipmb_bus::{Outcome, Overflow};
 use pyo3::exceptions::PyException;
@@ -17,9 +20,7 @@ use crate::endpoint::Anchor;
 use crate::errors::{self, from_recv, from_send};
 use crate::imported::Imported;
 use crate::order::Order;
-use crate::payload::Type;
 use crate::received::Takes;
-use crate::refusal::{REFUSAL, Refusal};
 use crate::routes::Target;
 use crate::selector::{parse_selector, parse_ttl};
 use crate::sender::Sender;
@@ -102,7 +103,7 @@ impl Asking {
             Arc::make_mut(&mut selector).ttl = ttl;
         }
         let attachments = Attachments::parse(objects, memory_regions)?;
-        let order = Order { payload, attachments, target: Target::Asked(py, selector) };
+        let order = Order { payload, attachments, target: Target::Made(py, To::Asked(selector)) };
         let sender = Bound::new(py, Sender::new(self.anchor(py)?))?;
         match start(&sender, order, Overflow::Block, Some((number, true)))? {
             Started::Done(_) => Ok(None),
@@ -139,7 +140,7 @@ impl Asking {
         for (number, outcome) in outcomes {
             let message = match outcome {
                 Outcome::Reply(Some(Answer::Reply(taken))) => taken.message(py, &self.takes, &back),
-                Outcome::Reply(Some(Answer::No(refusal))) => Err(refusal.into_error(py)),
+                Outcome::Reply(Some(Answer::No(refusal))) => Err(errors::refused(py, &refusal.peer, &refusal.error)),
                 Outcome::Reply(None) => continue,
                 Outcome::Lost { peer, read } => Err(errors::lost(py, &peer, read)),
             };

@@ -132,9 +132,10 @@ pub(crate) fn find(buffer: &Bound<'_, PyAny>) -> PyResult<Option<Py<Bulk>>> {
     }
 }
 
-/// A copy of a bulk that came, made with the interpreter lock released. Nothing is mapped for it.
-pub(crate) fn copied_out<'py>(py: Python<'py>, bulk: &Span) -> PyResult<Bound<'py, PyBytes>> {
-    PyBytes::new_with(py, bulk.len, |into| Ok(detached(py, || bulk.region.read(bulk.offset, into))?))
+/// A copy of a bulk that came, from one of its bytes on, made with the interpreter lock released. Nothing is mapped for it.
+pub(crate) fn copied_out<'py>(py: Python<'py>, bulk: &Span, from: usize) -> PyResult<Bound<'py, PyBytes>> {
+    let len = bulk.len.saturating_sub(from);
+    PyBytes::new_with(py, len, |into| Ok(detached(py, || bulk.region.read(bulk.offset + from, into))?))
 }
 
 /// A read-only view of a bulk that came, which keeps it held.

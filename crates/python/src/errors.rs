@@ -1,13 +1,15 @@
 //! From errors of the core to Python exceptions.
 //!
-//! The exceptions are Python classes, drawn as one tree in `ipmb/errors.py`; each is looked up once and kept. A wrong
+//! The exceptions are Python classes, drawn as one tree in `ipmb/errors.py`; each is looked up once and kept. Which error of
+//! the core is which of them is the same in all languages, and decided in `ipmb_binding::failure`. A wrong
 //! argument is a ValueError or TypeError whose text reads "argument is value: what to give".
 
 use std::sync::Arc;
 
+use ipmb_binding::failure::{Failure, Kind};
 use ipmb_bus::Peer;
 use ipmb_bus::error::{InvalidArgument, JoinError, PeerLost, RecvError, SendError};
-use pyo3::exceptions::{PyOSError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyBufferError, PyMemoryError, PyOSError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyType};
 
@@ -40,6 +42,7 @@ exceptions! {
     peer_lost "PeerLost"
     permission_denied "PermissionDenied"
     recv_timeout "RecvTimeout"
+    remote_error "RemoteError"
     token_mismatch "TokenMismatch"
     too_large "TooLarge"
     too_many_open_files "TooManyOpenFiles"
@@ -154,43 +157,48 @@ pub(crate) fn os_error(error: &std::io::Error, text: String) -> PyErr {
     }
 }
 
-pub(crate) fn from_join(py: Python<'_>, error: &JoinError) -> PyErr {
-    match error {
-        JoinError::Version { .. } => version_mismatch(py, error),
-        JoinError::Token => token_mismatch(py, error),
-        JoinError::Permission { .. } => permission_denied(py, error),
-        JoinError::Timeout { .. } => join_timeout(py, error),
-        JoinError::Invalid(argument) => invalid(argument),
-        JoinError::Forked => forked(py, error),
-        JoinError::Closed => closed(py, error),
-        JoinError::IdInUse | JoinError::Full | JoinError::Malformed => join_error(py, error),
-        JoinError::Io(cause) => {
-            let raised = join_error(py, error);
-            raised.set_cause(py, Some(os_error(cause, cause.to_string())));
-            raised
-        }
+/// The exception of a failure, by its kind.
+fn raised(py: Python<'_>, failure: Failure) -> PyErr {
+    let Failure { kind, text, delivered, errno } = failure;
+    match kind {
+        Kind::Join => join_error(py, text),
+        Kind::VersionMismatch => version_mismatch(py, text),
+        Kind::TokenMismatch => token_mismatch(py, text),
+        Kind::PermissionDenied => permission_denied(py, text),
+        Kind::JoinTimeout => join_timeout(py, text),
+        Kind::NoRoute => no_route(py, text),
+        Kind::Full => full(py, text),
+        Kind::TooLarge => too_large(py, text),
+        Kind::SendTimeout => send_timeout(py, text, delivered),
+        Kind::Decode => decode(py, text),
+        Kind::RecvTimeout => recv_timeout(py, text),
+        Kind::TooManyOpenFiles => too_many_open_files(py, text),
+        Kind::PeerLost => peer_lost(py, text),
+        Kind::Remote => remote_error(py, text),
+        Kind::Closed => closed(py, text),
+        Kind::Forked => forked(py, text),
+        Kind::Invalid => PyValueError::new_err(text),
+        Kind::OutOfMemory => PyMemoryError::new_err(text),
+        Kind::Busy => PyBufferError::new_err(text),
+        Kind::System => match errno {
+            Some(number) => PyOSError::new_err((number, text)),
+            None => PyOSError::new_err(text),
+        },
     }
+}
+
+pub(crate) fn from_join(py: Python<'_>, error: &JoinError) -> PyErr {
+    let raised = raised(py, error.into());
+    if let JoinError::Io(cause) = error {
+        raised.set_cause(py, Some(os_error(cause, cause.to_string())));
+    }
+    raised
 }
 
 pub(crate) fn from_send(py: Python<'_>, error: &SendError) -> PyErr {
-    match error {
-        SendError::NoRoute { .. } => no_route(py, error),
-        SendError::Full { .. } => full(py, error),
-        SendError::TooLarge { .. } | SendError::TooLargeToWait { .. } => too_large(py, error),
-        SendError::Timeout { delivered } => send_timeout(py, error.to_string(), *delivered),
-        SendError::Closed => closed(py, error),
-        SendError::Forked => forked(py, error),
-        SendError::Invalid(argument) => invalid(argument),
-        SendError::StaleRoute => full(py, "too many selectors are in use at the same moment: reuse selectors"),
-        SendError::Io(cause) => os_error(cause, error.to_string()),
-    }
+    raised(py, error.into())
 }
 
 pub(crate) fn from_recv(py: Python<'_>, error: &RecvError) -> PyErr {
-    match error {
-        RecvError::Closed => closed(py, error),
-        RecvError::Forked => forked(py, error),
-        RecvError::TooManyOpenFiles => too_many_open_files(py, error),
-        RecvError::Io(cause) => os_error(cause, error.to_string()),
-    }
+    raised(py, error.into())
 }

@@ -4,8 +4,10 @@
 //! interpreter lock released; `label` and `selector`, where a message goes; `peer`, who sent it; `registry`, `msgpack`,
 //! `payload` and `received`, what it carries; `object`, `region` and `memory_registry`, what travels beside that, and
 //! `attachments`, how; `bulk`, memory of large payloads; `message`; `order` and `routes`, what is sent and where to; `sender`,
-//! and `sending` for event loops; `taken` and `refusal`, what comes out of a ring; `receiver`; `asking`, requests; `watch`;
+//! and `sending` for event loops; `taken`, what comes out of a ring; `receiver`; `asking`, requests; `watch`;
 //! `endpoint`; `queue_store`, what `ipmb.Queue` stands on.
+//!
+//! What other languages need as well is in `ipmb-binding`, below.
 //!
 //! The interpreter lock is held while a ring is read or written and released in every wait. The core never calls back.
 #![forbid(unsafe_code)]
@@ -28,7 +30,6 @@ mod peer;
 mod queue_store;
 mod received;
 mod receiver;
-mod refusal;
 mod region;
 mod registry;
 mod routes;
@@ -45,6 +46,7 @@ use pyo3::prelude::*;
 // Builds without the interpreter lock are not tested yet: there Python takes the lock back for us.
 #[pymodule(gil_used = true)]
 mod _core {
+    use ipmb_binding::types;
     use pyo3::prelude::*;
     use pyo3::types::{PyBytes, PyDict, PyTuple};
 
@@ -105,7 +107,7 @@ mod _core {
         data: &Bound<'_, PyBytes>,
         bulk: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyAny>> {
-        let type_id = payload::Type::from_be_bytes(type_id);
+        let type_id = types::Type::from_be_bytes(type_id);
         if !received::is_known(type_id) {
             return Err(errors::wrong_value("type_id", "unknown", "give one of BUILTIN_TYPES, or register it"));
         }
@@ -118,11 +120,11 @@ mod _core {
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         let table = PyDict::new(module.py());
-        for (name, type_id) in payload::TABLE {
+        for (name, type_id) in types::TABLE {
             table.set_item(name, PyBytes::new(module.py(), &type_id.to_be_bytes()))?;
         }
         module.add("BUILTIN_TYPES", table)?;
-        module.add("VIEW_BYTES", payload::VIEW_BYTES)?;
+        module.add("VIEW_BYTES", types::VIEW_BYTES)?;
         module.add("HEAD_BYTES", ipmb_bus::limits::HEAD_BYTES)?;
         module.add("PROTOCOL", ipmb_bus::wire::PROTOCOL_VERSION)?;
         module.add("PACKAGE", env!("CARGO_PKG_VERSION"))

@@ -1,13 +1,9 @@
 //! `MemoryRegistry`: regions whose memory is used again once nobody holds them.
 //!
-//! The pool below says which regions came back, each once; their callbacks are called here, in the thread that asked,
-//! with no lock held: a callback may do anything, allocating from the same registry included.
+//! What is due when a region came back is told by `ipmb_binding::registry`, each once; callbacks are called here, in the
+//! thread that asked, with no lock held: a callback may do anything, allocating from the same registry included.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
-use ipmb_transport::region::{Access, Pool};
+use ipmb_binding::registry::Registry;
 use pyo3::exceptions::PyException;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
@@ -17,9 +13,6 @@ use crate::arguments;
 use crate::errors::wrong_type;
 use crate::region::{MemoryRegion, new_size, out_of};
 use crate::waiting::detached;
-
-/// How long `maintain` keeps memory that nobody holds, in nanoseconds: longer than any pause of a steady stream.
-const KEPT: u64 = 10_000_000_000;
 
 /// A pool of regions: memory that nobody holds any more is handed out again, still mapped.
 ///
@@ -43,26 +36,15 @@ const KEPT: u64 = 10_000_000_000;
 ///     free again
 #[pyclass(frozen, weakref, module = "ipmb")]
 pub(crate) struct MemoryRegistry {
-    pool: Pool<Option<u64>>,
-    /// What is to be called for the regions that are held.
-    callbacks: Mutex<HashMap<u64, Py<PyAny>>>,
-    next: AtomicU64,
+    core: Registry<Py<PyAny>>,
 }
 
 impl MemoryRegistry {
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Py<PyAny>>> {
-        self.callbacks.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Calls the callbacks that are due, all of them. What is no `Exception`, such as Ctrl-C, is raised after that.
     fn release(&self, py: Python<'_>) -> PyResult<()> {
         let mut interrupted = Ok(());
-        let freed = detached(py, || self.pool.collect());
-        for number in freed.into_iter().flatten() {
-            let callback = self.lock().remove(&number);
-            if let Some(callback) = callback
-                && let Err(error) = callback.call0(py)
-            {
+        for callback in detached(py, || self.core.due()) {
+            if let Err(error) = callback.call0(py) {
                 if error.is_instance_of::<PyException>(py) {
                     error.write_unraisable(py, Some(callback.bind(py)));
                 } else {
@@ -76,7 +58,7 @@ impl MemoryRegistry {
 
 impl Drop for MemoryRegistry {
     fn drop(&mut self) {
-        if self.lock().is_empty() {
+        if self.core.is_empty() {
             return;
         }
         // It may go while an exception is on its way, which the callbacks must not meet.
@@ -96,7 +78,7 @@ impl Drop for MemoryRegistry {
 impl MemoryRegistry {
     #[new]
     fn new() -> Self {
-        Self { pool: Pool::new("ipmb-region", Access::Shared), callbacks: Mutex::default(), next: AtomicU64::new(0) }
+        Self { core: Registry::default() }
     }
 
     /// A region of at least `min_size` bytes. It first calls the callbacks that are due.
@@ -140,16 +122,9 @@ impl MemoryRegistry {
             return Err(wrong_type("free", free, "give something to call without arguments, or None"));
         }
         self.release(py)?;
-        let number = free.map(|free| {
-            let number = self.next.fetch_add(1, Ordering::Relaxed);
-            self.lock().insert(number, free.unbind());
-            number
-        });
-        // No text can be the same as none.
-        let tag = tag.map_or_else(String::new, |tag| format!("={tag}"));
-        let taken = detached(py, || self.pool.take(size, &tag, number));
-        let region = taken.map_err(|error| {
-            let unused = number.and_then(|number| self.lock().remove(&number));
+        let free = free.map(Bound::unbind);
+        let taken = detached(py, || self.core.alloc(size, tag, free));
+        let region = taken.map_err(|(error, unused)| {
             drop(unused);
             out_of("min_size", &error)
         })?;
@@ -177,22 +152,20 @@ impl MemoryRegistry {
     ///     >>> done
     ///     ['freed']
     fn maintain(&self, py: Python<'_>) -> PyResult<()> {
-        detached(py, || self.pool.trim(ipmb_transport::sys::now().saturating_sub(KEPT)));
+        detached(py, || self.core.trim());
         self.release(py)
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        // A lock that is taken belongs to a thread that uses the registry: then it is no garbage.
-        let Ok(callbacks) = self.callbacks.try_lock() else { return Ok(()) };
-        callbacks.values().try_for_each(|callback| visit.call(callback))
+        // A registry that another thread uses is no garbage.
+        self.core.try_each(|callback| visit.call(callback))
     }
 
     fn __clear__(&self) {
-        let callbacks = std::mem::take(&mut *self.lock());
-        drop(callbacks);
+        drop(self.core.clear());
     }
 
     fn __repr__(&self) -> String {
-        format!("<MemoryRegistry, {} callbacks to come>", self.lock().len())
+        format!("<MemoryRegistry, {} callbacks to come>", self.core.len())
     }
 }

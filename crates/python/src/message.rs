@@ -4,6 +4,8 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use ipmb_binding::letter::Correlation;
+use ipmb_binding::to::To;
 use ipmb_bus::Peer;
 use ipmb_bus::label_op::LabelOp as CoreOp;
 use ipmb_bus::selector::Selector as CoreSelector;
@@ -14,7 +16,6 @@ use pyo3::types::PyTuple;
 
 use crate::arguments::Timeout;
 use crate::attachments::{Attachments, Held};
-use crate::order::Correlation;
 use crate::peer::EndpointInfo;
 use crate::routes::Target;
 use crate::selector::{Selector, parse_selector};
@@ -104,8 +105,8 @@ impl Message {
     ) -> PyResult<(&'a Py<Sender>, Target<'a, 'py>, Option<Correlation>)> {
         match (&self.back, &self.origin.get().sender) {
             (Some(back), Some(sender)) => Ok(match (sender.get().id(), self.request) {
-                (id, None) => (back, Target::Endpoint(py, id), None),
-                (id, Some(number)) => (back, Target::Asker(py, id), Some((number.get(), false))),
+                (id, None) => (back, Target::Made(py, To::Endpoint(id)), None),
+                (id, Some(number)) => (back, Target::Made(py, To::Asker(id)), Some((number.get(), false))),
             }),
             _ => Err(PyTypeError::new_err("this message was not received: reply to one that recv has returned")),
         }

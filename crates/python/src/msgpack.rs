@@ -5,6 +5,7 @@
 //! the rest. No Python code runs while a dict is walked, so nothing can change it meanwhile: where Python code has to be
 //! called (`ipmb.extensions.Packing`, for registered classes, arrays, foreign buffers), the walk starts again over copies.
 
+use ipmb_binding::types::VIEW_BYTES;
 use ipmb_bus::limits::PAYLOAD_DEPTH;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
@@ -173,7 +174,7 @@ impl Walk<'_, '_> {
         } else if let Ok(dict) = value.cast::<PyDict>() {
             self.dict(dict, deeper(depth)?)
         } else if let Ok(bytes) = value.cast::<PyByteArray>()
-            && bytes.len() < payload::VIEW_BYTES
+            && bytes.len() < VIEW_BYTES
         {
             self.bytes(&bytes.to_vec())
         } else {

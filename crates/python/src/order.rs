@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ipmb_binding::to::To;
 use ipmb_bus::limits::LONG_INLINE_BYTES;
 use ipmb_bus::{Overflow, TypeId};
 use pyo3::exceptions::PyTypeError;
@@ -15,9 +16,6 @@ use crate::message::Message;
 use crate::payload::{self, Encoded, Flat};
 use crate::routes::Target;
 use crate::selector::{parse_selector, parse_ttl};
-
-/// The asker's number of a request, and whether it is the request (true) or the reply.
-pub(crate) type Correlation = (u64, bool);
 
 /// What is sent and where, after the arguments of a call were understood.
 pub(crate) struct Order<'a, 'py> {
@@ -72,7 +70,7 @@ pub(crate) fn target<'a, 'py>(selector: &'a Bound<'py, PyAny>, ttl: &Argument<'p
     let Some(ttl) = ttl.given() else { return Ok(Target::Named(selector)) };
     let mut waiting = (*parse_selector(selector)?).clone();
     waiting.ttl = parse_ttl(ttl)?;
-    Ok(Target::Made(selector.py(), Arc::new(waiting)))
+    Ok(Target::Made(selector.py(), To::Selector(Arc::new(waiting))))
 }
 
 /// The payloads of `send_many`: held, so that what happens to the list meanwhile does not matter.

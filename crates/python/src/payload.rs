@@ -1,9 +1,9 @@
 //! What a payload travels as: 16 bytes that name its type, and its own bytes.
 //!
-//! The table of built-in types stands here, once; `docs/payloads.md` shows it. The frequent ones are encoded natively, and
-//! recognised by a comparison of pointers each; a class that a program registered is found by one look into a table and
-//! its encoder called. The rest (numpy arrays, large buffers, what cannot be sent) is left to `ipmb/codec.py`.
+//! The frequent built-in types are encoded natively, and recognised by a comparison of pointers each; a class that a
+//! program registered is found by one look into a table and its encoder called. The rest (numpy arrays, large buffers, what cannot be sent) is left to `ipmb/codec.py`.
 
+use ipmb_binding::types::{BOOL, BYTES, DICT, FLOAT, INT, LIST, NONE, STR, Type, VIEW_BYTES};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 
@@ -12,50 +12,6 @@ use crate::imported::Imported;
 use crate::msgpack;
 use crate::registry::{self, Registered};
 use crate::waiting::Inside;
-
-/// The type of a payload, as a number: the big-endian value of its UUID.
-pub(crate) type Type = u128;
-
-const fn builtin(number: u128) -> Type {
-    // 69706d62 is "ipmb"; version 8 of a UUID is for private meanings.
-    0x69706d62_0000_8000_8000_000000000000 | number
-}
-
-pub(crate) const NONE: Type = builtin(1);
-pub(crate) const BOOL: Type = builtin(2);
-pub(crate) const INT: Type = builtin(3);
-pub(crate) const FLOAT: Type = builtin(4);
-pub(crate) const STR: Type = builtin(5);
-pub(crate) const BYTES: Type = builtin(6);
-pub(crate) const LIST: Type = builtin(7);
-pub(crate) const DICT: Type = builtin(8);
-/// A buffer of 64 KiB or more that was no `bytes`.
-pub(crate) const VIEW: Type = builtin(12);
-pub(crate) const LAST: Type = builtin(17);
-
-/// The names under which Python sees the table.
-pub(crate) const TABLE: [(&str, Type); 17] = [
-    ("None", NONE),
-    ("bool", BOOL),
-    ("int", INT),
-    ("float", FLOAT),
-    ("str", STR),
-    ("bytes", BYTES),
-    ("list", LIST),
-    ("dict", DICT),
-    ("datetime", builtin(9)),
-    ("UUID", builtin(10)),
-    ("BytesMessage", builtin(11)),
-    ("memoryview", VIEW),
-    ("ndarray", builtin(13)),
-    ("Table", builtin(14)),
-    ("Tensor", builtin(15)),
-    ("generic", builtin(16)),
-    ("RecordBatch", LAST),
-];
-
-/// From this length on a buffer that is no `bytes` arrives as a view of shared memory.
-pub(crate) const VIEW_BYTES: usize = 64 * 1024;
 
 pub(crate) const INT_RANGE: &str = "give -2**63 to 2**64-1";
 

@@ -4,6 +4,7 @@
 //! copied out there and decoded afterwards: registered classes by their own decoder, lists, dicts and what comes with a
 //! bulk by `ipmb/codec.py`. Whatever a peer sends, the only error that comes of it is `DecodeError`.
 
+use ipmb_binding::types::{BOOL, BYTES, BYTES_MESSAGE, FLOAT, INT, LAST, NONE, STR, TABLE, Type, VIEW};
 use pyo3::exceptions::{PyException, PyMemoryError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyFloat, PyInt, PyMemoryView, PyString};
@@ -11,7 +12,6 @@ use rmp::decode;
 
 use crate::errors;
 use crate::imported::Imported;
-use crate::payload::{BOOL, BYTES, FLOAT, INT, LAST, NONE, STR, TABLE, Type, VIEW};
 use crate::registry;
 use crate::waiting::Inside;
 
@@ -126,6 +126,16 @@ pub(crate) fn decode(py: Python<'_>, type_id: Type, bytes: &Bound<'_, PyBytes>, 
         NONE..BYTES => decode_flat(py, type_id, bytes.as_bytes())
             .map(Bound::unbind)
             .ok_or_else(|| garbage(py, type_id, bytes.as_bytes().len(), None)),
+        BYTES_MESSAGE => match bytes.as_bytes().split_first_chunk() {
+            Some((&format, data)) => {
+                let filled = PyBytes::new_with(py, data.len(), |into| {
+                    into.copy_from_slice(data);
+                    Ok(())
+                });
+                bytes_message(py, format, filled?)
+            }
+            None => Err(garbage(py, type_id, bytes.as_bytes().len(), None)),
+        },
         _ => match registry::by_type(py, type_id) {
             Some(registered) => {
                 // Python code under our frames: a thread that the interpreter ends in there would take the process along.
@@ -136,6 +146,21 @@ pub(crate) fn decode(py: Python<'_>, type_id: Type, bytes: &Bound<'_, PyBytes>, 
             None => with_codec(py, type_id, bytes, None),
         },
     }
+}
+
+/// What stands before the data of a `BytesMessage`: its format.
+pub(crate) const FORMAT_BYTES: usize = 2;
+
+/// A `BytesMessage` of data that was copied once: two copies of a large payload are more than the allocator keeps, and their
+/// pages would be faulted in for each message.
+pub(crate) fn bytes_message(
+    py: Python<'_>,
+    format: [u8; FORMAT_BYTES],
+    data: Bound<'_, PyBytes>,
+) -> PyResult<Py<PyAny>> {
+    static CLASS: Imported = Imported::new("ipmb.values", "BytesMessage");
+    let _inside = Inside::enter(py);
+    CLASS.get(py)?.call1((u16::from_le_bytes(format), data)).map(Bound::unbind)
 }
 
 static DECODE: Imported = Imported::new("ipmb.codec", "decode");

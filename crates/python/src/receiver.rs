@@ -8,6 +8,8 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use ipmb_binding::refusal::Refused;
+use ipmb_binding::types::Type;
 use ipmb_bus::error::RecvError;
 use ipmb_bus::{Build, Incoming, Visit};
 use pyo3::exceptions::PyException;
@@ -18,9 +20,7 @@ use crate::arguments::Timeout;
 use crate::endpoint::{Anchor, reduce};
 use crate::errors::{self, from_recv, wrong_type, wrong_value};
 use crate::message::Message;
-use crate::payload::Type;
 use crate::received::Takes;
-use crate::refusal::Refused;
 use crate::sender::Sender;
 use crate::taken::Taken;
 use crate::waiting::{detached, interruptible};
@@ -204,7 +204,7 @@ impl Receiver {
         }
         match Self::poll(slf)? {
             Some(message) => Ok(Some(message)),
-            None if timeout == Timeout::Now => Ok(None),
+            None if timeout == Timeout::Now => Self::last_look(slf),
             None => Self::wait_on(slf, timeout.deadline()),
         }
     }
@@ -232,6 +232,13 @@ impl Receiver {
         }
     }
 
+    /// For who has no time left.
+    #[cold]
+    fn last_look(slf: &Bound<'_, Self>) -> PyResult<Option<Py<Message>>> {
+        slf.get().core.listen().map_err(|error| from_recv(slf.py(), &error))?;
+        Self::poll(slf)
+    }
+
     #[cold]
     fn wait_on(slf: &Bound<'_, Self>, deadline: Option<u64>) -> PyResult<Option<Py<Message>>> {
         let (py, core) = (slf.py(), &slf.get().core);
@@ -243,7 +250,7 @@ impl Receiver {
                 interruptible(py, || core.park(deadline))? == Some(false)
             };
             match Self::poll(slf)? {
-                None if over => return Ok(None),
+                None if over => return Self::last_look(slf),
                 None => {}
                 message => return Ok(message),
             }

@@ -9,10 +9,9 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use ipmb_binding::types::Type;
 use pyo3::prelude::*;
 use pyo3::types::PyType;
-
-use crate::payload::Type;
 
 /// What `message_type` said of one class.
 #[pyclass(frozen, module = "ipmb._core")]

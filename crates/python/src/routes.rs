@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ipmb_bus::identity::EndpointId;
+use ipmb_binding::to::To;
 use ipmb_bus::selector::Selector as CoreSelector;
 use ipmb_bus::{RouteId, limits};
 use pyo3::prelude::*;
@@ -110,14 +110,8 @@ fn intern(core: &ipmb_bus::Sender, py: Python<'_>, selector: &Arc<CoreSelector>)
 pub(crate) enum Target<'a, 'py> {
     /// A `Selector`, or a `LabelOp` or string that alone mean unicast.
     Named(&'a Bound<'py, PyAny>),
-    /// A selector that was made for this message.
-    Made(Python<'py>, Arc<CoreSelector>),
-    /// One endpoint, whatever its label.
-    Endpoint(Python<'py>, EndpointId),
-    /// One endpoint that asked, and waits for the reply.
-    Asker(Python<'py>, EndpointId),
-    /// One of those who match, which is asked.
-    Asked(Python<'py>, Arc<CoreSelector>),
+    /// One that was made for this message.
+    Made(Python<'py>, To),
 }
 
 impl Target<'_, '_> {
@@ -125,10 +119,7 @@ impl Target<'_, '_> {
     pub(crate) fn route(&self, sender: &Sender) -> PyResult<RouteId> {
         match self {
             Target::Named(target) => sender.routes.find(&sender.core, target),
-            Target::Made(py, selector) => intern(&sender.core, *py, selector),
-            Target::Endpoint(py, id) => sender.core.intern_endpoint(*id).map_err(|error| from_send(*py, &error)),
-            Target::Asker(py, id) => sender.core.intern_reply(*id).map_err(|error| from_send(*py, &error)),
-            Target::Asked(py, selector) => sender.core.intern_request(selector).map_err(|error| from_send(*py, &error)),
+            Target::Made(py, to) => to.route(&sender.core).map_err(|error| from_send(*py, &error)),
         }
     }
 
@@ -137,5 +128,14 @@ impl Target<'_, '_> {
     pub(crate) fn find_again(&self, sender: &Sender) -> PyResult<RouteId> {
         sender.routes.forget();
         self.route(sender)
+    }
+
+    /// The same for a message that is kept.
+    #[cold]
+    pub(crate) fn to(&self) -> PyResult<To> {
+        match self {
+            Target::Named(target) => Ok(To::Selector(parse_selector(target)?)),
+            Target::Made(_, to) => Ok(to.clone()),
+        }
     }
 }

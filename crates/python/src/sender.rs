@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use ipmb_binding::letter::Correlation;
 use ipmb_bus::error::SendError;
 use ipmb_bus::limits::LONG_INLINE_BYTES;
 use ipmb_bus::{Bulk as Span, INLINE_BYTES, Outgoing, Overflow, Payload, Progress, prepare};
@@ -18,7 +19,7 @@ use crate::attachments::Attachments;
 use crate::bulk;
 use crate::endpoint::{Anchor, reduce};
 use crate::errors::from_send;
-use crate::order::{Correlation, Order, Ready, also_delivered, encode_all, gather, parse_overflow, target};
+use crate::order::{Order, Ready, also_delivered, encode_all, gather, parse_overflow, target};
 use crate::payload::{self, Encoded, Flat};
 use crate::routes::{Routes, Target};
 use crate::waiting::{Inside, detached, interruptible};

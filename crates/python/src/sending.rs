@@ -4,11 +4,11 @@
 //! run code of payloads, and a second caller in the middle of one gets an error instead of a wait.
 
 use std::os::fd::{AsFd, AsRawFd};
-use std::sync::Arc;
 
+use ipmb_binding::letter::Correlation;
+use ipmb_binding::sending::Sending as Waiting;
+use ipmb_binding::to::To;
 use ipmb_bus::error::SendError;
-use ipmb_bus::identity::EndpointId;
-use ipmb_bus::selector::Selector as CoreSelector;
 use ipmb_bus::{Kept, Outgoing, Overflow, Progress};
 use ipmb_transport::sys::Poller;
 use pyo3::prelude::*;
@@ -17,7 +17,7 @@ use crate::arguments::Argument;
 use crate::attachments::Attachments;
 use crate::errors::{closed, from_send};
 use crate::message::Message;
-use crate::order::{Correlation, Order, also_delivered, encode_all, gather, parse_overflow, target};
+use crate::order::{Order, also_delivered, encode_all, gather, parse_overflow, target};
 use crate::payload::{self, Encoded};
 use crate::routes::Target;
 use crate::sender::Sender;
@@ -29,7 +29,7 @@ pub(crate) struct Sending {
     target: Kind,
     overflow: Overflow,
     /// The message that waits. `None`: it is done, or given up.
-    kept: Option<Kept>,
+    waiting: Option<Waiting>,
     poller: Option<Poller>,
     /// Those behind it.
     rest: std::vec::IntoIter<Py<PyAny>>,
@@ -41,30 +41,21 @@ pub(crate) struct Sending {
 /// A `Target` that is kept.
 enum Kind {
     Named(Py<PyAny>),
-    Made(Arc<CoreSelector>),
-    Endpoint(EndpointId),
-    Asker(EndpointId),
-    Asked(Arc<CoreSelector>),
+    Made(To),
 }
 
 impl Kind {
     fn of(target: &Target<'_, '_>) -> Kind {
         match target {
             Target::Named(target) => Kind::Named((*target).clone().unbind()),
-            Target::Made(_, selector) => Kind::Made(selector.clone()),
-            Target::Endpoint(_, id) => Kind::Endpoint(*id),
-            Target::Asker(_, id) => Kind::Asker(*id),
-            Target::Asked(_, selector) => Kind::Asked(selector.clone()),
+            Target::Made(_, to) => Kind::Made(to.clone()),
         }
     }
 
     fn target<'a, 'py>(&'a self, py: Python<'py>) -> Target<'a, 'py> {
         match self {
             Kind::Named(target) => Target::Named(target.bind(py)),
-            Kind::Made(selector) => Target::Made(py, selector.clone()),
-            Kind::Endpoint(id) => Target::Endpoint(py, *id),
-            Kind::Asker(id) => Target::Asker(py, *id),
-            Kind::Asked(selector) => Target::Asked(py, selector.clone()),
+            Kind::Made(to) => Target::Made(py, to.clone()),
         }
     }
 }
@@ -79,7 +70,7 @@ pub(crate) enum Started {
 /// A first try: how many have it, or the message.
 pub(crate) enum Tried {
     Done(usize),
-    Waits(Box<Kept>),
+    Waits(Box<Waiting>),
 }
 
 impl Sender {
@@ -96,7 +87,10 @@ impl Sender {
         let keep = |mut out: Outgoing<'_>, mut result: Result<Progress, SendError>| loop {
             match result {
                 Ok(Progress::Done(reached)) => return Ok(Tried::Done(reached)),
-                Ok(Progress::Blocked) => return Ok(Tried::Waits(Box::new(Kept::new(out)))),
+                Ok(Progress::Blocked) => {
+                    let to = target.to().inspect_err(|_| self.core.abandon(&mut out))?;
+                    return Ok(Tried::Waits(Box::new(Waiting::new(self.core.clone(), to, Kept::new(out)))));
+                }
                 Err(SendError::StaleRoute) => out.reroute(target.find_again(self)?),
                 Err(error) => return Err(from_send(py, &error)),
             }
@@ -107,12 +101,17 @@ impl Sender {
 }
 
 impl Sending {
-    pub(crate) fn new(sender: &Bound<'_, Sender>, target: &Target<'_, '_>, overflow: Overflow, kept: Kept) -> Sending {
+    fn new(
+        sender: &Bound<'_, Sender>,
+        target: &Target<'_, '_>,
+        overflow: Overflow,
+        waiting: Option<Waiting>,
+    ) -> Sending {
         Sending {
             sender: sender.clone().unbind(),
             target: Kind::of(target),
             overflow,
-            kept: Some(kept),
+            waiting,
             poller: None,
             rest: Vec::new().into_iter(),
             reached: 0,
@@ -122,25 +121,19 @@ impl Sending {
 
     /// Tries the message that waits. Whether it is done.
     fn try_kept(&mut self, py: Python<'_>) -> PyResult<bool> {
-        let sender = self.sender.get();
-        let Some(kept) = &mut self.kept else { return Ok(true) };
-        let error = loop {
-            match sender.core.try_send_kept(kept) {
-                Ok(Progress::Done(reached)) => {
-                    self.reached += reached;
-                    self.kept = None;
-                    return Ok(true);
-                }
-                Ok(Progress::Blocked) => return Ok(false),
-                Err(SendError::StaleRoute) => match self.target.target(py).find_again(sender) {
-                    Ok(route) => kept.reroute(route),
-                    Err(error) => break error,
-                },
-                Err(error) => break from_send(py, &error),
+        let Some(waiting) = &mut self.waiting else { return Ok(true) };
+        match waiting.poll() {
+            Ok(true) => {
+                self.reached += waiting.reached();
+                self.waiting = None;
+                Ok(true)
             }
-        };
-        self.give_up();
-        Err(error)
+            Ok(false) => Ok(false),
+            Err(error) => {
+                self.give_up();
+                Err(from_send(py, &error))
+            }
+        }
     }
 
     /// Sends those behind it, up to the next that has to wait. Whether all are done.
@@ -151,8 +144,8 @@ impl Sending {
             let encoded = payload::encode(payload)?;
             match self.sender.get().try_or_keep(py, &encoded, None, self.overflow, &target, None)? {
                 Tried::Done(reached) => self.reached += reached,
-                Tried::Waits(kept) => {
-                    self.kept = Some(*kept);
+                Tried::Waits(waiting) => {
+                    self.waiting = Some(*waiting);
                     return Ok(false);
                 }
             }
@@ -161,9 +154,9 @@ impl Sending {
     }
 
     fn give_up(&mut self) {
-        if let Some(mut kept) = self.kept.take() {
-            self.reached += kept.reached();
-            self.sender.get().core.abandon_kept(&mut kept);
+        if let Some(mut waiting) = self.waiting.take() {
+            waiting.give_up();
+            self.reached += waiting.reached();
         }
         self.rest = Vec::new().into_iter();
         self.poller = None;
@@ -207,9 +200,9 @@ impl Sending {
 
     /// A descriptor that is readable when `poll` may get further. Good until then.
     fn fileno(&mut self, py: Python<'_>) -> PyResult<i32> {
-        let Some(kept) = &self.kept else { return Err(closed(py, "this message waits no more")) };
+        let Some(waiting) = &self.waiting else { return Err(closed(py, "this message waits no more")) };
         if self.poller.is_none() {
-            self.poller = Some(kept.descriptor().map_err(|error| from_send(py, &SendError::Io(error)))?);
+            self.poller = waiting.descriptor().map_err(|error| from_send(py, &SendError::Io(error)))?;
         }
         Ok(self.poller.as_ref().map_or(-1, |poller| poller.as_fd().as_raw_fd()))
     }
@@ -217,13 +210,13 @@ impl Sending {
     /// Seconds after which to `poll` although the descriptor is not readable; None: no need.
     #[getter]
     fn delay(&self) -> Option<f64> {
-        self.kept.as_ref().and_then(Kept::delay).map(|nanos| nanos as f64 / 1e9)
+        self.waiting.as_ref().and_then(Waiting::delay).map(|nanos| nanos as f64 / 1e9)
     }
 
     /// How many copies are in receivers' rings so far.
     #[getter]
     fn delivered(&self) -> usize {
-        self.reached + self.kept.as_ref().map_or(0, Kept::reached)
+        self.reached + self.waiting.as_ref().map_or(0, Waiting::reached)
     }
 
     /// Gives up what still waits: it is not sent. Closing twice is fine.
@@ -286,16 +279,8 @@ pub(crate) fn start_send_many<'py>(
         return Ok(Started::Done(sent));
     }
     let rest: Vec<_> = payloads.into_iter().skip(sent).map(Bound::unbind).collect();
-    let mut sending = Sending {
-        sender: sender.clone().unbind(),
-        target: Kind::of(&target),
-        overflow,
-        kept: None,
-        poller: None,
-        rest: rest.into_iter(),
-        reached: sent,
-        answers: None,
-    };
+    let mut sending = Sending::new(sender, &target, overflow, None);
+    (sending.rest, sending.reached) = (rest.into_iter(), sent);
     match sending.poll(py, false)? {
         Some(reached) => Ok(Started::Done(reached)),
         None => Ok(Started::Waits(Py::new(py, sending)?)),
@@ -314,6 +299,8 @@ pub(crate) fn start(
     let encoded = payload::encode(payload)?;
     match sender.get().try_or_keep(py, &encoded, attachments, overflow, &target, correlation)? {
         Tried::Done(reached) => Ok(Started::Done(reached)),
-        Tried::Waits(kept) => Ok(Started::Waits(Py::new(py, Sending::new(sender, &target, overflow, *kept))?)),
+        Tried::Waits(waiting) => {
+            Ok(Started::Waits(Py::new(py, Sending::new(sender, &target, overflow, Some(*waiting)))?))
+        }
     }
 }

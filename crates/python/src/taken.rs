@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use ipmb_binding::refusal::Refused;
+use ipmb_binding::types::{BYTES_MESSAGE, Type};
 use ipmb_bus::label_op::LabelOp;
 use ipmb_bus::selector::Selector;
 use ipmb_bus::{Bulk as Span, Face, Incoming, Peer};
@@ -15,9 +17,7 @@ use crate::attachments::{Attachments, Held};
 use crate::bulk;
 use crate::errors;
 use crate::message::{Message, Origin};
-use crate::payload::Type;
-use crate::received::{self, Received, Takes};
-use crate::refusal::Refused;
+use crate::received::{self, FORMAT_BYTES, Received, Takes};
 use crate::sender::Sender;
 
 /// What was taken out of a ring.
@@ -215,5 +215,10 @@ fn read_large(py: Python<'_>, large: Large, takes: &Takes) -> PyResult<Py<PyAny>
         return Ok(bulk::viewed(py, bulk)?.into_any().unbind());
     }
     // It was too long for a ring, nothing else.
-    received::decode(py, type_id, &bulk::copied_out(py, &bulk)?, takes)
+    if type_id == BYTES_MESSAGE && bulk.len >= FORMAT_BYTES {
+        let mut format = [0; FORMAT_BYTES];
+        bulk.region.read(bulk.offset, &mut format)?;
+        return received::bytes_message(py, format, bulk::copied_out(py, &bulk, FORMAT_BYTES)?);
+    }
+    received::decode(py, type_id, &bulk::copied_out(py, &bulk, 0)?, takes)
 }

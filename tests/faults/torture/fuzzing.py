@@ -2,10 +2,11 @@
 
     python -m tests.faults.torture.fuzzing      keep the smallest set of cases that reaches all that was reached
 
-The targets are programs of ``fuzz/``, each a call of one function of the crates (`crates/*/src/**/fuzzing*`) with bytes
-that libFuzzer makes up, and `payload.py`, for what Python decodes. The toolchain need not be nightly and nothing has to
-be installed: the flags below are what cargo-fuzz would give, and a stable compiler takes them when it is told to. With
-the sanitizer's runtime, which comes with the toolchain, every read and write is checked.
+The targets are programs of ``fuzz/``: most call one function of the crates (`crates/*/src/**/fuzzing*`) with bytes that
+libFuzzer makes up, `abi` makes calls of the C ABI of them, and `payload.py` is for what Python decodes. The toolchain
+need not be nightly and nothing has to be installed: the flags below are what cargo-fuzz would give, and a stable
+compiler takes them when it is told to. With the sanitizer's runtime, which comes with the toolchain, every read and
+write is checked.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ FOUND = ROOT / ".build" / "fuzz"
 BUILT = ROOT / "target" / "fuzz"
 
 PYTHON = "payload"
-RUST = ("channel", "ring", "control", "directory", "parking", "expression")
+RUST = ("channel", "ring", "control", "directory", "parking", "expression", "abi")
 
 #: Long cases are slow ones, and every rule can be broken in a short one.
 LONGEST = 1024

@@ -15,7 +15,7 @@ GRACE = 60
 
 class Fuzz(Trial):
     name = "fuzz"
-    title = "lying lengths: fuzzing of ring, control messages, label expressions, with sanitizers"
+    title = "lying lengths: fuzzing of ring, control messages, label expressions, C ABI, with sanitizers"
     unit = "seconds a target"
     ci = 60
     demand = 600

@@ -7,21 +7,17 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use ipmb_bus::identity::EndpointId;
-use ipmb_bus::{Incoming, Outgoing, Overflow, Payload, Peer};
-use pyo3::prelude::*;
+use ipmb_bus::{Incoming, Outgoing, Overflow, Payload, Peer, Sender};
 
-use crate::errors;
-use crate::payload::{LAST, Type};
-
-/// The type under which refusals travel; no payload has it.
-pub(crate) const REFUSAL: Type = LAST + 1;
+use crate::failure::{Failure, Kind};
+use crate::types::REFUSAL;
 
 /// Longest text of a refusal, in bytes.
 const TEXT_BYTES: usize = 1000;
 
 /// A request that will not be answered: who asked, and under which number.
-#[derive(Clone, Copy)]
-pub(crate) struct Refused {
+#[derive(Clone, Copy, Debug)]
+pub struct Refused {
     asker: EndpointId,
     number: NonZeroU64,
 }
@@ -29,20 +25,20 @@ pub(crate) struct Refused {
 impl Refused {
     /// What would have to be refused; `None` when the message asks for nothing.
     #[inline]
-    pub(crate) fn of(incoming: &Incoming<'_>) -> Option<Refused> {
+    pub fn of(incoming: &Incoming<'_>) -> Option<Refused> {
         let number =
             if incoming.is_request() { incoming.correlation().and_then(NonZeroU64::new)? } else { return None };
         Some(Refused { asker: incoming.sender().info.id, number })
     }
 
     /// The asker's number.
-    pub(crate) fn number(self) -> NonZeroU64 {
+    pub fn number(self) -> NonZeroU64 {
         self.number
     }
 
     /// Tells the asker, with the error of decoding where that is why.
     #[cold]
-    pub(crate) fn tell(self, core: &ipmb_bus::Sender, why: Option<String>) {
+    pub fn tell(self, core: &Sender, why: Option<String>) {
         let text = why.unwrap_or_default();
         let fits = text.char_indices().map(|(at, char)| at + char.len_utf8()).take_while(|&end| end <= TEXT_BYTES);
         let text = &text[..fits.last().unwrap_or(0)];
@@ -55,24 +51,41 @@ impl Refused {
     }
 }
 
-/// A refusal that has come: from whom, and the error that the one asked had with the request, if it got that far.
-pub(crate) struct Refusal {
-    peer: Arc<Peer>,
-    error: String,
+/// A refusal that has come.
+#[derive(Debug)]
+pub struct Refusal {
+    /// From whom.
+    pub peer: Arc<Peer>,
+    /// The error that the one asked had with the request; empty when it did not get that far.
+    pub error: String,
 }
 
 impl Refusal {
-    /// Takes it out of its ring. Runs no Python code.
-    pub(crate) fn take(incoming: &Incoming<'_>) -> Refusal {
+    /// Takes it out of its ring.
+    pub fn take(incoming: &Incoming<'_>) -> Refusal {
         let mut text = vec![0; incoming.len().min(TEXT_BYTES)];
         if text.len() == incoming.len() {
             incoming.read(&mut text);
         }
         Refusal { peer: incoming.sender().clone(), error: String::from_utf8_lossy(&text).into_owned() }
     }
+}
 
-    /// What the asker gets in place of a reply.
-    pub(crate) fn into_error(self, py: Python<'_>) -> PyErr {
-        errors::refused(py, &self.peer, &self.error)
+impl From<Refusal> for Failure {
+    fn from(Refusal { peer, error }: Refusal) -> Failure {
+        let who = named(&peer);
+        match error.as_str() {
+            "" => {
+                Failure::new(Kind::NoRoute, format!("{who} takes no payloads of this type: send one of those it takes"))
+            }
+            reason => Failure::new(Kind::Remote, format!("{who} could not decode the request: {reason}")),
+        }
     }
+}
+
+/// An endpoint by its label and its process, for errors.
+pub fn named(peer: &Peer) -> String {
+    let elements: Vec<_> = peer.info.label.iter().map(|element| format!("{element:?}")).collect();
+    let label = if elements.is_empty() { "an endpoint without label".to_owned() } else { elements.join(", ") };
+    format!("{label} of process {}", peer.info.pid)
 }

@@ -1,0 +1,87 @@
+"use strict";
+/** One endpoint's way onto the bus, which both its halves wait for. */
+Object.defineProperty(exports, "__esModule", { value: true });
+exports.Membership = void 0;
+const errors_1 = require("./errors");
+const waiting_1 = require("./waiting");
+class Membership {
+    /** Ends with the joining. Whoever waits for it hears of its failure; if nobody does, the process does. */
+    settled;
+    /** Once it has joined. */
+    endpoint;
+    /** Once joining has failed. */
+    failure;
+    #joining;
+    #settle;
+    #whenJoined = [];
+    #endWait = () => { };
+    #endTimer = () => { };
+    constructor(joining, timeout) {
+        this.#joining = joining;
+        this.settled = new Promise((resolve, reject) => {
+            this.#settle = { resolve, reject };
+        });
+        this.#endTimer = (0, waiting_1.after)(timeout, () => this.#look(true));
+        this.#look(timeout === 0);
+    }
+    get #over() {
+        return this.endpoint !== undefined || this.failure !== undefined;
+    }
+    #look(late) {
+        if (this.#over)
+            return;
+        this.#endWait();
+        try {
+            const endpoint = this.#joining.poll(late);
+            if (endpoint) {
+                this.endpoint = endpoint;
+                this.#endTimer();
+                for (const act of this.#whenJoined.splice(0))
+                    act(endpoint);
+                this.#settle.resolve();
+            }
+            else {
+                this.#endWait = (0, waiting_1.wait)((hub, number) => hub.awaitJoining(number, this.#joining), () => this.#look(false));
+            }
+        }
+        catch (thrown) {
+            this.#fail((0, errors_1.told)(thrown));
+        }
+    }
+    #fail(failure) {
+        this.failure = failure ?? new errors_1.JoinError('joining failed');
+        this.#endWait();
+        this.#endTimer();
+        this.#joining.giveUp();
+        this.#settle.reject(this.failure);
+    }
+    /** The endpoint; an error while it has not joined. */
+    joined() {
+        if (this.failure !== undefined)
+            throw this.failure;
+        if (!this.endpoint)
+            throw new errors_1.JoinError('joining is not over: await what join() has returned');
+        return this.endpoint;
+    }
+    /** Closes one half, now or as soon as there is one. */
+    closeHalf(close) {
+        if (this.endpoint)
+            return close(this.endpoint);
+        this.#whenJoined.push(close);
+        // Nobody is left who would use it.
+        if (this.#whenJoined.length === 2)
+            this.close();
+    }
+    /** Leaves the bus, or gives up joining it. */
+    close() {
+        // Whoever gives it up does not ask what became of it.
+        this.settled.catch(() => { });
+        if (this.endpoint) {
+            this.endpoint.close();
+        }
+        else if (!this.#over) {
+            this.#fail(new errors_1.Closed('joining was given up: join again'));
+        }
+    }
+}
+exports.Membership = Membership;

@@ -1,0 +1,198 @@
+"use strict";
+/** The receiving half of an endpoint. */
+Object.defineProperty(exports, "__esModule", { value: true });
+exports.Receiver = void 0;
+const arguments_1 = require("./arguments");
+const errors_1 = require("./errors");
+const message_1 = require("./message");
+const queue_1 = require("./queue");
+const waiting_1 = require("./waiting");
+class Waiter extends queue_1.Queued {
+    resolve;
+    reject;
+    endTimer = () => { };
+    constructor(resolve, reject) {
+        super();
+        this.resolve = resolve;
+        this.reject = reject;
+    }
+}
+/**
+ * Takes messages. Iterating with `for await` gives them until it is closed.
+ *
+ * An open receiver keeps the process alive only while somebody waits for a message.
+ */
+class Receiver {
+    #membership;
+    #takes;
+    #back;
+    #origins = new message_1.Origins();
+    #waiters = new queue_1.Queue();
+    #core;
+    #sender;
+    #endWait;
+    #closed = false;
+    #waits = false;
+    #burst = new waiting_1.Burst();
+    constructor(membership, takes, back) {
+        this.#membership = membership;
+        this.#takes = takes;
+        this.#back = back;
+    }
+    /**
+     * The next message. Waits so many milliseconds; null, `Infinity` and nothing are for ever, 0 only looks. Rejects with
+     * `RecvTimeout`, with `DecodeError` for a message that is not what it says (the next call goes on), with `Closed`.
+     */
+    recv(timeout) {
+        return new Promise((resolve, reject) => {
+            const limit = (0, arguments_1.millis)('timeout', timeout);
+            const last = limit === 0;
+            // Whoever is served here goes on before the loop's next turn, and asks for more: that counts too.
+            if (last || !this.#burst.isOver()) {
+                this.#serve();
+                const message = this.#waiters.first ? undefined : this.#poll(last);
+                if (message)
+                    return resolve(message);
+            }
+            if (last)
+                throw late();
+            const waiter = new Waiter(resolve, reject);
+            waiter.endTimer = (0, waiting_1.after)(limit, () => this.#late(waiter));
+            this.#waiters.push(waiter);
+            try {
+                this.#watch();
+            }
+            catch (thrown) {
+                this.#end(waiter, () => reject((0, errors_1.told)(thrown)));
+            }
+        });
+    }
+    /** Closes this half: unread messages go to others who match, and who waits gets `Closed`. */
+    close() {
+        if (this.#closed)
+            return;
+        this.#closed = true;
+        this.#membership.closeHalf((endpoint) => endpoint.receiver(this.#takes).close());
+        this.#fail(closed());
+    }
+    get closed() {
+        return this.#closed || (this.#core?.closed ?? false);
+    }
+    [Symbol.asyncIterator]() {
+        const iterator = {
+            next: async () => {
+                try {
+                    return { value: await this.recv(), done: false };
+                }
+                catch (error) {
+                    if (error instanceof errors_1.Closed)
+                        return { value: undefined, done: true };
+                    throw error;
+                }
+            },
+            return: () => Promise.resolve({ value: undefined, done: true }),
+            [Symbol.asyncIterator]: () => iterator,
+        };
+        return iterator;
+    }
+    /** The native half, once there is one. */
+    #native() {
+        if (this.#closed)
+            throw closed();
+        if (this.#membership.failure !== undefined)
+            throw this.#membership.failure;
+        const { endpoint } = this.#membership;
+        if (!this.#core && endpoint) {
+            this.#core = endpoint.receiver(this.#takes);
+            this.#sender = endpoint.sender();
+        }
+        return this.#core;
+    }
+    /** The next message, if one is there; `last`: for one who is about to say that there is none. */
+    #poll(last) {
+        let received;
+        try {
+            received = this.#native()?.poll(last);
+        }
+        catch (thrown) {
+            throw (0, errors_1.told)(thrown);
+        }
+        return received ? message_1.Message.of(received, this.#origins, this.#back, this.#sender) : undefined;
+    }
+    /** Gives messages to those who wait, while there are any of both. */
+    #serve(last = false) {
+        for (;;) {
+            const waiter = this.#waiters.first;
+            if (!waiter)
+                return;
+            try {
+                const message = this.#poll(last);
+                if (!message)
+                    return;
+                this.#end(waiter, () => waiter.resolve(message));
+            }
+            catch (error) {
+                this.#end(waiter, () => waiter.reject(error));
+            }
+        }
+    }
+    #watch() {
+        if (this.#endWait || !this.#waiters.first)
+            return;
+        const core = this.#native();
+        if (core) {
+            this.#endWait = (0, waiting_1.wait)((hub, number) => hub.awaitMessage(number, core), () => this.#ready());
+        }
+        else if (!this.#waits) {
+            this.#waits = true;
+            this.#membership.settled.then(() => this.#ready(), (failure) => this.#fail(failure));
+        }
+    }
+    #ready() {
+        this.#endWait = undefined;
+        this.#burst.end();
+        this.#serve();
+        try {
+            this.#watch();
+        }
+        catch (thrown) {
+            this.#fail((0, errors_1.told)(thrown));
+        }
+    }
+    #late(waiter) {
+        // What has come while this thread did something else counts.
+        this.#serve(true);
+        this.#end(waiter, () => waiter.reject(late()));
+    }
+    #end(waiter, settle) {
+        if (!this.#waiters.remove(waiter))
+            return;
+        waiter.endTimer();
+        if (!this.#waiters.first)
+            this.#forget();
+        settle();
+    }
+    #forget() {
+        this.#endWait?.();
+        this.#endWait = undefined;
+    }
+    #fail(error) {
+        for (;;) {
+            const waiter = this.#waiters.first;
+            if (!waiter)
+                return;
+            this.#end(waiter, () => waiter.reject(error));
+        }
+    }
+    /** @internal */
+    static of(membership, takes, back) {
+        return new Receiver(membership, takes, back);
+    }
+}
+exports.Receiver = Receiver;
+function late() {
+    return new errors_1.RecvTimeout('no message came in time: give a longer timeout, or look whether anybody sends');
+}
+function closed() {
+    return new errors_1.Closed('the receiver is closed: join again to receive');
+}

@@ -1,0 +1,1 @@
+"""Python and programs in other languages on one bus."""
