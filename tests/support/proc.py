@@ -56,7 +56,10 @@ def switches(pid: int) -> int:
     """Context switches of all threads of ``pid`` since they started, voluntary or not."""
     total = 0
     for tid in threads(pid):
-        fields = status(pid, tid)
+        try:
+            fields = status(pid, tid)
+        except (FileNotFoundError, ProcessLookupError):  # that thread has ended since the list was read
+            continue
         total += int(fields["voluntary_ctxt_switches"]) + int(fields["nonvoluntary_ctxt_switches"])
     return total
 
