@@ -1,12 +1,13 @@
-"""Who leaves while messages of its wait, at the moment at which the controller ends, leaves them to the next one."""
+"""Who leaves while messages of its wait leaves them to the controller, or, if that ends just then, to the next one."""
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support import roles
+from tests.support import leaving, roles
 
 if TYPE_CHECKING:
     from tests.conftest import Spawn
@@ -41,3 +42,35 @@ def test_what_waits_is_handed_on_while_the_controller_changes(
         late = spawn.member(name, "late", affinity=False)
         assert sorted(late.recv_numbers(len(leavers) * EACH)) == list(range(len(leavers) * EACH))
         assert keeper.stats()["dropped"] == 0
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_an_event_loop_is_not_held_up(spawn: Spawn, bus: str, backend: str) -> None:
+    """The controller stands still and does not take over what waits. `close` of `ipmb.aio` returns nevertheless, and no
+    other task waits for it. (It held the whole loop for a second.)
+    """
+    controller = spawn.member(bus, "controller")
+    leaver = spawn.child("leaver")
+    assert leaver.call(leaving.join_and_send, bus, "late", 7, backend) == 0
+    controller.stop()
+    assert leaver.call(leaving.close, backend) < 0.5
+    controller.resume()
+    late = spawn.member(bus, "late", affinity=False)
+    assert late.recv().payload == 7
+
+
+def test_the_end_of_the_process_waits_for_it(spawn: Spawn, bus: str) -> None:
+    """Closed in a loop, the program ends only when the next controller has what waits. The first one is killed."""
+    controller = spawn.member(bus, "controller")
+    keeper = spawn.member(bus, "keeper")
+    leaver = spawn.child("leaver")
+    assert leaver.call(leaving.join_and_send, bus, "late", 7, "asyncio") == 0
+    controller.stop()
+    leaver.call(leaving.close, "asyncio")
+    killing = threading.Timer(0.3, controller.kill)
+    killing.start()
+    spawn.forget(leaver)
+    killing.join()
+    late = spawn.member(bus, "late", affinity=False)
+    assert late.recv().payload == 7
+    assert keeper.stats()["dropped"] == 0

@@ -81,7 +81,7 @@ pub mod wire;
 mod simulator;
 
 pub use asking::Asking;
-pub use endpoint::{Endpoint, Receiver, Sender};
+pub use endpoint::{Endpoint, Receiver, Sender, see_off};
 pub use inbox::{Build, Incoming, Polled, Visit};
 pub use joining::{Joining, Options, begin_join, join};
 pub use outbox::{INLINE_BYTES, Kept, Outcome, Outgoing, Overflow, Payload, Progress, prepare};

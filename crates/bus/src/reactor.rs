@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -49,6 +49,8 @@ pub(crate) struct Reactor {
     inner: Mutex<Inner>,
     /// The thread is about to block, or blocked: a change must wake it.
     blocked: AtomicBool,
+    /// Endpoints that leave by way of the core thread, and are not gone yet.
+    pub(crate) leaving: AtomicUsize,
 }
 
 const WAKE: u64 = 0;
@@ -58,17 +60,20 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+static CURRENT: Mutex<Option<(u64, Arc<Reactor>)>> = Mutex::new(None);
+
+/// The reactor of this process, if it has one.
+pub(crate) fn current() -> Option<Arc<Reactor>> {
+    let _guard = fork::guard();
+    match &*lock(&CURRENT) {
+        Some((born, reactor)) if *born == fork::generation() => Some(reactor.clone()),
+        _ => None,
+    }
+}
+
 /// The reactor of this process, started at the first call; a forked child starts its own.
 pub(crate) fn get() -> io::Result<Arc<Reactor>> {
-    static CURRENT: Mutex<Option<(u64, Arc<Reactor>)>> = Mutex::new(None);
-    let known = || {
-        let _guard = fork::guard();
-        match &*lock(&CURRENT) {
-            Some((born, reactor)) if *born == fork::generation() => Some(reactor.clone()),
-            _ => None,
-        }
-    };
-    if let Some(reactor) = known() {
+    if let Some(reactor) = current() {
         return Ok(reactor);
     }
     sys::widen_descriptor_table();
@@ -77,6 +82,7 @@ pub(crate) fn get() -> io::Result<Arc<Reactor>> {
         wake: Signal::new()?,
         inner: Mutex::default(),
         blocked: AtomicBool::new(false),
+        leaving: AtomicUsize::new(0),
     });
     fresh.poller.add(fresh.wake.as_fd(), WAKE, Interest::READ)?;
     let winner = {

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 use ipmb_binding::arrival::Takes;
 use ipmb_bus as bus;
@@ -10,10 +10,10 @@ use ipmb_bus::directory::Departure;
 use ipmb_bus::error::JoinError;
 use ipmb_bus::label::Label;
 use ipmb_bus::stats::{DropReason, RefuseReason, Shortage};
-use napi::bindgen_prelude::BigInt;
+use napi::bindgen_prelude::{BigInt, Env};
 use napi_derive::napi;
 
-use crate::failure::{Result, invalid, told};
+use crate::failure::{Result, invalid, told, unable};
 use crate::message::PeerInfo;
 use crate::receiver::Receiver;
 use crate::sender::Sender;
@@ -46,12 +46,12 @@ impl Joining {
 
     /// The outcome, if it is there; when the time is over, an error that says what was in the way.
     #[napi(catch_unwind)]
-    pub fn poll(&self, over: bool) -> Result<Option<Endpoint>> {
+    pub fn poll(&self, env: &Env, over: bool) -> Result<Option<Endpoint>> {
         let deadline = over.then_some(0);
         let mut joining = self.joining.borrow_mut();
         let Some(joining) = &mut *joining else { return Err(told(JoinError::Closed)) };
         let outcome = joining.poll(deadline).transpose().map_err(told)?;
-        Ok(outcome.map(|core| Endpoint { core }))
+        outcome.map(|core| Endpoint::new(env, core)).transpose()
     }
 
     /// Gives it up.
@@ -65,7 +65,38 @@ impl Joining {
 /// An endpoint on a bus.
 #[napi]
 pub struct Endpoint {
-    core: bus::Endpoint,
+    core: Rc<bus::Endpoint>,
+}
+
+thread_local! {
+    /// Those of this environment, which end with it. `None`: it does not tell us of its end yet.
+    static LIVING: RefCell<Option<Vec<Weak<bus::Endpoint>>>> = const { RefCell::new(None) };
+}
+
+impl Endpoint {
+    /// Closing it never holds up the event loop; the end of the environment waits instead.
+    fn new(env: &Env, core: bus::Endpoint) -> Result<Endpoint> {
+        core.close_at_once(true);
+        let core = Rc::new(core);
+        LIVING.with_borrow_mut(|living| {
+            if living.is_none() {
+                env.add_env_cleanup_hook((), |()| leave()).map_err(unable)?;
+            }
+            let living = living.get_or_insert_default();
+            living.retain(|endpoint| endpoint.strong_count() > 0);
+            living.push(Rc::downgrade(&core));
+            Ok(Endpoint { core: core.clone() })
+        })
+    }
+}
+
+/// The environment ends: what its endpoints let wait for a receiver is handed over before.
+fn leave() {
+    for endpoint in LIVING.take().iter().flatten().filter_map(Weak::upgrade) {
+        endpoint.close_at_once(false);
+        endpoint.close();
+    }
+    bus::see_off();
 }
 
 /// What an endpoint counted.

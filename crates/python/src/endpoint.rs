@@ -5,10 +5,10 @@
 use std::os::fd::AsRawFd;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use ipmb_bus::Options;
 use ipmb_bus::error::SendError;
 use ipmb_bus::incidents::{self, Level, Notice};
 use ipmb_bus::stats::{DropReason, RefuseReason, Shortage};
+use ipmb_bus::{Options, see_off};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyList, PyMappingProxy, PyString};
@@ -214,6 +214,7 @@ impl Joining {
         let Some(outcome) = outcome else { return Ok(None) };
         self.close(py);
         let endpoint = outcome.map_err(|error| from_join(py, &error))?;
+        endpoint.close_at_once(true);
         Endpoint::new(py, endpoint, self.takes.take(), self.address.clone_ref(py)).map(Some)
     }
 
@@ -327,7 +328,10 @@ pub(crate) fn next_notice(py: Python<'_>, wait: bool) -> Option<(String, u64, bo
 pub(crate) fn close_all(py: Python<'_>) {
     ending();
     let living: Vec<_> = anchors().drain(..).filter_map(|anchor| anchor.upgrade()).collect();
-    detached(py, || living.iter().for_each(|anchor| anchor.endpoint.close()));
+    detached(py, || {
+        living.iter().for_each(|anchor| anchor.endpoint.close());
+        see_off();
+    });
     incidents::close_notices();
     let_everybody_out(py);
 }

@@ -15,6 +15,7 @@ use crate::error::SendError;
 use crate::identity::EndpointId;
 use crate::label::Label;
 use crate::node::Node;
+pub use crate::node::see_off;
 use crate::reactor::lock;
 use crate::roster::Peer;
 use crate::stats::Stats;
@@ -116,7 +117,14 @@ impl Endpoint {
         !self.forked() && self.node().has_left()
     }
 
-    /// Closes both halves and leaves the bus.
+    /// Whether closing this endpoint, by whatever handle, returns at once, which is not so at first. What may take its time,
+    /// the controller's word that it has what waits here, the core thread then waits for: see [`see_off`].
+    pub fn close_at_once(&self, yes: bool) {
+        self.node().close_at_once(yes);
+    }
+
+    /// Closes both halves and leaves the bus. What waits for a match is the controller's to deliver then: this returns when it
+    /// has it, and takes a second at most.
     pub fn close(&self) {
         self.node().leave();
     }

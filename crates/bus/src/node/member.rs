@@ -269,40 +269,4 @@ impl Node {
         member.starved = false;
         lock(&self.view).away();
     }
-
-    /// Says that we leave to the controller that knows us. True: it has heard it, and taken over what waits here.
-    pub(super) fn take_leave(&self) -> bool {
-        let mut member = lock(&self.member);
-        if matches!(member.phase, Phase::Joined) {
-            // Nothing goes out by ourselves any more, and our name refuses: the signs for it to take over.
-            self.outbox.shut_down();
-            self.stop_refusing();
-            if member.send(&ClientFrame::Leave, &[]) {
-                member.phase = Phase::Leaving;
-            }
-        }
-        matches!(member.phase, Phase::Closed)
-    }
-
-    /// From here on the endpoint looks for no controller and becomes none. How it stood with one.
-    pub(super) fn retire(&self) -> Phase {
-        std::mem::replace(&mut lock(&self.member).phase, Phase::Closed)
-    }
-
-    /// Ends the connection for good, after [`Node::retire`].
-    pub(super) fn part(&self, standing: Phase) {
-        let mut member = lock(&self.member);
-        if matches!(standing, Phase::Joined) {
-            member.send(&ClientFrame::Leave, &[]);
-        }
-        self.disconnect(&mut member);
-        member.listener = None;
-        member.directory = None;
-        member.lock = None;
-        member.predecessor = None;
-        if let Some(timer) = member.timer.take() {
-            self.reactor.cancel(timer);
-        }
-        member.settle(Err(JoinError::Closed));
-    }
 }

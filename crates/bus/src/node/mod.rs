@@ -7,16 +7,18 @@ mod election;
 mod hearing;
 pub(crate) mod heritage;
 mod host;
+mod leaving;
 mod member;
 pub(crate) mod succession;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use ipmb_transport::sys::{self, Fd, Interest, Listener, Signal};
 
 use self::host::Host;
+pub use self::leaving::see_off;
+use self::leaving::{LEAVE_TIMER, Parting};
 use self::member::Membership;
 use crate::bulk::{self, House};
 use crate::error::JoinError;
@@ -57,6 +59,7 @@ pub(crate) struct Node {
     /// Raised at every change of the directory while somebody watches.
     watchers: Mutex<Vec<std::sync::Weak<Signal>>>,
     left: AtomicBool,
+    parting: Parting,
 }
 
 impl Node {
@@ -84,6 +87,7 @@ impl Node {
             refusing: Mutex::new(None),
             watchers: Mutex::default(),
             left: AtomicBool::new(false),
+            parting: Parting::default(),
         });
         let house: std::sync::Weak<Node> = Arc::downgrade(&node);
         bulk::look_after(house);
@@ -137,44 +141,6 @@ impl Node {
         }
         if self.outbox.is_closed() {
             self.leave();
-        }
-    }
-
-    /// Leaves the bus: whoever had something unread from us reads on, our office passes on.
-    pub(crate) fn leave(self: &Arc<Node>) {
-        if self.me.forked() || self.left.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        self.outbox.close();
-        drop(self.inbox.close());
-        self.outbox.hand_on();
-        self.hand_over();
-        let standing = self.retire();
-        let mut host = lock(&self.host).take();
-        if let Some(host) = &mut host {
-            host.farewell(self);
-        }
-        self.outbox.shut_down();
-        // From here on our name refuses, which is how the controller knows that what waits is its to deliver, and our
-        // successor has what waits here.
-        self.stop_refusing();
-        if let Some(host) = host {
-            host.stop(self);
-        } else if standing.is_nobodys() {
-            self.tally.count(Incident::Dropped(DropReason::Closed), self.outbox.waiting());
-        }
-        self.part(standing);
-        self.watchers_changed();
-    }
-
-    /// What waits for a match is the controller's to deliver once we are gone. We wait until it has taken it over, and if it
-    /// dies instead, until the next one has; a moment at most.
-    fn hand_over(self: &Arc<Node>) {
-        const PATIENCE: u64 = 1_000_000_000;
-        const LOOK: Duration = Duration::from_micros(200);
-        let end = sys::now() + PATIENCE;
-        while self.outbox.counters().1 > 0 && !self.is_controller() && !self.take_leave() && sys::now() < end {
-            std::thread::sleep(LOOK);
         }
     }
 
@@ -283,6 +249,7 @@ impl Source for Node {
                     host.tick(&self);
                 }
             }
+            LEAVE_TIMER => self.go_on_leaving(),
             TIMER_TAG => self.outbox.tick(),
             _ => {}
         }

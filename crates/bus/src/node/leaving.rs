@@ -1,0 +1,143 @@
+//! Leaving the bus, in steps.
+//!
+//! What waits for a match is the controller's to deliver once we are gone. So who leaves says so, waits until the controller has
+//! taken that over, and if it dies instead, until the next one has; a moment at most. Whoever closes waits for that, or, where
+//! he must not (an event loop, a finalizer), the core thread does.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use ipmb_transport::sys;
+
+use super::Node;
+use super::member::Phase;
+use crate::error::JoinError;
+use crate::incidents::Incident;
+use crate::reactor::{self, lock};
+use crate::stats::DropReason;
+use crate::wire::ClientFrame;
+
+pub(super) const LEAVE_TIMER: u64 = 3;
+/// How long a controller is waited for that has not taken over what waits.
+const PATIENCE: u64 = 1_000_000_000;
+const LOOK: u64 = 200_000;
+
+/// How an endpoint leaves.
+#[derive(Default)]
+pub(super) struct Parting {
+    at_once: AtomicBool,
+    /// When the core thread gives up to wait.
+    end: AtomicU64,
+}
+
+/// Waits until whoever leaves by way of the core thread is gone, a second at most. For a process that ends.
+pub fn see_off() {
+    let Some(reactor) = reactor::current() else { return };
+    let end = sys::now() + PATIENCE;
+    while reactor.leaving.load(Ordering::Acquire) > 0 && sys::now() < end {
+        std::thread::sleep(Duration::from_nanos(LOOK));
+    }
+}
+
+impl Node {
+    /// Whether whoever closes the endpoint returns at once, and the core thread waits instead.
+    pub(crate) fn close_at_once(&self, yes: bool) {
+        self.parting.at_once.store(yes, Ordering::Relaxed);
+    }
+
+    /// Leaves the bus: whoever had something unread from us reads on, our office passes on.
+    pub(crate) fn leave(self: &Arc<Node>) {
+        if self.me.forked() || self.left.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        self.outbox.close();
+        drop(self.inbox.close());
+        self.outbox.hand_on();
+        let end = sys::now() + PATIENCE;
+        if self.parting.at_once.load(Ordering::Relaxed) && !self.has_handed_over() {
+            self.parting.end.store(end, Ordering::Relaxed);
+            self.reactor.leaving.fetch_add(1, Ordering::AcqRel);
+            return self.look_again();
+        }
+        while !self.has_handed_over() && sys::now() < end {
+            std::thread::sleep(Duration::from_nanos(LOOK));
+        }
+        self.go();
+    }
+
+    fn look_again(self: &Arc<Node>) {
+        self.reactor.timer(sys::now() + LOOK, self.clone(), LEAVE_TIMER);
+    }
+
+    /// The core thread goes on where [`Node::leave`] did not wait.
+    pub(super) fn go_on_leaving(self: &Arc<Node>) {
+        if self.has_handed_over() || sys::now() >= self.parting.end.load(Ordering::Relaxed) {
+            self.go();
+            self.reactor.leaving.fetch_sub(1, Ordering::AcqRel);
+        } else {
+            self.look_again();
+        }
+    }
+
+    /// Whether nothing waits here that a controller has not taken over, or we are controller.
+    fn has_handed_over(&self) -> bool {
+        self.outbox.counters().1 == 0 || self.is_controller() || self.take_leave()
+    }
+
+    /// Says that we leave to the controller that knows us. True: it has heard it, and taken over what waits here.
+    fn take_leave(&self) -> bool {
+        let mut member = lock(&self.member);
+        if matches!(member.phase, Phase::Joined) {
+            // Nothing goes out by ourselves any more, and our name refuses: the signs for it to take over.
+            self.outbox.shut_down();
+            self.stop_refusing();
+            if member.send(&ClientFrame::Leave, &[]) {
+                member.phase = Phase::Leaving;
+            }
+        }
+        matches!(member.phase, Phase::Closed)
+    }
+
+    /// The last steps, none of which waits.
+    fn go(self: &Arc<Node>) {
+        let standing = self.retire();
+        let mut host = lock(&self.host).take();
+        if let Some(host) = &mut host {
+            host.farewell(self);
+        }
+        self.outbox.shut_down();
+        // From here on our name refuses, which is how the controller knows that what waits is its to deliver, and our
+        // successor has what waits here.
+        self.stop_refusing();
+        if let Some(host) = host {
+            host.stop(self);
+        } else if standing.is_nobodys() {
+            self.tally.count(Incident::Dropped(DropReason::Closed), self.outbox.waiting());
+        }
+        self.part(standing);
+        self.watchers_changed();
+    }
+
+    /// From here on the endpoint looks for no controller and becomes none. How it stood with one.
+    fn retire(&self) -> Phase {
+        std::mem::replace(&mut lock(&self.member).phase, Phase::Closed)
+    }
+
+    /// Ends the connection for good, after [`Node::retire`].
+    fn part(&self, standing: Phase) {
+        let mut member = lock(&self.member);
+        if matches!(standing, Phase::Joined) {
+            member.send(&ClientFrame::Leave, &[]);
+        }
+        self.disconnect(&mut member);
+        member.listener = None;
+        member.directory = None;
+        member.lock = None;
+        member.predecessor = None;
+        if let Some(timer) = member.timer.take() {
+            self.reactor.cancel(timer);
+        }
+        member.settle(Err(JoinError::Closed));
+    }
+}

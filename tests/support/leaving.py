@@ -1,0 +1,47 @@
+"""Leaving a bus from an event loop while a message waits and the controller does not answer."""
+
+from __future__ import annotations
+
+import time
+
+import anyio
+
+import ipmb.aio
+
+#: What whoever leaves has joined, so that nothing of it goes by being collected.
+_ends: list[ipmb.aio.Endpoint] = []
+
+
+def join_and_send(bus: str, to: str, value: int, backend: str) -> int:
+    """One that joins in an event loop and sends what has to wait; how many have it."""
+
+    async def talk() -> int:
+        end = await ipmb.aio.join(bus, "leaver", controller_affinity=False, timeout=10.0)
+        _ends.append(end)
+        return await end.sender.send(to, value, ttl=60)
+
+    return anyio.run(talk, backend=backend)
+
+
+def close(backend: str) -> float:
+    """Closes it in an event loop; the longest that another task did not get its turn, in seconds."""
+
+    async def leave() -> float:
+        longest = 0.0
+
+        async def look() -> None:
+            nonlocal longest
+            last = time.monotonic()
+            while True:
+                await anyio.sleep(0.001)
+                longest, last = max(longest, time.monotonic() - last), time.monotonic()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(look)
+            await anyio.sleep(0.01)
+            await _ends.pop().close()
+            await anyio.sleep(0.01)
+            tasks.cancel_scope.cancel()
+        return longest
+
+    return anyio.run(leave, backend=backend)
