@@ -101,6 +101,15 @@ def test_the_error_of_a_handler_in_python_comes_to_c(bus: str, echo: Callable[[s
     assert '"worker" of process' in line
 
 
+def test_a_request_that_fails_in_c_is_a_remote_error(
+    earth: ipmb.Endpoint, echo: Callable[[str], Peer]
+) -> None:
+    echo("echo")
+    with pytest.raises(ipmb.RemoteError, match="ValueError: 13 is ünheard of") as told:
+        earth.sender.request("echo", ipmb.BytesMessage(13, b"?"), timeout=10)
+    assert told.value.type == "ValueError"
+
+
 def _fail_once(worker: ipmb.Endpoint) -> None:
     from ipmb.failures import Failure
 

@@ -22,6 +22,7 @@ use crate::failure::{Failure, Kind};
 use crate::letter::Letter;
 use crate::refusal::{Refusal, named};
 use crate::types::{FAILURE, REFUSAL, Type};
+use crate::value::{Unfit, Value};
 
 /// How long a leader waits, in nanoseconds, until it looks whether descriptors are free again: nothing tells of it.
 const HUNGRY: u64 = 20_000_000;
@@ -249,6 +250,16 @@ fn unanswered(hungry: bool) -> Failure {
     Failure::new(Kind::RecvTimeout, text)
 }
 
+/// What replies to a request that it failed: the kind of error, mostly the name of its class, and its text.
+///
+/// # Errors
+/// When one of them is 4 GiB or longer.
+pub fn failure(kind: &str, text: &str) -> Result<(Type, Vec<u8>), Unfit> {
+    let field = |name: &str, value: &str| (Value::Str(name.to_owned()), Value::Str(value.to_owned()));
+    let fields = vec![field("type", kind), field("text", text), field("traceback", "")];
+    Value::Typed(FAILURE, Box::new(Value::Dict(fields))).encode()
+}
+
 /// The error of a handler, as its reply tells it.
 fn remote(arrival: Arrival) -> Failure {
     let garbage = arrival.garbage("failure");
@@ -280,6 +291,12 @@ fn fields(mut bytes: &[u8]) -> Option<(&str, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_failure_is_read_as_it_is_written() {
+        let (_, told) = failure("OSError", "no such file").unwrap();
+        assert_eq!(fields(&told), Some(("OSError", "no such file")));
+    }
 
     #[test]
     fn a_failure_is_read_and_nothing_is_believed() {

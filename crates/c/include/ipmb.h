@@ -519,6 +519,13 @@ public:
         return detail::error(ipmb_ffi::ipmb_reply(handle_.ptr(), to.ptr(), message.release(), timeout));
     }
 
+    // Replies to a request that it failed: whoever asked gets Error::kRemote, in Python a RemoteError, with this kind of error
+    // (mostly the name of a class) and this text.
+    Error fail(const Message& to, const std::string& kind, const std::string& text, uint32_t timeout = kInfinite) {
+        return detail::error(
+            ipmb_ffi::ipmb_reply_failure(handle_.ptr(), to.ptr(), kind.c_str(), text.c_str(), timeout));
+    }
+
     // The endpoint's id, which no other of the bus has.
     uint64_t id() { return ipmb_ffi::ipmb_sender_id(handle_.ptr()); }
     std::tuple<EndpointStats, Error> stats() {

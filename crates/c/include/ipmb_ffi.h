@@ -856,6 +856,20 @@ ErrorCode ipmb_reply(Sender *sender,
                      Message reply,
                      uint32_t timeout);
 
+// Replies to a request that it failed: whoever waits for the reply gets `ERROR_CODE_REMOTE`, in Python a `RemoteError`, with this
+// kind of error (mostly the name of a class, "ValueError") and this text. Waits for room for `timeout` milliseconds.
+//
+// `ERROR_CODE_NO_ROUTE`: whoever asked has left the bus. `ERROR_CODE_INVALID_ARGUMENT`: `to` asks for nothing.
+//
+// Any threads at once.
+//
+// `sender` and `to` point to handles; `kind` and `text` are strings that end with a zero.
+ErrorCode ipmb_reply_failure(Sender *sender,
+                             const Message *to,
+                             const char *kind,
+                             const char *text,
+                             uint32_t timeout);
+
 // Copies the counters of an endpoint, the first `size` bytes of them: give `sizeof(EndpointStats)`. What a library that is older than the
 // header does not count is 0.
 //

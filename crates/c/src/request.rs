@@ -1,12 +1,15 @@
 //! Asking, and replying.
 
+use std::ffi::c_char;
 use std::ptr::null_mut;
 
+use ipmb_binding::letter::{Body, Letter};
+use ipmb_binding::requests::failure;
 use ipmb_binding::to::To;
 
 use crate::boundary;
 use crate::endpoint::{Sender, Sending, deadline};
-use crate::error::ErrorCode;
+use crate::error::{ErrorCode, Refused};
 use crate::message::{Envelope, Message};
 use crate::origin;
 
@@ -70,6 +73,43 @@ pub unsafe extern "C" fn ipmb_reply(
             let to = if origin.request.is_some() { To::Asker(id) } else { To::Endpoint(id) };
             let mut letter = reply?.addressed(to)?;
             letter.correlation = origin.request.map(|number| (number.get(), false));
+            match letter.send(&sending.core, deadline(timeout))? {
+                0 => Err(gone().into()),
+                _ => Ok(()),
+            }
+        })
+    }
+}
+
+/// Replies to a request that it failed: whoever waits for the reply gets `ERROR_CODE_REMOTE`, in Python a `RemoteError`, with this
+/// kind of error (mostly the name of a class, "ValueError") and this text. Waits for room for `timeout` milliseconds.
+///
+/// `ERROR_CODE_NO_ROUTE`: whoever asked has left the bus. `ERROR_CODE_INVALID_ARGUMENT`: `to` asks for nothing.
+///
+/// Any threads at once.
+///
+/// # Safety
+/// `sender` and `to` point to handles; `kind` and `text` are strings that end with a zero.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ipmb_reply_failure(
+    sender: *mut Sender,
+    to: *const Message,
+    kind: *const c_char,
+    text: *const c_char,
+    timeout: u32,
+) -> ErrorCode {
+    // SAFETY: the pointers are as the caller promised.
+    unsafe {
+        boundary::code(|caller| {
+            let sending = caller.get::<Sending>(sender)?;
+            let origin = origin::of(caller, to)?;
+            let number = origin.request.ok_or_else(|| {
+                Refused::invalid("to is no request: nobody waits for a reply; see ipmb_message_is_request")
+            })?;
+            let failure = failure(caller.text("kind", kind)?, caller.text("text", text)?);
+            let (type_id, bytes) = failure.map_err(|_| Refused::invalid("text is 4 GiB or longer: give less"))?;
+            let mut letter = Letter::new(To::Asker(origin.sender.info.id), type_id, Body::copied(&[&bytes])?);
+            letter.correlation = Some((number.get(), false));
             match letter.send(&sending.core, deadline(timeout))? {
                 0 => Err(gone().into()),
                 _ => Ok(()),

@@ -1,7 +1,9 @@
 /** A message that came. */
 
+import { types } from 'node:util';
+
 import { type Attachments, carrying, MemoryRegion, Object as BusObject } from './attachments';
-import { options } from './arguments';
+import { kindOf, options } from './arguments';
 import { DecodeError } from './errors';
 import { LabelOp, SelectorMode } from './label_op';
 import type { core } from './native';
@@ -106,6 +108,18 @@ export class Message {
         return this.#back.reply(this.sender.id, this.#received.request?.number, encoded, attached);
       });
       resolve(sent);
+    });
+  }
+
+  /**
+   * Replies to a request that it failed: whoever asked gets a `RemoteError` with the name and the text of this error. Resolves to 1, or
+   * 0 where nobody is there any more.
+   */
+  fail(error: Error): Promise<number> {
+    return new Promise((resolve) => {
+      if (!this.isRequest) throw new TypeError('this message is no request: nobody waits for a reply; see isRequest');
+      if (!(error instanceof Error || types.isNativeError(error))) throw new TypeError(`error is ${kindOf(error)}: give an Error`);
+      resolve(this.reply(payload.failure(error)));
     });
   }
 

@@ -92,6 +92,14 @@ export function encode(payload: unknown): Encoded {
   return plain('dict', packing.encode(payload));
 }
 
+const FAILURE = new UUID('8f1d4f0e-6d0a-4d55-9a3b-5a1c8b7e2d90');
+
+/** What an error travels as, in reply to a request. */
+export function failure({ name, message, stack }: Error): Typed {
+  const text = (given: unknown): string => Buffer.from(String(given ?? ''), 'utf8').toString('utf8');
+  return new Typed(FAILURE, { type: text(name), text: text(message), traceback: text(stack) });
+}
+
 const ELSEWHERE = 0xc1;
 
 /** What stands before the part in shared memory, wherever that is. */

@@ -32,6 +32,11 @@ export declare class Message {
      * there any more.
      */
     reply(value: unknown, attachments?: Attachments): Promise<number>;
+    /**
+     * Replies to a request that it failed: whoever asked gets a `RemoteError` with the name and the text of this error. Resolves to 1, or
+     * 0 where nobody is there any more.
+     */
+    fail(error: Error): Promise<number>;
     /** Closes the objects and regions that came with it. */
     close(): void;
 }

@@ -35,6 +35,7 @@ var __importStar = (this && this.__importStar) || (function () {
 })();
 Object.defineProperty(exports, "__esModule", { value: true });
 exports.Message = exports.Origins = void 0;
+const node_util_1 = require("node:util");
 const attachments_1 = require("./attachments");
 const arguments_1 = require("./arguments");
 const errors_1 = require("./errors");
@@ -110,6 +111,19 @@ class Message {
                 return this.#back.reply(this.sender.id, this.#received.request?.number, encoded, attached);
             });
             resolve(sent);
+        });
+    }
+    /**
+     * Replies to a request that it failed: whoever asked gets a `RemoteError` with the name and the text of this error. Resolves to 1, or
+     * 0 where nobody is there any more.
+     */
+    fail(error) {
+        return new Promise((resolve) => {
+            if (!this.isRequest)
+                throw new TypeError('this message is no request: nobody waits for a reply; see isRequest');
+            if (!(error instanceof Error || node_util_1.types.isNativeError(error)))
+                throw new TypeError(`error is ${(0, arguments_1.kindOf)(error)}: give an Error`);
+            resolve(this.reply(payload.failure(error)));
         });
     }
     /** Closes the objects and regions that came with it. */

@@ -36,6 +36,7 @@ var __importStar = (this && this.__importStar) || (function () {
 Object.defineProperty(exports, "__esModule", { value: true });
 exports.takes = takes;
 exports.encode = encode;
+exports.failure = failure;
 exports.decode = decode;
 exports.raw = raw;
 const arguments_1 = require("./arguments");
@@ -120,6 +121,12 @@ function encode(payload) {
         return { kind: payload.type.bytes, head: NOTHING, data: packing.encode(payload.value) };
     }
     return plain('dict', packing.encode(payload));
+}
+const FAILURE = new values_1.UUID('8f1d4f0e-6d0a-4d55-9a3b-5a1c8b7e2d90');
+/** What an error travels as, in reply to a request. */
+function failure({ name, message, stack }) {
+    const text = (given) => Buffer.from(String(given ?? ''), 'utf8').toString('utf8');
+    return new values_1.Typed(FAILURE, { type: text(name), text: text(message), traceback: text(stack) });
 }
 const ELSEWHERE = 0xc1;
 /** What stands before the part in shared memory, wherever that is. */

@@ -326,6 +326,18 @@ test('a message that nobody can decode is an error of one recv', async () => {
   me.close();
 });
 
+test('a request that fails is an error of who asked', async () => {
+  const me = await join({ identifier: bus(), label: ['me'] }, 10_000);
+  const asked = me.sender.request('me', 'XII', { timeout: 10_000 });
+  const request = await me.receiver.recv(10_000);
+  await assert.rejects(request.fail('text'), { name: 'TypeError', message: 'error is a string: give an Error' });
+  assert.equal(await request.fail(new RangeError('no number: \ud800')), 1);
+  await assert.rejects(asked, { name: 'RemoteError', message: /^RangeError: no number: \ufffd, in the handler of "me"/ });
+  await me.sender.send('me', 'no request');
+  await assert.rejects((await me.receiver.recv(10_000)).fail(new Error('?')), { name: 'TypeError', message: /is no request/ });
+  me.close();
+});
+
 test('a sender that is killed leaves what it has sent, one that is asked is lost', async () => {
   const identifier = bus();
   const me = await join({ identifier, label: ['me'] }, 10_000);

@@ -64,6 +64,7 @@ impl Program<'_> {
             11 => {
                 let reply = self.outgoing();
                 c!(ipmb_reply(sender, self.hands.place(Kind::Message), reply, 0));
+                c!(ipmb_reply_failure(sender, self.hands.place(Kind::Message), c"E".as_ptr(), null(), 0));
             }
             12 => {
                 let (receiver, count) = (self.hands.place(Kind::Receiver), self.hands.size());

@@ -25,6 +25,12 @@ static void send_back(void) {
         puts("redelivered");
         fflush(stdout);
     }
+    if (format == 13) {
+        // A format that this program fails at.
+        CHECK(ipmb_reply_failure(&sender, &message, "ValueError", "13 is \xc3\xbcnheard of", 10000) == 0);
+        ipmb_message_drop(message);
+        return;
+    }
     Message back = ipmb_message_for_reply(format, data, size);
     CHECK(back);
     while (ipmb_message_object_count(&message) > 0) {

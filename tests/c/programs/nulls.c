@@ -38,6 +38,7 @@ static void used(void **handle, bool is_label) {
     CHECK(ipmb_request(handle, NULL, 0, &made) == -1 && made == NULL);
     CHECK(ipmb_request(handle, NULL, 0, NULL) == -1);
     CHECK(ipmb_reply(handle, handle, NULL, 0) == -1);
+    CHECK(ipmb_reply_failure(handle, handle, NULL, NULL, 0) == -1);
     CHECK(ipmb_stats(handle, &stats, sizeof stats) == -1);
     CHECK(ipmb_stats(handle, NULL, sizeof stats) == -1);
     CHECK(ipmb_stats_of(handle, "dropped.full", &count) == -1 && count == 0);

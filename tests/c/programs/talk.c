@@ -177,6 +177,7 @@ static void requests(void) {
     CHECK(ipmb_request(&earth, text_to("nobody", "?"), 1000, &reply) == ERROR_CODE_NO_ROUTE && reply == NULL);
     CHECK(ipmb_request(&earth, text_to("moon", "?"), 50, &reply) == ERROR_CODE_TIMEOUT && reply == NULL);
     Message unheard = receive(&moon_in);
+    CHECK(ipmb_reply_failure(&moon, &unheard, NULL, "", 0) == -1);
     CHECK(ipmb_reply(&moon, &unheard, ipmb_message_for_reply(0, NULL, 0), 1000) == 0);
     ipmb_message_drop(unheard);
     CHECK(ipmb_send(&earth, ipmb_message_for_reply(0, NULL, 0)) == ERROR_CODE_INVALID_ARGUMENT);

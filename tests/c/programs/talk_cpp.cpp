@@ -206,6 +206,10 @@ int main(int argc, char** argv) {
                 return;
             }
             CHECK(ended == Error::kSuccess && request.is_request());
+            if (text_of(request) == "fail") {
+                CHECK(moon.fail(request, "RangeError", "too far") == Error::kSuccess);
+                continue;
+            }
             std::string reply = "re " + text_of(request);
             CHECK(moon.reply(request, Message::for_reply(1, reply.data(), static_cast<uint32_t>(reply.size()))) ==
                   Error::kSuccess);
@@ -215,6 +219,8 @@ int main(int argc, char** argv) {
         std::tie(message, error) = earth.request(Message(to("moon"), 0, "ping", 4), 10000);
         CHECK(error == Error::kSuccess && text_of(message) == "re ping");
     }
+    CHECK(std::get<1>(earth.request(Message(to("moon"), 0, "fail", 4), 10000)) == Error::kRemote);
+    CHECK(ipmb::last_error().find("RangeError: too far, in the handler of \"moon\"") == 0);
     CHECK(std::get<1>(earth.request(Message(to("nobody"), 0, "?", 1), 1000)) == Error::kNoRoute);
     moon_in.close();
     server.join();
