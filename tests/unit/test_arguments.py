@@ -304,6 +304,8 @@ def test_what_a_receiver_does_not_take_is_skipped_and_counted(bus: str, earth: i
         with pytest.raises(errors.RecvTimeout):
             picky.receiver.recv(0)
         assert (picky.stats().received, picky.stats().skipped) == (2, 4)
+        with pytest.raises(ipmb.RecvTimeout, match="4 so far were of types that this receiver does not take"):
+            picky.receiver.recv(timeout=0)
 
 
 def test_stats_are_frozen_and_complete(earth: ipmb.Endpoint) -> None:

@@ -72,6 +72,18 @@ impl Content {
     }
 }
 
+/// No message came in time. Who gets what he does not take is told so: he would look for his sender's error otherwise.
+pub fn late(core: &Receiver) -> Failure {
+    let text = "no message came in time: give a longer timeout, or look whether anybody sends";
+    match core.skipped() {
+        0 => Failure::new(Kind::RecvTimeout, text),
+        skipped => {
+            let so_far = "so far were of types that this receiver does not take, and were passed over";
+            Failure::new(Kind::RecvTimeout, format!("{text}; {skipped} {so_far}"))
+        }
+    }
+}
+
 fn copied_out(bulk: &Bulk) -> Result<Vec<u8>, Failure> {
     let none = || Failure::new(Kind::OutOfMemory, format!("there is no memory for a payload of {} bytes", bulk.len));
     let mut bytes = Vec::new();

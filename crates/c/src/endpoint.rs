@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use ipmb_binding::arrival::{self, Takes};
-use ipmb_binding::failure::{Failure, Kind};
+use ipmb_binding::failure::Failure;
 use ipmb_binding::requests::Requests;
 use ipmb_bus::error::{RecvError, SendError};
 use ipmb_bus::{Endpoint, Options as CoreOptions, Overflow, join, wait};
@@ -270,8 +270,7 @@ pub unsafe extern "C" fn ipmb_recv(receiver: *mut Receiver, p_message: *mut Mess
             receiving.check_forked()?;
             let takes = receiving.takes.read().unwrap_or_else(PoisonError::into_inner).clone();
             let arrival = arrival::recv(&receiving.core, Some(&receiving.back), &takes, deadline(timeout))?;
-            let late = "no message came in time: give a longer timeout, or look whether anybody sends";
-            let arrival = arrival.ok_or_else(|| Failure::new(Kind::RecvTimeout, late))?;
+            let arrival = arrival.ok_or_else(|| arrival::late(&receiving.core))?;
             let request = arrival.request;
             let envelope = Envelope::received(arrival).inspect_err(|failure| {
                 if let Some(request) = request {

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use ipmb_binding::arrival;
 use ipmb_binding::refusal::Refused;
 use ipmb_binding::types::Type;
 use ipmb_bus::error::RecvError;
@@ -262,8 +263,8 @@ fn parse_timeout(timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Timeout> {
     timeout.map_or(Ok(Timeout::Never), Timeout::parse)
 }
 
-fn late(py: Python<'_>) -> PyErr {
-    errors::recv_timeout(py, "no message came in time: give a longer timeout, or look whether anybody sends")
+fn late(py: Python<'_>, core: &ipmb_bus::Receiver) -> PyErr {
+    errors::recv_timeout(py, &detached(py, || arrival::late(core)).text)
 }
 
 #[pymethods]
@@ -295,7 +296,7 @@ impl Receiver {
     #[pyo3(signature = (timeout = None))]
     fn recv(slf: &Bound<'_, Self>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Py<Message>> {
         let timeout = parse_timeout(timeout)?;
-        Self::wait(slf, timeout)?.ok_or_else(|| late(slf.py()))
+        Self::wait(slf, timeout)?.ok_or_else(|| late(slf.py(), &slf.get().core))
     }
 
     /// Takes up to `limit` messages, and waits only for the first.
@@ -335,7 +336,7 @@ impl Receiver {
         // More than memory holds is no limit.
         let limit = number.extract::<usize>().unwrap_or(usize::MAX);
         let timeout = parse_timeout(timeout)?;
-        let first = Self::wait(slf, timeout)?.ok_or_else(|| late(py))?;
+        let first = Self::wait(slf, timeout)?.ok_or_else(|| late(py, &slf.get().core))?;
         let (this, messages) = (slf.get(), PyList::new(py, [first])?);
         while messages.len() < limit && this.is_aside.load(Ordering::Relaxed) {
             match this.take_aside(py) {

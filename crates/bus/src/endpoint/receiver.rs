@@ -117,6 +117,11 @@ impl Receiver {
         Ok(self.check()?.inbox.descriptor())
     }
 
+    /// How many messages were passed over so far, because `build` took none of their type.
+    pub fn skipped(&self) -> u64 {
+        self.check().map_or(0, |node| node.inbox.counters().skipped)
+    }
+
     /// Whether this half is closed. The parent's is not, in a forked child.
     pub fn is_closed(&self) -> bool {
         let node = &self.handle.node;
