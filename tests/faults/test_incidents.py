@@ -106,7 +106,7 @@ def knock(name: bytes, *packets: bytes) -> None:
 @as_root
 def test_another_user_at_the_door(scene: Scene) -> None:
     scene.spawn.plain_child().post(roles.join, scene.bus, ()).fails("PermissionDenied")
-    scene.check(scene.controller, "refused_by_reason", "join_permission", "list its user in users=")
+    scene.check(scene.controller, "refused_by_reason", "join_permission", "have all endpoints admit its user")
 
 
 def test_another_token(scene: Scene) -> None:
@@ -320,4 +320,4 @@ def test_a_payload_that_is_not_taken(scene: Scene) -> None:
     assert scene.moon.child.call(incidents.recv_only_text) == "taken"
     (line,) = until(lambda: scene.moon.child.call(incidents.told), "it is told")
     assert line[0] == "INFO"
-    assert "name its type in payloads=" in line[1]
+    assert "have its receiver take the type" in line[1]

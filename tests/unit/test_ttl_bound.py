@@ -24,7 +24,7 @@ def test_too_long_to_wait(bus: str, size: int, waiting: bool) -> None:
             end.sender.send("late", bytes(size), ttl=60)
         found = re.fullmatch(
             r"the message has (\d+) bytes, and at most 4194304 can wait while nobody matches: "
-            r"send it when somebody does, or attach the bytes as memory_regions, which wait in the sender's process",
+            r"send it when somebody does, or attach the bytes as a memory region, which waits in the sender's process",
             str(caught.value),
         )
         assert found

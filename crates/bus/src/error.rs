@@ -3,7 +3,8 @@
 //! There are three moments at which the bus can fail: joining, sending, receiving. Each has its own enum, because what a
 //! caller may conclude differs: after a [`JoinError`] there is no endpoint, after a [`SendError`] the message is still the
 //! caller's, after a [`RecvError`] no message was lost. A wrong argument is an [`InvalidArgument`] everywhere. The texts say
-//! what happened, to whom, and what to do next: they are what a Python user reads at the end of a traceback.
+//! what happened, to whom, and what to do next, in words that are right in every language: what one calls `overflow="block"`
+//! is `ON_FULL_WAIT` in another.
 
 use std::io;
 
@@ -51,7 +52,7 @@ impl std::fmt::Display for Seen {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Seen::Nobody => out.write_str(
-                "nobody is on this bus: start an endpoint that may be controller, or join with controller_affinity=True",
+                "nobody is on this bus: start an endpoint that may be controller, or let this one be it (its controller affinity)",
             ),
             Seen::Silent { pid: 0 } => out.write_str(
                 "somebody holds the name of this bus and answers nothing: look for a stopped process and continue or kill it",
@@ -81,12 +82,12 @@ pub enum JoinError {
     },
     /// One of the two sides does not know the other's token, or has other users.
     #[error(
-        "the token= or the users= given are not those of this bus: give the same token and users to all its endpoints, or none to any"
+        "the token given, or the users admitted, are not those of this bus: give the same token and users to all its endpoints, or none to any"
     )]
     Token,
     /// The user we run as may not join, or the holder of the name is a user we do not trust.
     #[error(
-        "user {uid} is not admitted on this bus, or runs it and is not admitted by you: run both as the same user, or list user {uid} in the users= of every endpoint of the bus"
+        "user {uid} is not admitted on this bus, or runs it and is not admitted by you: run both as the same user, or have every endpoint of the bus admit user {uid}"
     )]
     Permission {
         /// The user id that was not accepted.
@@ -145,7 +146,7 @@ impl std::fmt::Display for FullReason {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.write_str(match self {
             FullReason::Ring => {
-                "the ring to a receiver is full: it reads slower than this endpoint sends; wait with overflow=\"block\""
+                "the ring to a receiver is full: it reads slower than this endpoint sends; wait for room, or send it again later"
             }
             FullReason::Own => "the ring of this endpoint to itself is full: receive first, then send again",
             FullReason::Parking => "as much waits for a match as one sender may let wait (4096 messages, 4 MiB): give shorter ttls, or start the receivers first",
@@ -180,7 +181,7 @@ pub enum SendError {
     },
     /// Nobody matches, and the message is longer than one that waits may be.
     #[error(
-        "the message has {len} bytes, and at most {max} can wait while nobody matches: send it when somebody does, or attach the bytes as memory_regions, which wait in the sender's process"
+        "the message has {len} bytes, and at most {max} can wait while nobody matches: send it when somebody does, or attach the bytes as a memory region, which waits in the sender's process"
     )]
     TooLargeToWait {
         /// Bytes in all.
@@ -246,4 +247,55 @@ pub enum RecvError {
     /// The operating system refused something.
     #[error("the operating system refused a step of receiving: {0}")]
     Io(#[from] io::Error),
+}
+
+/// Names and values as one language writes them, and those of another do not know.
+#[cfg(test)]
+pub(crate) fn check_neutral(text: &str) {
+    for foreign in ["=", "_", "\"", "()", "True", "False", "None", "NULL", "null"] {
+        assert!(!text.contains(foreign), "{foreign:?} is of one language: {text}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_right_in_every_language() {
+        let seen = [Seen::Nobody, Seen::Silent { pid: 0 }, Seen::Silent { pid: 7 }, Seen::Busy];
+        let joins = [
+            JoinError::Version { theirs: 1, ours: 2 },
+            JoinError::Token,
+            JoinError::Permission { uid: 7 },
+            JoinError::IdInUse,
+            JoinError::Full,
+            JoinError::Malformed,
+            JoinError::Forked,
+            JoinError::Closed,
+        ];
+        let sends = [
+            SendError::NoRoute { labels: "a".to_owned() },
+            SendError::TooLarge { len: 2, max: 1 },
+            SendError::TooLargeToWait { len: 2, max: 1 },
+            SendError::Timeout { delivered: 0 },
+            SendError::Timeout { delivered: 1 },
+            SendError::Timeout { delivered: 2 },
+            SendError::StaleRoute,
+            SendError::Closed,
+            SendError::Forked,
+        ];
+        let full =
+            [FullReason::Ring, FullReason::Own, FullReason::Parking, FullReason::Descriptors, FullReason::Routes];
+        let lost = [true, false].map(|read| PeerLost { who: "x".to_owned(), read }.to_string());
+        let texts = (seen.iter().map(|seen| JoinError::Timeout { seen: *seen }.to_string()))
+            .chain(joins.iter().map(JoinError::to_string))
+            .chain(sends.iter().map(SendError::to_string))
+            .chain(full.iter().map(|reason| SendError::Full { reason: *reason }.to_string()))
+            .chain([RecvError::Closed, RecvError::Forked, RecvError::TooManyOpenFiles].map(|error| error.to_string()))
+            .chain(lost);
+        for text in texts {
+            check_neutral(&text);
+        }
+    }
 }

@@ -87,7 +87,7 @@ impl Incident {
                     "a message was for nobody on the bus and had no ttl to wait: check its labels, or give a ttl"
                 }
                 DropReason::Full => {
-                    "a message found no room and was dropped, as overflow says: its receiver reads too slowly"
+                    "a message found no room and was dropped, as was asked for: its receiver reads too slowly"
                 }
                 DropReason::ReceiverGone => {
                     "a message is lost, its receiver died or closed with it unread: start another receiver, or give a ttl"
@@ -102,7 +102,7 @@ impl Incident {
             },
             Incident::Refused(reason) => match reason {
                 RefuseReason::JoinPermission => {
-                    "turned away a process of a user who is not admitted: run it as the same user, or list its user in users= everywhere"
+                    "turned away a process of a user who is not admitted: run it as the same user, or have all endpoints admit its user"
                 }
                 RefuseReason::JoinToken => {
                     "turned away a process that gave another token, or other users: give the same token and users to all endpoints"
@@ -175,7 +175,7 @@ impl Incident {
                 "the bus has a new controller, nothing is lost by it: if nobody closed the one before, look why it died"
             }
             Incident::Skipped => {
-                "a message of a type that is not taken was passed over: name its type in payloads=, or register its class"
+                "a message of a type that is not taken was passed over: have its receiver take the type, or register it there"
             }
         }
     }
@@ -289,6 +289,7 @@ mod tests {
         assert_eq!(places, (0..KINDS).collect::<Vec<_>>());
         for incident in all {
             assert_eq!(incident.text().matches(": ").count(), 1, "{incident:?} says what happened: what to do");
+            crate::error::check_neutral(incident.text());
         }
     }
 

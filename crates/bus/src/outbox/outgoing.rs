@@ -166,8 +166,8 @@ impl<'a> Outgoing<'a> {
     /// # Errors
     /// When there are more than [`limits::REGIONS_PER_MESSAGE`] and [`limits::OBJECTS_PER_MESSAGE`].
     pub fn attach(&mut self, regions: Vec<Region>, objects: Vec<Fd>) -> Result<(), SendError> {
-        check_count("memory_regions", regions.len(), limits::REGIONS_PER_MESSAGE)?;
-        check_count("objects", objects.len(), limits::OBJECTS_PER_MESSAGE)?;
+        check_count("list of memory regions", regions.len(), limits::REGIONS_PER_MESSAGE)?;
+        check_count("list of objects", objects.len(), limits::OBJECTS_PER_MESSAGE)?;
         if !regions.is_empty() {
             self.flags |= EXTENDED;
             self.extension.regions = regions.len() as u16;
