@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-NAMES = ("nulls.c", "labels.c", "regions.c", "talk.c", "talk_cpp.cpp")
+NAMES = ("nulls.c", "causes.c", "labels.c", "regions.c", "talk.c", "talk_cpp.cpp")
 
 LEAK = """
 #include "check.h"

@@ -132,9 +132,35 @@ inline Error error_unless(bool worked) {
     return worked ? Error::kSuccess : error(ipmb_ffi::ipmb_last_error_code());
 }
 
-// Null for what C would cut short: then it is an error, and no other name.
-inline const char* c_str(const std::string& text) {
-    return text.find('\0') == std::string::npos ? text.c_str() : nullptr;
+// Leaves an error that is found here as the last one.
+inline Error refuse(const std::string& text) {
+    ipmb_ffi::ipmb_last_error_set(ipmb_ffi::ERROR_CODE_INVALID_ARGUMENT, text.c_str());
+    return Error::kInvalidArgument;
+}
+
+// What is wrong with a text that C would cut short: it must not become another name. Empty: nothing.
+inline std::string wrong(const char* argument, const std::string& text) {
+    const size_t place = text.find('\0');
+    if (place == std::string::npos) {
+        return std::string();
+    }
+    return std::string(argument) + " has a NUL at byte " + std::to_string(place) + ": give text without one";
+}
+
+// The same as an error. Null where there is one.
+inline const char* c_str(const char* argument, const std::string& text) {
+    const std::string found = wrong(argument, text);
+    if (found.empty()) {
+        return text.c_str();
+    }
+    refuse(found);
+    return nullptr;
+}
+
+// An expression of a text, unless C would cut that short.
+inline Handle expression(Handle (*make)(const char*), const char* argument, const std::string& text) {
+    const char* whole = c_str(argument, text);
+    return whole == nullptr ? nullptr : make(whole);
 }
 
 }  // namespace detail
@@ -166,24 +192,32 @@ public:
 
     Label(Label&&) = default;
     Label& operator=(Label&&) = default;
-    Label(const Label& other) : handle_(ipmb_ffi::ipmb_label_clone(other.ptr())) {}
+    Label(const Label& other) : handle_(ipmb_ffi::ipmb_label_clone(other.ptr())), wrong_(other.wrong_) {}
     Label& operator=(const Label& other) {
         if (this != &other) {
             handle_.reset(ipmb_ffi::ipmb_label_clone(other.ptr()));
+            wrong_ = other.wrong_;
         }
         return *this;
     }
 
     // Elements have 1 to 255 bytes. What cannot be inserted makes joining fail.
     Label& append(const std::string& element) {
-        ipmb_ffi::ipmb_label_insert(handle_.ptr(), detail::c_str(element));
+        const char* whole = detail::c_str("label element", element);
+        if (whole == nullptr && wrong_.empty()) {
+            wrong_ = detail::wrong("label element", element);
+        }
+        ipmb_ffi::ipmb_label_insert(handle_.ptr(), whole);
         return *this;
     }
 
+    // What is wrong with it that C cannot know: an element with a NUL in it. Empty: nothing.
+    const std::string& wrong() const { return wrong_; }
     const ipmb_ffi::Label* ptr() const { return handle_.ptr(); }
 
 private:
     detail::Owned<ipmb_ffi::ipmb_label_drop> handle_;
+    std::string wrong_;
 };
 
 // An expression over labels: who a message is for. It is changed in place; one that cannot be made, or gets too large, is empty.
@@ -191,7 +225,8 @@ class LabelOp {
 public:
     LabelOp(bool value) : handle_(ipmb_ffi::ipmb_label_op_bool(value)) {}
     LabelOp(const char* element) : handle_(ipmb_ffi::ipmb_label_op_leaf(element)) {}
-    LabelOp(const std::string& element) : LabelOp(detail::c_str(element)) {}
+    LabelOp(const std::string& element)
+        : handle_(detail::expression(ipmb_ffi::ipmb_label_op_leaf, "label element", element)) {}
     LabelOp(LabelOp&&) = default;
     LabelOp& operator=(LabelOp&&) = default;
     LabelOp(const LabelOp& other) : handle_(ipmb_ffi::ipmb_label_op_clone(other.ptr())) {}
@@ -203,7 +238,9 @@ public:
     }
 
     // The expression of a text such as "a & (b | !c)".
-    static LabelOp parse(const std::string& text) { return LabelOp(Made(), ipmb_ffi::ipmb_label_op_parse(detail::c_str(text))); }
+    static LabelOp parse(const std::string& text) {
+        return LabelOp(Made(), detail::expression(ipmb_ffi::ipmb_label_op_parse, "text", text));
+    }
 
     LabelOp& op_not() {
         handle_.reset(ipmb_ffi::ipmb_label_op_not(handle_.release()));
@@ -241,9 +278,16 @@ public:
           token_(std::move(token)),
           controller_affinity_(controller_affinity) {}
 
+    // What cannot be given to C: a text with a NUL in it. Empty: nothing.
+    std::string wrong() const {
+        const std::string identifier = detail::wrong("identifier", identifier_);
+        const std::string token = detail::wrong("token", token_);
+        return !identifier.empty() ? identifier : !token.empty() ? token : label_.wrong();
+    }
+
     ipmb_ffi::Options ffi() const {
-        // A token that C would cut short must not be tried: without an identifier there is no bus.
-        const char* identifier = detail::c_str(token_) == nullptr ? nullptr : detail::c_str(identifier_);
+        // What C would cut short must not be tried: without an identifier there is no bus.
+        const char* identifier = wrong().empty() ? identifier_.c_str() : nullptr;
         return ipmb_ffi::Options{identifier, label_.ptr(), token_.c_str(), controller_affinity_};
     }
 
@@ -325,9 +369,9 @@ public:
     // A region of at least min_size bytes, one that was used before under the same tag if there is one.
     std::tuple<MemoryRegion, Error> alloc(size_t min_size, const std::string* tag = nullptr) {
         MemoryRegion region;
-        const char* name = tag == nullptr ? nullptr : detail::c_str(*tag);
+        const char* name = tag == nullptr ? nullptr : detail::c_str("tag", *tag);
         if (tag != nullptr && name == nullptr) {
-            return std::make_tuple(std::move(region), Error::kInvalidArgument);  // a tag with a NUL in it
+            return std::make_tuple(std::move(region), Error::kInvalidArgument);
         }
         Error error = detail::error(ipmb_ffi::ipmb_memory_registry_alloc(handle_.ptr(), min_size, name, region.ptr()));
         return std::make_tuple(std::move(region), error);
@@ -337,9 +381,9 @@ public:
     // It must not throw. It is not called after the registry is gone, but may keep what it holds until then.
     std::tuple<MemoryRegion, Error> alloc_with_free(size_t min_size, const std::string* tag, std::function<void()> free) {
         MemoryRegion region;
-        const char* name = tag == nullptr ? nullptr : detail::c_str(*tag);
+        const char* name = tag == nullptr ? nullptr : detail::c_str("tag", *tag);
         if (tag != nullptr && name == nullptr) {
-            return std::make_tuple(std::move(region), Error::kInvalidArgument);  // a tag with a NUL in it
+            return std::make_tuple(std::move(region), Error::kInvalidArgument);
         }
         Callback* callback = callbacks_ ? callbacks_->add(std::move(free)) : nullptr;
         Error error = detail::error(ipmb_ffi::ipmb_memory_registry_alloc_with_free(
@@ -536,7 +580,11 @@ public:
     // One counter by its name, such as "dropped.no_route".
     std::tuple<uint64_t, Error> stats_of(const std::string& name) {
         uint64_t count = 0;
-        Error error = detail::error(ipmb_ffi::ipmb_stats_of(handle_.ptr(), detail::c_str(name), &count));
+        const char* whole = detail::c_str("name", name);
+        if (whole == nullptr) {
+            return std::make_tuple(count, Error::kInvalidArgument);
+        }
+        Error error = detail::error(ipmb_ffi::ipmb_stats_of(handle_.ptr(), whole, &count));
         return std::make_tuple(count, error);
     }
     // Ends the waits of other threads in it.
@@ -563,7 +611,7 @@ public:
     // Takes these types from now on: UUIDs of 16 bytes, one after another; none: all types.
     Error take(const std::vector<uint8_t>& type_ids) {
         if (type_ids.size() % 16 != 0) {
-            return Error::kInvalidArgument;
+            return detail::refuse("type_ids has " + std::to_string(type_ids.size()) + " bytes: give 16 for each UUID");
         }
         const uint8_t* data = type_ids.empty() ? nullptr : type_ids.data();
         return detail::error(ipmb_ffi::ipmb_receiver_take(handle_.ptr(), data, type_ids.size() / 16));
@@ -583,7 +631,9 @@ private:
 inline std::tuple<Sender, Receiver, Error> join(const Options& options, uint32_t timeout = kInfinite) {
     ipmb_ffi::Sender sender = nullptr;
     ipmb_ffi::Receiver receiver = nullptr;
-    Error error = detail::error(ipmb_ffi::ipmb_join(options.ffi(), timeout, &sender, &receiver));
+    const std::string wrong = options.wrong();
+    Error error = wrong.empty() ? detail::error(ipmb_ffi::ipmb_join(options.ffi(), timeout, &sender, &receiver))
+                                : detail::refuse(wrong);
     return std::make_tuple(Sender(sender), Receiver(receiver), error);
 }
 

@@ -602,7 +602,7 @@ void ipmb_label_op_drop(LabelOp op);
 ErrorCode ipmb_last_error_code(void);
 
 // Copies the text of the last error in this thread, with a NUL behind it, as far as `size` bytes allow. Calls that work leave
-// it as it is.
+// it as it is. Where a handle is null that a call was to make, the text quotes the error before it.
 //
 // Returns the length of the whole text without the NUL; 0: no call has failed here. `buffer` may be null where `size` is 0.
 //
@@ -611,6 +611,15 @@ ErrorCode ipmb_last_error_code(void);
 // `buffer` is null, or has room for `size` bytes.
 uintptr_t ipmb_last_error(char *buffer,
                           uintptr_t size);
+
+// Leaves an error in this thread, as a function that failed does: for a wrapper in another language that has found it before
+// any function of these. A code that is none becomes `ERROR_CODE_UNKNOWN`.
+//
+// Any thread; each has an error of its own.
+//
+// `text` is null, or ends with a NUL.
+void ipmb_last_error_set(ErrorCode code,
+                         const char *text);
 
 // The name of a code, such as "timeout"; "no error code" for a number that is none. It is valid for ever.
 //

@@ -162,7 +162,7 @@ pub unsafe extern "C" fn ipmb_message_memory_region_append(message: *mut Message
         boundary::call((), |caller| {
             let hold = given(caller, region).map(attached);
             let envelope = caller.get_mut::<Envelope>(message)?;
-            attach(hold, envelope, |envelope| &mut envelope.regions, limits::REGIONS_PER_MESSAGE, "memory_regions")
+            attach(hold, envelope, |envelope| &mut envelope.regions, limits::REGIONS_PER_MESSAGE, "memory regions")
         });
     }
 }

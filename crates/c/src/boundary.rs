@@ -92,7 +92,7 @@ fn run<R>(body: impl FnOnce(&Caller) -> Result<R, Refused>) -> Result<R, Refused
 impl Caller {
     fn boxed<T: Behind>(&self, handle: Handle) -> Result<*mut Boxed<T>, Refused> {
         if handle.is_null() {
-            return Err(Refused::null(T::NAME));
+            return Err(Refused::not_made(&format!("{} is null", T::NAME)));
         }
         let boxed: *mut Boxed<T> = handle.cast();
         if !boxed.is_aligned() {
@@ -105,7 +105,7 @@ impl Caller {
 
     fn place<T: Behind>(&self, place: *const Handle) -> Result<*mut Boxed<T>, Refused> {
         if place.is_null() {
-            return Err(Refused::Pointer(format!("the pointer to {} is null", T::NAME)));
+            return Err(Refused::Pointer(format!("the pointer to {} is null: give one to a handle", T::NAME)));
         }
         // SAFETY: it points to a handle, by the caller's word.
         self.boxed(unsafe { ptr::read(place) })
@@ -146,7 +146,7 @@ impl Caller {
 
     /// Refuses a null place for a result.
     pub(crate) fn place_for<T>(&self, name: &str, place: *mut T) -> Result<(), Refused> {
-        if place.is_null() { Err(Refused::null(name)) } else { Ok(()) }
+        if place.is_null() { Err(Refused::null(name, "a place for the result")) } else { Ok(()) }
     }
 
     /// Writes a result, unless its place is null.
@@ -176,7 +176,7 @@ impl Caller {
     /// Text that ends with a NUL.
     pub(crate) fn text(&self, name: &str, text: *const c_char) -> Result<&str, Refused> {
         if text.is_null() {
-            return Err(Refused::null(name));
+            return Err(Refused::null(name, "text in UTF-8 that ends with a NUL"));
         }
         // SAFETY: it ends with a NUL, by the caller's word, who leaves it alone while the call lasts.
         let text = unsafe { CStr::from_ptr(text) };
@@ -189,7 +189,7 @@ impl Caller {
             return Ok(&[]);
         }
         if bytes.is_null() {
-            return Err(Refused::null(name));
+            return Err(Refused::null(name, &format!("a pointer to {len} bytes")));
         }
         if len > isize::MAX as usize {
             return Err(Refused::invalid(format!("{name} is {len} bytes long: give at most {}", isize::MAX)));
@@ -202,6 +202,9 @@ impl Caller {
 impl Caller {
     /// The descriptor of a number that the caller gives away. It gets close-on-exec.
     pub(crate) fn own(&self, number: u64) -> Result<OwnedFd, Refused> {
+        if number == u64::MAX {
+            return Err(Refused::invalid("object is OBJECT_MISSING, which is -1: give an open descriptor"));
+        }
         let closed = || Refused::invalid(format!("object {number} is no open descriptor"));
         let raw = RawFd::try_from(number).map_err(|_| closed())?;
         // SAFETY: it is not -1, and not closed while it is looked at: nobody else may, by the caller's word.

@@ -63,8 +63,27 @@ impl<E: Into<Failure>> From<E> for Refused {
 }
 
 impl Refused {
-    pub(crate) fn null(what: &str) -> Refused {
-        Refused::Pointer(format!("{what} is null: if it was to be made, look at the error of the call that makes it"))
+    /// A pointer that the caller made itself, and what it is to be.
+    pub(crate) fn null(what: &str, wanted: &str) -> Refused {
+        Refused::Pointer(format!("{what} is null: give {wanted}"))
+    }
+
+    /// What a call of ours was to make. Why it did not is what helps, and is the last error of the thread until this one is.
+    pub(crate) fn not_made(what: &str) -> Refused {
+        let (_, last) = last();
+        Refused::Pointer(match last.rsplit(SAID).next() {
+            None | Some("") => format!("{what}: give what a call has made"),
+            Some(cause) => format!("{what}{SAID}{cause}"),
+        })
+    }
+
+    /// An error that a wrapper in another language has found.
+    pub(crate) fn foreign(code: ErrorCode, text: String) -> Refused {
+        let kind = Kind::ALL.into_iter().find(|kind| Refused::Failure(Failure::new(*kind, "")).code() == code);
+        match kind {
+            Some(Kind::Join) | None => Refused::Pointer(text),
+            Some(kind) => Refused::Failure(Failure::new(kind, text)),
+        }
     }
 
     pub(crate) fn invalid(text: impl Into<String>) -> Refused {
@@ -118,6 +137,9 @@ impl Refused {
     }
 }
 
+/// Between what is null and the error that made it so. What already quotes one is not quoted itself.
+const SAID: &str = "; the last call that failed in this thread said: ";
+
 thread_local! {
     static LAST: RefCell<(ErrorCode, String)> = const { RefCell::new((ERROR_CODE_SUCCESS, String::new())) };
 }
@@ -137,5 +159,27 @@ mod tests {
             let code = Refused::Failure(Failure::new(kind, "")).code();
             assert!((ERROR_CODE_SYSTEM..ERROR_CODE_SUCCESS).contains(&code), "{kind:?}");
         }
+    }
+
+    #[test]
+    fn a_wrapper_gives_any_code() {
+        for code in ERROR_CODE_SYSTEM..ERROR_CODE_SUCCESS {
+            assert_eq!(Refused::foreign(code, String::new()).code(), code);
+        }
+        for code in [0, 1, i32::MIN] {
+            assert_eq!(Refused::foreign(code, String::new()).code(), ERROR_CODE_UNKNOWN);
+        }
+    }
+
+    #[test]
+    fn what_was_not_made_says_why() {
+        let text = |refused: &Refused| refused.text().to_owned();
+        assert_eq!(text(&Refused::not_made("Label is null")), "Label is null: give what a call has made");
+        Refused::invalid("too long: cut it").note();
+        let first = Refused::not_made("LabelOp is null");
+        let said = "is null; the last call that failed in this thread said: too long: cut it";
+        assert_eq!(text(&first), format!("LabelOp {said}"));
+        first.note();
+        assert_eq!(text(&Refused::not_made("Message is null")), format!("Message {said}"));
     }
 }

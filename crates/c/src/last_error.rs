@@ -8,7 +8,7 @@ use crate::error::{
     ERROR_CODE_INVALID_ARGUMENT, ERROR_CODE_NO_ROUTE, ERROR_CODE_OUT_OF_MEMORY, ERROR_CODE_PEER_LOST,
     ERROR_CODE_PERMISSION_DENIED, ERROR_CODE_REMOTE, ERROR_CODE_SUCCESS, ERROR_CODE_SYSTEM, ERROR_CODE_TIMEOUT,
     ERROR_CODE_TOKEN_MISMATCH, ERROR_CODE_TOO_LARGE, ERROR_CODE_TOO_MANY_OPEN_FILES, ERROR_CODE_UNKNOWN,
-    ERROR_CODE_VERSION_MISMATCH, ErrorCode,
+    ERROR_CODE_VERSION_MISMATCH, ErrorCode, Refused,
 };
 
 /// The code of the last error in this thread, for functions that return none: `ERROR_CODE_SUCCESS` when no call has failed here. Calls
@@ -21,7 +21,7 @@ pub extern "C" fn ipmb_last_error_code() -> ErrorCode {
 }
 
 /// Copies the text of the last error in this thread, with a NUL behind it, as far as `size` bytes allow. Calls that work leave
-/// it as it is.
+/// it as it is. Where a handle is null that a call was to make, the text quotes the error before it.
 ///
 /// Returns the length of the whole text without the NUL; 0: no call has failed here. `buffer` may be null where `size` is 0.
 ///
@@ -40,6 +40,19 @@ pub unsafe extern "C" fn ipmb_last_error(buffer: *mut c_char, size: usize) -> us
             Ok(len)
         })
     }
+}
+
+/// Leaves an error in this thread, as a function that failed does: for a wrapper in another language that has found it before
+/// any function of these. A code that is none becomes `ERROR_CODE_UNKNOWN`.
+///
+/// Any thread; each has an error of its own.
+///
+/// # Safety
+/// `text` is null, or ends with a NUL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ipmb_last_error_set(code: ErrorCode, text: *const c_char) {
+    // SAFETY: the pointer is as the caller promised.
+    unsafe { boundary::call((), |caller| Err(Refused::foreign(code, caller.text("text", text)?.to_owned()))) }
 }
 
 /// The name of a code, such as "timeout"; "no error code" for a number that is none. It is valid for ever.

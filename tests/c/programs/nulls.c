@@ -177,6 +177,12 @@ int main(void) {
     ipmb_sender_drop(NULL);
     ipmb_object_drop(OBJECT_MISSING);
     CHECK(ipmb_last_error(NULL, 0) == length);
+    // A wrapper leaves an error of its own.
+    ipmb_last_error_set(ERROR_CODE_BUSY, "taken: wait");
+    CHECK(ipmb_last_error(text, sizeof text) == 11 && strcmp(text, "taken: wait") == 0);
+    CHECK(ipmb_last_error_code() == ERROR_CODE_BUSY);
+    ipmb_last_error_set(ERROR_CODE_BUSY, NULL);
+    CHECK(ipmb_last_error_code() == ERROR_CODE_UNKNOWN);
     CHECK(strcmp(ipmb_error_name(0), "success") == 0 && strcmp(ipmb_error_name(-99), "no error code") == 0);
 
     ipmb_label_op_drop(op);

@@ -58,10 +58,24 @@ static void expressions() {
     CHECK(!Message(to(""), 0, "x", 1));
     // What C would cut short is refused, and no other name.
     const std::string cut("a\0b", 3);
-    CHECK(!ipmb::LabelOp(cut) && !ipmb::LabelOp::parse(cut));
-    CHECK(std::get<2>(ipmb::join(ipmb::Options("test.cut", ipmb::Label{cut}), 0)) == Error::kInvalidArgument);
-    CHECK(std::get<2>(ipmb::join(ipmb::Options(cut, ipmb::Label{"a"}), 0)) == Error::kUnknown);
-    CHECK(std::get<2>(ipmb::join(ipmb::Options("test.cut", ipmb::Label{"a"}, cut), 0)) == Error::kUnknown);
+    const std::string why = " has a NUL at byte 1: give text without one";
+    CHECK(!ipmb::LabelOp::parse(cut) && ipmb::last_error() == "text" + why);
+    ipmb::LabelOp unmade(cut);
+    CHECK(!unmade && ipmb::last_error() == "label element" + why);
+    ipmb::Sender nobody;
+    CHECK(nobody.send(Message(ipmb::Selector(unmade, SelectorMode::kUnicast), 0, "x", 1)) == Error::kUnknown);
+    CHECK(ipmb::last_error().find("failed in this thread said: label element" + why) != std::string::npos);
+    ipmb::Label label{cut, "a"};
+    ipmb::Label copied;
+    copied = ipmb::Label(label);
+    CHECK(std::get<2>(ipmb::join(ipmb::Options("test.cut", copied), 0)) == Error::kInvalidArgument);
+    CHECK(ipmb::last_error() == "label element" + why);
+    CHECK(std::get<2>(ipmb::join(ipmb::Options(cut, ipmb::Label{"a"}), 0)) == Error::kInvalidArgument);
+    CHECK(ipmb::last_error() == "identifier" + why);
+    const ipmb::Options secret("test.cut", ipmb::Label{"a"}, cut);
+    CHECK(std::get<2>(ipmb::join(secret, 0)) == Error::kInvalidArgument && ipmb::last_error() == "token" + why);
+    CHECK(secret.ffi().identifier == nullptr);
+    CHECK(std::get<1>(nobody.stats_of(cut)) == Error::kInvalidArgument && ipmb::last_error() == "name" + why);
 }
 
 // What was moved from, or never was, does nothing and says so.
@@ -79,6 +93,8 @@ static void empty() {
     ipmb::Receiver receiver;
     CHECK(std::get<1>(receiver.recv(0)) == Error::kUnknown && receiver.fileno() == -1);
     CHECK(receiver.take(std::vector<uint8_t>(15)) == Error::kInvalidArgument);
+    CHECK(ipmb::last_error() == "type_ids has 15 bytes: give 16 for each UUID");
+    CHECK(ipmb_ffi::ipmb_last_error_code() == ipmb_ffi::ERROR_CODE_INVALID_ARGUMENT);
     ipmb::MemoryRegistry registry;
     ipmb::MemoryRegistry other = std::move(registry);
     CHECK(std::get<1>(registry.alloc_with_free(1, nullptr, [] {})) == Error::kUnknown);
@@ -134,6 +150,7 @@ static void regions(ipmb::Sender& earth, ipmb::Receiver& moon) {
     const std::string cut("a\0b", 3);
     CHECK(std::get<1>(replaced.alloc(100, &cut)) == Error::kInvalidArgument);
     CHECK(std::get<1>(replaced.alloc_with_free(100, &cut, [] {})) == Error::kInvalidArgument);
+    CHECK(ipmb::last_error() == "tag has a NUL at byte 1: give text without one");
     std::tie(region, error) = replaced.alloc_with_free(100, nullptr, [&freed] { freed += 10; });
     region = ipmb::MemoryRegion();
     replaced = ipmb::MemoryRegistry();
