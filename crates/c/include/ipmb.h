@@ -201,7 +201,7 @@ public:
         return *this;
     }
 
-    // Elements have 1 to 255 bytes. What cannot be inserted makes joining fail.
+    // Elements have 1 to 255 bytes, a label up to 64 of them and 4,096 bytes in all. What cannot be inserted makes joining fail.
     Label& append(const std::string& element) {
         const char* whole = detail::c_str("label element", element);
         if (whole == nullptr && wrong_.empty()) {
@@ -220,7 +220,8 @@ private:
     std::string wrong_;
 };
 
-// An expression over labels: who a message is for. It is changed in place; one that cannot be made, or gets too large, is empty.
+// An expression over labels: who a message is for. It is changed in place; one that cannot be made, or gets too large, is empty:
+// over 64 levels, over 256 operators and elements, or over 4,096 bytes as it travels.
 class LabelOp {
 public:
     LabelOp(bool value) : handle_(ipmb_ffi::ipmb_label_op_bool(value)) {}
@@ -272,6 +273,7 @@ private:
 // How to join a bus.
 class Options {
 public:
+    // identifier: 1 to 255 bytes; token: up to 1,024, none where the bus has no secret.
     Options(std::string identifier, Label label, std::string token = std::string(), bool controller_affinity = true)
         : identifier_(std::move(identifier)),
           label_(std::move(label)),
@@ -301,7 +303,8 @@ private:
 // Where a message goes. Keep one and use it again.
 class Selector {
 public:
-    // ttl: milliseconds that a message waits while nobody matches; kInfinite: for ever.
+    // ttl: milliseconds that a message waits while nobody matches, up to 4,294,967,294; kInfinite: for ever. Up to 4,096 messages of a
+    // sender wait, and up to 4 MiB of them, what stands in regions not counted.
     Selector(LabelOp label_op, SelectorMode mode, uint32_t ttl = 0)
         : label_op_(std::move(label_op)), mode_(mode), ttl_(ttl) {}
 
@@ -454,7 +457,7 @@ public:
     Message() = default;
     // Takes over a handle.
     explicit Message(ipmb_ffi::Message handle) : handle_(handle) {}
-    // Bytes, which are copied, and a number that says what they are.
+    // Bytes, which are copied, and a number that says what they are. Up to 4,294,967,293 of them can be sent.
     Message(const Selector& selector, uint16_t format, const void* data, uint32_t size)
         : handle_(ipmb_ffi::ipmb_message(selector.ffi(), format, static_cast<const uint8_t*>(data), size)) {}
 
@@ -462,7 +465,7 @@ public:
     static Message for_reply(uint16_t format, const void* data, uint32_t size) {
         return Message(ipmb_ffi::ipmb_message_for_reply(format, static_cast<const uint8_t*>(data), size));
     }
-    // A payload of another type: the 16 bytes of its UUID, and its bytes as they travel.
+    // A payload of another type: the 16 bytes of its UUID, and up to 4,294,967,295 bytes as they travel.
     static Message typed(const Selector& selector, const uint8_t* type_id, const void* data, size_t size) {
         return Message(
             ipmb_ffi::ipmb_message_typed(selector.ffi(), type_id, static_cast<const uint8_t*>(data), size));
@@ -490,7 +493,7 @@ public:
         return type_id;
     }
 
-    // Gives a descriptor away to the message.
+    // Gives a descriptor away to the message, up to 1,012 of them.
     void object_append(Object object) { ipmb_ffi::ipmb_message_object_append(handle_.ptr(), object); }
     // Takes one out; it is the caller's to close. kMissing: there is none.
     Object object_retrieve(size_t index) { return ipmb_ffi::ipmb_message_object_retrieve(handle_.ptr(), index); }
@@ -498,7 +501,7 @@ public:
     Object object_get(size_t index) const { return ipmb_ffi::ipmb_message_object_get(handle_.ptr(), index); }
     size_t object_count() const { return ipmb_ffi::ipmb_message_object_count(handle_.ptr()); }
 
-    // Gives a region away to the message; give a clone to keep it.
+    // Gives a region away to the message, up to 253 of them; give a clone to keep it.
     void memory_region_append(MemoryRegion region) {
         ipmb_ffi::ipmb_message_memory_region_append(handle_.ptr(), region.release());
     }

@@ -47,11 +47,11 @@ using Label = void*;
 
 // How to join a bus.
 struct Options {
-    // The name of the bus: 1 to 255 bytes in UTF-8.
+    // The name of the bus: 1 to 255 bytes in UTF-8. A bus has up to 4,096 endpoints.
     const char *identifier;
-    // What describes the endpoint; it stays the caller's.
+    // What describes the endpoint, up to 64 elements of 4,096 bytes in all; it stays the caller's.
     const Label *label;
-    // The secret of the bus; null or the empty text: it has none.
+    // The secret of the bus, up to 1,024 bytes in UTF-8; null or the empty text: it has none.
     const char *token;
     // Whether the endpoint may play controller.
     bool controller_affinity;
@@ -75,7 +75,8 @@ struct Selector {
     const LabelOp *label_op;
     // One of them, or all.
     SelectorMode mode;
-    // Milliseconds that the message waits while nobody matches; `TIMEOUT_INFINITE`: for ever.
+    // Milliseconds that the message waits while nobody matches: up to 4,294,967,294, which are 49 days; `TIMEOUT_INFINITE`: for ever.
+    // Up to 4,096 messages of a sender wait, and up to 4 MiB of them, what stands in regions not counted.
     uint32_t ttl;
 };
 
@@ -208,11 +209,11 @@ typedef void *Label;
 
 // How to join a bus.
 typedef struct Options {
-    // The name of the bus: 1 to 255 bytes in UTF-8.
+    // The name of the bus: 1 to 255 bytes in UTF-8. A bus has up to 4,096 endpoints.
     const char *identifier;
-    // What describes the endpoint; it stays the caller's.
+    // What describes the endpoint, up to 64 elements of 4,096 bytes in all; it stays the caller's.
     const Label *label;
-    // The secret of the bus; null or the empty text: it has none.
+    // The secret of the bus, up to 1,024 bytes in UTF-8; null or the empty text: it has none.
     const char *token;
     // Whether the endpoint may play controller.
     bool controller_affinity;
@@ -236,7 +237,8 @@ typedef struct Selector {
     const LabelOp *label_op;
     // One of them, or all.
     SelectorMode mode;
-    // Milliseconds that the message waits while nobody matches; `TIMEOUT_INFINITE`: for ever.
+    // Milliseconds that the message waits while nobody matches: up to 4,294,967,294, which are 49 days; `TIMEOUT_INFINITE`: for ever.
+    // Up to 4,096 messages of a sender wait, and up to 4 MiB of them, what stands in regions not counted.
     uint32_t ttl;
 } Selector;
 
@@ -336,7 +338,8 @@ typedef struct EndpointStats {
 #endif // __cplusplus
 
 // Attaches a descriptor, which is the message's from now on: it is closed when the message has been received, or is dropped. It
-// gets close-on-exec. Up to 1012 can be attached. What is not open, or is attached already, makes sending fail.
+// gets close-on-exec. Up to 1,012 can be attached; a receiver needs as many free descriptors at once. What is not open, or is attached
+// already, makes sending fail.
 //
 // One thread at a time.
 //
@@ -420,6 +423,10 @@ ErrorCode ipmb_join(struct Options options,
 // Sends a message, which is consumed whatever comes of it, and waits for room without limit.
 //
 // That it worked does not say that somebody matched: see `ipmb_send_within`.
+//
+// `ERROR_CODE_TOO_LARGE`: its payload is over 4,294,967,295 bytes, or nobody matches and with its selector it is over
+// the 4 MiB that may wait. `ERROR_CODE_FULL`: 4,096 messages of this sender wait, or 4 MiB of them; or it is to
+// oneself, and there is no room.
 //
 // Any threads at once.
 //
@@ -520,7 +527,8 @@ Label ipmb_label_clone(const Label *label);
 // Nobody uses the handle any more.
 void ipmb_label_drop(Label label);
 
-// Inserts an element of 1 to 255 bytes in UTF-8. What is in it already changes nothing.
+// Inserts an element of 1 to 255 bytes in UTF-8. What is in it already changes nothing. A label has up to 64
+// elements, of 4,096 bytes in all.
 //
 // An element that cannot be inserted is remembered: joining with the label fails then, with the reason.
 //
@@ -541,28 +549,32 @@ LabelOp ipmb_label_op_bool(bool v);
 // `s` is null, or ends with a NUL.
 LabelOp ipmb_label_op_leaf(const char *s);
 
-// The expression of a text such as `a & (b | !c)`. Null: it is none.
+// The expression of a text such as `a & (b | !c)`. Null: it is none, or too large.
+//
+// An expression is up to 64 levels deep, has up to 256 operators and elements, and takes up to 4,096 bytes as it travels: its own
+// and two more for each element, up to two for each operator.
 //
 // Any thread.
 //
 // `text` is null, or ends with a NUL.
 LabelOp ipmb_label_op_parse(const char *text);
 
-// Who does not match `op`, which is consumed. Null: it gets too deep.
+// Who does not match `op`, which is consumed. Null: it is, or it gets deeper than 64 levels.
 //
 // Any thread.
 //
 // `op` is a handle that nobody else uses.
 LabelOp ipmb_label_op_not(LabelOp op);
 
-// Who matches both, which are consumed. Null: one of them is, or it gets too large.
+// Who matches both, which are consumed. Null: one of them is, or it gets too large: see `ipmb_label_op_parse`.
 //
 // Any thread.
 //
 // Both are handles that nobody else uses.
 LabelOp ipmb_label_op_and(LabelOp left, LabelOp right);
 
-// Who matches at least one of both, which are consumed. Null: one of them is, or it gets too large.
+// Who matches at least one of both, which are consumed. Null: one of them is, or it gets too large: see
+// `ipmb_label_op_parse`.
 //
 // Any thread.
 //
@@ -627,7 +639,7 @@ void ipmb_last_error_set(ErrorCode code,
 const char *ipmb_error_name(ErrorCode code);
 
 // A message of bytes, which are copied, and a number that says what they are. To be sent or dropped. Null: the selector has no
-// expression, or `ptr` is null although `size` is not 0.
+// expression, or `ptr` is null although `size` is not 0. Up to 4,294,967,293 bytes can be sent.
 //
 // Any thread. A message is used by one thread at a time; functions that take a pointer to a const message, by any at once.
 //
@@ -644,13 +656,16 @@ Message ipmb_message(struct Selector selector,
 // `ptr` points to so many bytes.
 Message ipmb_message_for_reply(uint16_t format, const uint8_t *ptr, uint32_t size);
 
-// A message of another type: the 16 bytes of its UUID, and its bytes as they travel (docs/payloads.md). With a null
+// A message of another type: the 16 bytes of its UUID, and up to 4,294,967,295 bytes as they travel (docs/payloads.md). With a null
 // `selector.label_op` it is for `ipmb_reply` only. Null: a pointer is.
 //
 // Any thread.
 //
 // `selector.label_op` is null or points to a handle; `type_id` points to 16 bytes, `ptr` to so many.
-Message ipmb_message_typed(struct Selector selector, const uint8_t *type_id, const uint8_t *ptr, uintptr_t size);
+Message ipmb_message_typed(struct Selector selector,
+                           const uint8_t *type_id,
+                           const uint8_t *ptr,
+                           uintptr_t size);
 
 // Drops a message with all that is still attached to it. Null is fine.
 //

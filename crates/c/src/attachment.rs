@@ -41,7 +41,8 @@ fn attach<T>(
 }
 
 /// Attaches a descriptor, which is the message's from now on: it is closed when the message has been received, or is dropped. It
-/// gets close-on-exec. Up to 1012 can be attached. What is not open, or is attached already, makes sending fail.
+/// gets close-on-exec. Up to 1,012 can be attached; a receiver needs as many free descriptors at once. What is not open, or is attached
+/// already, makes sending fail.
 ///
 /// One thread at a time.
 ///

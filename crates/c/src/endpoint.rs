@@ -29,11 +29,11 @@ pub type Receiver = *mut std::ffi::c_void;
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Options {
-    /// The name of the bus: 1 to 255 bytes in UTF-8.
+    /// The name of the bus: 1 to 255 bytes in UTF-8. A bus has up to 4,096 endpoints.
     pub identifier: *const c_char,
-    /// What describes the endpoint; it stays the caller's.
+    /// What describes the endpoint, up to 64 elements of 4,096 bytes in all; it stays the caller's.
     pub label: *const Label,
-    /// The secret of the bus; null or the empty text: it has none.
+    /// The secret of the bus, up to 1,024 bytes in UTF-8; null or the empty text: it has none.
     pub token: *const c_char,
     /// Whether the endpoint may play controller.
     pub controller_affinity: bool,
@@ -145,6 +145,10 @@ pub unsafe extern "C" fn ipmb_join(
 /// Sends a message, which is consumed whatever comes of it, and waits for room without limit.
 ///
 /// That it worked does not say that somebody matched: see `ipmb_send_within`.
+///
+/// `ERROR_CODE_TOO_LARGE`: its payload is over 4,294,967,295 bytes, or nobody matches and with its selector it is over
+/// the 4 MiB that may wait. `ERROR_CODE_FULL`: 4,096 messages of this sender wait, or 4 MiB of them; or it is to
+/// oneself, and there is no room.
 ///
 /// Any threads at once.
 ///

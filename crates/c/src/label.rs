@@ -84,7 +84,8 @@ pub unsafe extern "C" fn ipmb_label_drop(label: Label) {
     unsafe { boundary::end(label, |caller| caller.take::<Elements>(label).map(drop)) };
 }
 
-/// Inserts an element of 1 to 255 bytes in UTF-8. What is in it already changes nothing.
+/// Inserts an element of 1 to 255 bytes in UTF-8. What is in it already changes nothing. A label has up to 64
+/// elements, of 4,096 bytes in all.
 ///
 /// An element that cannot be inserted is remembered: joining with the label fails then, with the reason.
 ///
@@ -131,7 +132,10 @@ pub unsafe extern "C" fn ipmb_label_op_leaf(s: *const c_char) -> LabelOp {
     unsafe { boundary::call(null_mut(), |caller| Ok(made(CoreOp::leaf(caller.text("label element", s)?)?))) }
 }
 
-/// The expression of a text such as `a & (b | !c)`. Null: it is none.
+/// The expression of a text such as `a & (b | !c)`. Null: it is none, or too large.
+///
+/// An expression is up to 64 levels deep, has up to 256 operators and elements, and takes up to 4,096 bytes as it travels: its own
+/// and two more for each element, up to two for each operator.
 ///
 /// Any thread.
 ///
@@ -143,7 +147,7 @@ pub unsafe extern "C" fn ipmb_label_op_parse(text: *const c_char) -> LabelOp {
     unsafe { boundary::call(null_mut(), |caller| Ok(made(CoreOp::parse(caller.text("text", text)?)?))) }
 }
 
-/// Who does not match `op`, which is consumed. Null: it gets too deep.
+/// Who does not match `op`, which is consumed. Null: it is, or it gets deeper than 64 levels.
 ///
 /// Any thread.
 ///
@@ -167,7 +171,7 @@ fn both(caller: &Caller, left: Handle, right: Handle) -> Result<(CoreOp, CoreOp)
     Ok((first?.0, second?.0))
 }
 
-/// Who matches both, which are consumed. Null: one of them is, or it gets too large.
+/// Who matches both, which are consumed. Null: one of them is, or it gets too large: see `ipmb_label_op_parse`.
 ///
 /// Any thread.
 ///
@@ -184,7 +188,8 @@ pub unsafe extern "C" fn ipmb_label_op_and(left: LabelOp, right: LabelOp) -> Lab
     }
 }
 
-/// Who matches at least one of both, which are consumed. Null: one of them is, or it gets too large.
+/// Who matches at least one of both, which are consumed. Null: one of them is, or it gets too large: see
+/// `ipmb_label_op_parse`.
 ///
 /// Any thread.
 ///

@@ -38,7 +38,8 @@ pub struct Selector {
     pub label_op: *const LabelOp,
     /// One of them, or all.
     pub mode: SelectorMode,
-    /// Milliseconds that the message waits while nobody matches; `TIMEOUT_INFINITE`: for ever.
+    /// Milliseconds that the message waits while nobody matches: up to 4,294,967,294, which are 49 days; `TIMEOUT_INFINITE`: for ever.
+    /// Up to 4,096 messages of a sender wait, and up to 4 MiB of them, what stands in regions not counted.
     pub ttl: u32,
 }
 
@@ -181,7 +182,7 @@ fn bytes_message(
 }
 
 /// A message of bytes, which are copied, and a number that says what they are. To be sent or dropped. Null: the selector has no
-/// expression, or `ptr` is null although `size` is not 0.
+/// expression, or `ptr` is null although `size` is not 0. Up to 4,294,967,293 bytes can be sent.
 ///
 /// Any thread. A message is used by one thread at a time; functions that take a pointer to a const message, by any at once.
 ///
@@ -210,7 +211,7 @@ pub unsafe extern "C" fn ipmb_message_for_reply(format: u16, ptr: *const u8, siz
     unsafe { boundary::call(null_mut(), |caller| bytes_message(caller, None, format, ptr, size)) }
 }
 
-/// A message of another type: the 16 bytes of its UUID, and its bytes as they travel (docs/payloads.md). With a null
+/// A message of another type: the 16 bytes of its UUID, and up to 4,294,967,295 bytes as they travel (docs/payloads.md). With a null
 /// `selector.label_op` it is for `ipmb_reply` only. Null: a pointer is.
 ///
 /// Any thread.
