@@ -15,7 +15,7 @@ NATIVE := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo demo-languages test test-rust test-python node test-node node-types lint format types loom bench picture bench-scaling instructions torture fuzz corpus coverage sanitize miri docs wheels header install lock clean
+.PHONY: help demo demo-languages test test-rust test-python node test-node node-types lint format types loom bench picture bench-scaling instructions torture fuzz corpus coverage sanitize miri docs wheels header install uninstall lock clean
 
 help: ## what can be made
 	@echo "ipmb: an inter-process message bus. make ..."
@@ -108,8 +108,12 @@ header: $(STAMPS)/tools ## write crates/c/include/ipmb_ffi.h anew, from the sour
 	IPMB_WRITE_HEADER=1 cargo test --locked --quiet -p ipmb-ffi --test header
 
 install: $(STAMPS)/tools ## the library for C and C++ into PREFIX (make install PREFIX=/usr/local LIBDIR=lib DESTDIR=)
-	cargo build --locked --quiet --release -p ipmb-ffi
-	DESTDIR='$(DESTDIR)' crates/c/install/install.sh target/release '$(or $(PREFIX),/usr/local)' '$(or $(LIBDIR),lib)'
+	@echo "building the library for C and C++ (a minute or two the first time)"
+	@cargo build --locked --quiet --release -p ipmb-ffi
+	@DESTDIR='$(DESTDIR)' crates/c/install/install.sh target/release '$(or $(PREFIX),/usr/local)' '$(or $(LIBDIR),lib)'
+
+uninstall: ## remove what `make install` has installed (the same PREFIX, LIBDIR and DESTDIR)
+	@DESTDIR='$(DESTDIR)' crates/c/install/uninstall.sh '$(or $(PREFIX),/usr/local)' '$(or $(LIBDIR),lib)'
 
 lock: $(STAMPS)/tools ## resolve requirements/dev.in into requirements/dev.txt
 	rm -rf $(STAMPS)/lock
@@ -153,7 +157,7 @@ $(STAMPS)/c/installed: $(NATIVE) $(wildcard crates/c/include/* crates/c/install/
 	@cargo build --locked --quiet --release -p ipmb-ffi
 	@cargo build --locked --quiet -p ipmb-binding --example peer
 	@rm -rf $(STAMPS)/c
-	@crates/c/install/install.sh target/release '$(abspath $(STAMPS)/c)'
+	@crates/c/install/install.sh target/release '$(abspath $(STAMPS)/c)' > /dev/null
 	@cp target/debug/examples/peer $(STAMPS)/c/peer
 	@touch $@
 

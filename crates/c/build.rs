@@ -3,6 +3,9 @@
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,libipmb.so.{}", env!("CARGO_PKG_VERSION_MAJOR"));
+    // Below 1.0 each minor version has an interface of its own. install/names.sh and the CMake files say the same.
+    let (major, minor) = (env!("CARGO_PKG_VERSION_MAJOR"), env!("CARGO_PKG_VERSION_MINOR"));
+    let interface = if major == "0" { format!("0.{minor}") } else { major.to_owned() };
+    println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,libipmb.so.{interface}");
     println!("cargo::rustc-cdylib-link-arg=-Wl,-z,nodelete");
 }

@@ -7,32 +7,32 @@ built=$1
 prefix=$2
 libdir=${3:-lib}
 here=$(dirname "$0")
-to=${DESTDIR:-}$prefix
-
-case $prefix in
-/*) ;;
-*) echo "PREFIX is $prefix: give an absolute path" >&2 && exit 1 ;;
-esac
+. "$here/names.sh"
 
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' "$here/../../../Cargo.toml" | head -n 1)
-major=${version%%.*}
-rest=${version#*.}
-minor=${rest%%.*}
+interface=$(interface "$version")
 # From LIBDIR/cmake/ipmb back to PREFIX.
 up=../..$(echo "/$libdir" | sed 's#/[^/][^/]*#/..#g')
 
+# A text as the right side of sed's s#..#..# takes it.
+quoted() {
+    printf '%s' "$1" | sed 's/[&#\\]/\\&/g'
+}
+
 fill() {
-    sed -e "s#@PREFIX@#$prefix#g" -e "s#@LIBDIR@#$libdir#g" -e "s#@VERSION@#$version#g" -e "s#@MAJOR@#$major#g" \
-        -e "s#@MINOR@#$minor#g" -e "s#@UP@#$up#g" "$here/$1" > "$2"
+    sed -e "s#@PREFIX@#$(quoted "$prefix")#g" -e "s#@LIBDIR@#$(quoted "$libdir")#g" -e "s#@VERSION@#$version#g" \
+        -e "s#@INTERFACE@#$interface#g" -e "s#@UP@#$up#g" "$here/$1" > "$2"
     chmod 644 "$2"
 }
 
-mkdir -p "$to/include" "$to/$libdir/pkgconfig" "$to/$libdir/cmake/ipmb"
+mkdir -p "$to/include" "$to/$libdir/pkgconfig" "$cmake"
 install -m 644 "$here/../include/ipmb_ffi.h" "$here/../include/ipmb.h" "$to/include/"
 install -m 755 "$built/libipmb.so" "$to/$libdir/libipmb.so.$version"
-ln -sf "libipmb.so.$version" "$to/$libdir/libipmb.so.$major"
-ln -sf "libipmb.so.$major" "$to/$libdir/libipmb.so"
+ln -sf "libipmb.so.$version" "$to/$libdir/libipmb.so.$interface"
+ln -sf "libipmb.so.$interface" "$to/$libdir/libipmb.so"
 install -m 644 "$built/libipmb.a" "$to/$libdir/libipmb.a"
-fill ipmb.pc.in "$to/$libdir/pkgconfig/ipmb.pc"
-fill ipmb-config.cmake "$to/$libdir/cmake/ipmb/ipmb-config.cmake"
-fill ipmb-config-version.cmake "$to/$libdir/cmake/ipmb/ipmb-config-version.cmake"
+fill ipmb.pc.in "$pc"
+fill ipmb-config.cmake "$cmake/ipmb-config.cmake"
+fill ipmb-config-version.cmake "$cmake/ipmb-config-version.cmake"
+echo "ipmb $version is installed:"
+names "$version" | sed 's/^/  /'

@@ -7,7 +7,7 @@ if(NOT TARGET ipmb::ipmb)
     add_library(ipmb::ipmb SHARED IMPORTED)
     set_target_properties(ipmb::ipmb PROPERTIES
         IMPORTED_LOCATION "${_ipmb_lib}/libipmb.so.@VERSION@"
-        IMPORTED_SONAME "libipmb.so.@MAJOR@"
+        IMPORTED_SONAME "libipmb.so.@INTERFACE@"
         INTERFACE_INCLUDE_DIRECTORIES "${_ipmb_include}")
 
     find_package(Threads REQUIRED)
@@ -15,7 +15,7 @@ if(NOT TARGET ipmb::ipmb)
     set_target_properties(ipmb::static PROPERTIES
         IMPORTED_LOCATION "${_ipmb_lib}/libipmb.a"
         INTERFACE_INCLUDE_DIRECTORIES "${_ipmb_include}"
-        INTERFACE_LINK_LIBRARIES "gcc_s;util;rt;m;Threads::Threads;${CMAKE_DL_LIBS}")
+        INTERFACE_LINK_LIBRARIES "util;rt;m;Threads::Threads;${CMAKE_DL_LIBS}")
 endif()
 
 unset(_ipmb_lib)
