@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from shutil import which
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,7 +18,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-NAMES = ("nulls.c", "causes.c", "labels.c", "regions.c", "talk.c", "talk_cpp.cpp")
+NAMES = (
+    "promised.c",
+    "promised_cpp.cpp",
+    "nulls.c",
+    "causes.c",
+    "labels.c",
+    "regions.c",
+    "talk.c",
+    "talk_cpp.cpp",
+)
 
 LEAK = """
 #include "check.h"
@@ -36,6 +46,35 @@ int main(void) {
 def test_programs(built: Callable[..., Path], bus: str, name: str, how: str) -> None:
     flags = compiled.SANITIZERS if how == "sanitized" else ("-O2",)
     assert compiled.run(built(name, *flags, static=how == "static"), bus).endswith("ok\n")
+
+
+@pytest.mark.parametrize(
+    "compiler",
+    [
+        pytest.param(name, marks=pytest.mark.skipif(which(name) is None, reason=f"{name} is not installed"))
+        for name in ("gcc", "clang")
+    ],
+)
+def test_what_is_promised_compiles_with(compiler: str) -> None:
+    """All names, by each compiler there is, C and C++, with more warnings than most turn on."""
+    for name, standards in (
+        ("promised.c", ("c11", "c17")),
+        ("promised_cpp.cpp", ("c++14", "c++17", "c++20")),
+    ):
+        for standard in standards:
+            command = [
+                compiler,
+                f"-std={standard}",
+                *compiled.STRICT,
+                "-Wshadow",
+                "-Wconversion",
+                "-Wstrict-prototypes",
+            ]
+            if name.endswith(".cpp"):
+                command.remove("-Wstrict-prototypes")
+            command += [*compiled.package("--cflags"), "-fsyntax-only", str(compiled.PROGRAMS / name)]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("seed", range(3))
