@@ -15,7 +15,7 @@ NATIVE := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo demo-languages test test-rust test-python node test-node node-types lint format types loom bench picture bench-scaling instructions torture fuzz corpus coverage sanitize miri docs wheels header install uninstall lock clean
+.PHONY: help demo demo-languages test test-rust test-python node test-node node-types lint format types loom bench picture bench-scaling instructions torture fuzz corpus coverage sanitize miri docs wheels header c install uninstall lock clean
 
 help: ## what can be made
 	@echo "ipmb: an inter-process message bus. make ..."
@@ -104,12 +104,12 @@ docs: $(STAMPS)/venv ## the documentation site, into .build/site; a link that le
 wheels: $(STAMPS)/venv ## wheels for every Python found, and the source distribution, into dist/
 	$(BIN)/python -m tools.wheels
 
-header: $(STAMPS)/tools ## write crates/c/include/ipmb_ffi.h anew, from the source of the C library
+header: $(STAMPS)/rust ## write crates/c/include/ipmb_ffi.h anew, from the source of the C library
 	IPMB_WRITE_HEADER=1 cargo test --locked --quiet -p ipmb-ffi --test header
 
-install: $(STAMPS)/tools ## the library for C and C++ into PREFIX (make install PREFIX=/usr/local LIBDIR=lib DESTDIR=)
-	@echo "building the library for C and C++ (a minute or two the first time)"
-	@cargo build --locked --quiet --release -p ipmb-ffi
+c: $(STAMPS)/libipmb ## the library for C and C++, in target/release
+
+install: $(STAMPS)/libipmb ## the library for C and C++ into PREFIX (make install PREFIX=/usr/local LIBDIR=lib DESTDIR=)
 	@DESTDIR='$(DESTDIR)' crates/c/install/install.sh target/release '$(or $(PREFIX),/usr/local)' '$(or $(LIBDIR),lib)'
 
 uninstall: ## remove what `make install` has installed (the same PREFIX, LIBDIR and DESTDIR)
@@ -134,6 +134,11 @@ $(STAMPS)/tools: tools/need.sh
 	@PYTHON='$(PYTHON)' tools/need.sh > /dev/null
 	@mkdir -p $(STAMPS) && touch $@
 
+# What is built without Python.
+$(STAMPS)/rust: tools/need.sh
+	@tools/need.sh rust
+	@mkdir -p $(STAMPS) && touch $@
+
 # What programs in C and C++ are built with, for their tests.
 $(STAMPS)/compilers: tools/need.sh $(STAMPS)/tools
 	@PYTHON='$(PYTHON)' tools/need.sh languages > /dev/null
@@ -151,10 +156,14 @@ $(STAMPS)/native: $(NATIVE) $(STAMPS)/venv
 	@$(BIN)/maturin develop --release --locked --quiet > $(STAMPS)/native.log 2>&1 || { cat $(STAMPS)/native.log; exit 1; }
 	@touch $@
 
-# The library for C and C++ and the peer in Rust, where tests look for them.
-$(STAMPS)/c/installed: $(NATIVE) $(wildcard crates/c/include/* crates/c/install/*) $(STAMPS)/compilers
-	@echo "building the library for C and C++"
+# Who installs may be another user, who has no cargo: what is built already is not built again.
+$(STAMPS)/libipmb: $(NATIVE) $(STAMPS)/rust
+	@echo "building the library for C and C++ (a minute or two the first time)"
 	@cargo build --locked --quiet --release -p ipmb-ffi
+	@touch $@
+
+# The library for C and C++ and the peer in Rust, where tests look for them.
+$(STAMPS)/c/installed: $(STAMPS)/libipmb $(wildcard crates/c/include/* crates/c/install/*) $(STAMPS)/compilers
 	@cargo build --locked --quiet -p ipmb-binding --example peer
 	@rm -rf $(STAMPS)/c
 	@crates/c/install/install.sh target/release '$(abspath $(STAMPS)/c)' > /dev/null
@@ -162,8 +171,8 @@ $(STAMPS)/c/installed: $(NATIVE) $(wildcard crates/c/include/* crates/c/install/
 	@touch $@
 
 # Node is found on the path: the machine's own, or the one among the development tools.
-$(STAMPS)/nodejs: tools/node.sh $(STAMPS)/venv
-	@tools/node.sh $(STAMPS)/bin $(BIN)/python
+$(STAMPS)/nodejs: tools/node.sh $(STAMPS)/rust
+	@tools/node.sh $(STAMPS)/bin || { $(MAKE) --no-print-directory $(STAMPS)/venv && tools/node.sh $(STAMPS)/bin $(BIN)/python; }
 	@touch $@
 
 # What compiles and checks TypeScript; the package itself needs nothing.

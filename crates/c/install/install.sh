@@ -31,8 +31,17 @@ install -m 755 "$built/libipmb.so" "$to/$libdir/libipmb.so.$version"
 ln -sf "libipmb.so.$version" "$to/$libdir/libipmb.so.$interface"
 ln -sf "libipmb.so.$interface" "$to/$libdir/libipmb.so"
 install -m 644 "$built/libipmb.a" "$to/$libdir/libipmb.a"
+# What debuggers want of them is seven times their size.
+if command -v strip > /dev/null; then
+    strip --strip-unneeded "$to/$libdir/libipmb.so.$version"
+    strip --strip-debug "$to/$libdir/libipmb.a"
+fi
 fill ipmb.pc.in "$pc"
 fill ipmb-config.cmake "$cmake/ipmb-config.cmake"
 fill ipmb-config-version.cmake "$cmake/ipmb-config-version.cmake"
 echo "ipmb $version is installed:"
 names "$version" | sed 's/^/  /'
+case $prefix in
+/usr | /usr/local) [ -n "${DESTDIR:-}" ] || echo "Programs find it when you have run, as root: ldconfig" ;;
+*) echo "Programs find it by PKG_CONFIG_PATH=$prefix/$libdir/pkgconfig (or CMAKE_PREFIX_PATH=$prefix) and LD_LIBRARY_PATH=$prefix/$libdir" ;;
+esac
