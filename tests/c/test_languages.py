@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import os
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.c.conftest import Peer
+
+#: From linux/fcntl.h: Python has names for them from 3.13 on.
+F_ADD_SEALS, F_SEAL_FUTURE_WRITE = 1033, 16
 
 SIZES = (0, 1, 100, 16_000, 17_000, 65_534, 65_536, 3_000_000)
 
@@ -75,6 +79,35 @@ def test_objects_and_regions(earth: ipmb.Endpoint, echo: Callable[[str], Peer]) 
     assert os.read(read_end, 10) == b"x"
     assert os.read(read_end, 10) == b""
     os.close(read_end)
+
+
+@pytest.mark.parametrize("how", ["frozen", "sealed by its sender"])
+def test_memory_that_is_read_only_is_written_to_in_a_copy(
+    earth: ipmb.Endpoint, echo: Callable[[str], Peer], how: str
+) -> None:
+    """The program writes to what it has mapped. (That killed it: any member could do so, with a seal.)"""
+    echo("echo")
+    region = ipmb.MemoryRegion(8192)
+    region.map()[:3] = b"abc"
+    if how == "frozen":
+        region.freeze()
+    else:
+        kept = [fd for fd in map(int, os.listdir("/proc/self/fd")) if _is_region(fd)]
+        assert kept
+        for fd in kept:
+            fcntl.fcntl(fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE)
+    earth.sender.send("echo", b"look", memory_regions=[region])
+    with earth.receiver.recv(timeout=10) as message:
+        assert bytes(message.memory_regions[0].map(0, 3)) == b"abc"
+    earth.sender.send("echo", b"alive")
+    assert earth.receiver.recv(timeout=10).payload == ipmb.BytesMessage(0, b"alive")
+
+
+def _is_region(fd: int) -> bool:
+    try:
+        return "ipmb-region" in os.readlink(f"/proc/self/fd/{fd}")
+    except OSError:  # the one that the list was read by
+        return False
 
 
 def test_requests_both_ways(earth: ipmb.Endpoint, echo: Callable[[str], Peer]) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 
+import anyio
 import pytest
 
 import ipmb
+import ipmb.aio
 
 
 @ipmb.message_type("00000001-7e57-4000-8000-0000000004b0")
@@ -72,3 +74,34 @@ def test_messages_that_ask_for_nothing_are_skipped_in_silence(bus: str) -> None:
             clerk.receiver.recv(0.05)
         assert clerk.stats().skipped == 1
         assert clerk.stats().sent == 0
+
+
+@pytest.mark.anyio
+async def test_a_flood_of_them_does_not_hold_up_a_look(bus: str) -> None:
+    """Each look tells a bounded number of askers; those that are left are told by the next ones. (One look told all that
+    there were, 65,536 of them: an event loop stood still for 0.4 s.)
+    """
+    many = 5000
+    with ipmb.join(bus, "clerk", payloads=str) as clerk:
+        async with await ipmb.aio.join(bus) as asker:
+            refused = 0
+
+            async def ask() -> None:
+                nonlocal refused
+                with pytest.raises(ipmb.NoRoute):
+                    await asker.sender.request("clerk", 7, timeout=60)
+                refused += 1
+
+            async with anyio.create_task_group() as tasks:
+                for _ in range(many):
+                    tasks.start_soon(ask)
+                while asker.stats().sent < many:
+                    await anyio.sleep(0.01)
+                with pytest.raises(ipmb.RecvTimeout):
+                    clerk.receiver.recv(0)
+                assert 0 < clerk.stats().skipped < many
+                while refused < many:
+                    with pytest.raises(ipmb.RecvTimeout):
+                        clerk.receiver.recv(0)
+                    await anyio.sleep(0)
+            assert clerk.stats().skipped == many

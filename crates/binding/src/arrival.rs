@@ -19,6 +19,9 @@ use crate::types::Type;
 /// Visits of the channels that one look makes at most: how long a flood of what is not taken can keep a call from its deadline.
 const VISITS: usize = 64;
 
+/// And askers that it tells at most: each costs more than many messages that are passed over.
+const TOLD: usize = 256;
+
 /// A payload as it came.
 #[derive(Debug)]
 pub enum Content {
@@ -65,9 +68,11 @@ impl Content {
         match self {
             Content::Bytes(bytes) => Ok(bytes),
             Content::Bulk { head, bulk } if head.is_empty() => copied_out(&bulk),
-            Content::Bulk { .. } => {
-                Err(Failure::new(Kind::Decode, "the payload is spread over two places, which bytes are not"))
-            }
+            Content::Bulk { .. } => Err(Failure::new(
+                Kind::Decode,
+                "the payload is no plain bytes but a list, dict or array with large buffers in it, which are beside its bytes: have them sent \
+                 as bytes or as a memory region",
+            )),
         }
     }
 }
@@ -169,6 +174,7 @@ impl Takes {
 /// See [`RecvError`]. No message is lost by it.
 pub fn poll(core: &Receiver, back: Option<&Sender>, takes: &Takes) -> Result<Option<Arrival>, RecvError> {
     let mut taken = None;
+    let mut told = 0;
     for _ in 0..VISITS {
         let mut refused = Vec::new();
         let visit = core.try_drain(1, |incoming| {
@@ -179,12 +185,13 @@ pub fn poll(core: &Receiver, back: Option<&Sender>, takes: &Takes) -> Result<Opt
             refused.extend(Refused::of(incoming));
             Build::Skip
         });
+        told += refused.len();
         if let Some(back) = back {
             refused.into_iter().for_each(|request: Refused| request.tell(back, None));
         }
         match (taken, visit) {
             (Some(arrival), _) => return Ok(Some(arrival)),
-            (None, Ok(Visit::Unfinished)) => taken = None,
+            (None, Ok(Visit::Unfinished)) if told < TOLD => taken = None,
             (None, visit) => return visit.map(|_| None),
         }
     }

@@ -211,9 +211,10 @@ impl From<&FreezeError> for Failure {
     fn from(error: &FreezeError) -> Failure {
         match error {
             FreezeError::Io(cause) => Failure::system("the region cannot be frozen", cause),
-            error => {
-                Failure::new(Kind::Busy, format!("{error}: freeze it before you send it, or when they have let go"))
-            }
+            error => Failure::new(
+                Kind::Busy,
+                format!("{error}: freeze it before you send or map it elsewhere, or when all others have let go"),
+            ),
         }
     }
 }

@@ -131,14 +131,18 @@ impl Requests {
     /// What became of requests since the last call.
     ///
     /// # Errors
-    /// [`RecvError::TooManyOpenFiles`] when a reply waits whose descriptors find no room: try again after a moment. The others
+    /// [`Kind::TooManyOpenFiles`] when a reply waits whose descriptors find no room: try again after a moment. The others
     /// say that there will be no more.
-    pub fn collect(&self) -> Result<Vec<(u64, Reply)>, RecvError> {
-        let outcomes =
-            self.asking.poll(|incoming: &mut Incoming<'_>| match Type::from_be_bytes(incoming.type_id()) {
-                REFUSAL => Answer::No(Refusal::take(incoming)),
-                _ => Answer::Arrival(Arrival::take(incoming)),
-            })?;
+    pub fn collect(&self) -> Result<Vec<(u64, Reply)>, Failure> {
+        let outcomes = self.asking.poll(|incoming: &mut Incoming<'_>| match Type::from_be_bytes(incoming.type_id()) {
+            REFUSAL => Answer::No(Refusal::take(incoming)),
+            _ => Answer::Arrival(Arrival::take(incoming)),
+        });
+        // Replies come by a door of the sender's.
+        let outcomes = outcomes.map_err(|error| match error {
+            RecvError::Closed => Failure::from(SendError::Closed),
+            error => error.into(),
+        })?;
         Ok(outcomes.into_iter().map(|(number, outcome)| (number, judged(outcome))).collect())
     }
 
@@ -203,8 +207,8 @@ impl Requests {
     fn hand_out(&self) -> Result<bool, Failure> {
         let outcomes = match self.collect() {
             Ok(outcomes) => outcomes,
-            Err(RecvError::TooManyOpenFiles) => return Ok(true),
-            Err(error) => return Err(error.into()),
+            Err(failure) if failure.kind == Kind::TooManyOpenFiles => return Ok(true),
+            Err(failure) => return Err(failure),
         };
         let mut strays = Vec::new();
         let mut table = self.lock();

@@ -37,6 +37,8 @@ pub struct Interrupted;
 /// What a joiner saw until its time was up, which decides what its user should do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Seen {
+    /// There was no time to look for anybody.
+    NotYet,
     /// Nobody held the name of the bus, and this endpoint may not become controller.
     Nobody,
     /// Somebody holds the name of the bus and answers nothing: stopped, or not speaking this protocol.
@@ -51,6 +53,7 @@ pub enum Seen {
 impl std::fmt::Display for Seen {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Seen::NotYet => out.write_str("the time was too short to look for anybody: give a longer timeout"),
             Seen::Nobody => out.write_str(
                 "nobody is on this bus: start an endpoint that may be controller, or let this one be it (its controller affinity)",
             ),
@@ -263,7 +266,7 @@ mod tests {
 
     #[test]
     fn texts_are_right_in_every_language() {
-        let seen = [Seen::Nobody, Seen::Silent { pid: 0 }, Seen::Silent { pid: 7 }, Seen::Busy];
+        let seen = [Seen::NotYet, Seen::Nobody, Seen::Silent { pid: 0 }, Seen::Silent { pid: 7 }, Seen::Busy];
         let joins = [
             JoinError::Version { theirs: 1, ours: 2 },
             JoinError::Token,

@@ -34,8 +34,8 @@ impl Label {
             // In place at once, so that an endless iterator of repetitions cannot use up memory before it is judged.
             if let Err(place) = kept.binary_search(&element) {
                 if kept.len() == limits::LABEL_ELEMENTS {
-                    let bound = format!("give at most {}", limits::LABEL_ELEMENTS);
-                    return Err(InvalidArgument::new("number of label elements", "too large", bound));
+                    let (most, bound) = (limits::LABEL_ELEMENTS, format!("give at most {}", limits::LABEL_ELEMENTS));
+                    return Err(InvalidArgument::new("label", format!("of more than {most} elements"), bound));
                 }
                 kept.insert(place, element);
             }

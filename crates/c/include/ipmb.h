@@ -16,6 +16,7 @@
 #include <set>
 #include <string>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -224,7 +225,9 @@ private:
 // over 64 levels, over 256 operators and elements, or over 4,096 bytes as it travels.
 class LabelOp {
 public:
-    LabelOp(bool value) : handle_(ipmb_ffi::ipmb_label_op_bool(value)) {}
+    // A truth value and nothing that only can be read as one: a pointer to other characters would mean everybody.
+    template <typename Bool, typename = typename std::enable_if<std::is_same<Bool, bool>::value>::type>
+    LabelOp(Bool value) : handle_(ipmb_ffi::ipmb_label_op_bool(value)) {}
     LabelOp(const char* element) : handle_(ipmb_ffi::ipmb_label_op_leaf(element)) {}
     LabelOp(const std::string& element)
         : handle_(detail::expression(ipmb_ffi::ipmb_label_op_leaf, "label element", element)) {}

@@ -758,7 +758,8 @@ ErrorCode ipmb_memory_region(uintptr_t size,
 void ipmb_memory_region_drop(MemoryRegion region);
 
 // Where a part of a region is mapped, valid until the handle is dropped or the region frozen; the whole of it starts at a
-// multiple of a page. A frozen region is only to be read.
+// multiple of a page. Of memory that is read-only (frozen, or sent so) it is a copy of one's own, made page by page where it is written
+// to: nobody else sees that.
 //
 // `size` is the number of bytes, -1 all of them from `offset` on; `*real_size` becomes what it is. Null: they are beyond the end,
 // or there is no room for it among the addresses of this process; `*real_size` is 0 then.

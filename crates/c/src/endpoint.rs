@@ -194,7 +194,11 @@ pub unsafe extern "C" fn ipmb_send_within(
                 ON_FULL_WAIT => Overflow::Block,
                 ON_FULL_FAIL => Overflow::Error,
                 ON_FULL_DROP => Overflow::Drop,
-                other => return Err(Refused::invalid(format!("on_full is {other}: give one of ON_FULL_..."))),
+                other => {
+                    return Err(Refused::invalid(format!(
+                        "on_full is {other}: give ON_FULL_WAIT, ON_FULL_FAIL or ON_FULL_DROP"
+                    )));
+                }
             };
             match letter.send(&sending.core, deadline(timeout)) {
                 Ok(reached) => caller.put(delivered, reached),

@@ -48,7 +48,8 @@ impl Hold {
         if let Some(view) = &*view {
             return Ok(view.clone());
         }
-        let all = self.region.map(0, self.region.size()).map_err(|error| self.unusable(&error))?;
+        // C has no memory that is only to be read: a store there would end the process, and whoever sent it may have sealed it.
+        let all = self.region.map_writable(0, self.region.size()).map_err(|error| self.unusable(&error))?;
         Ok(view.insert(all).clone())
     }
 
@@ -110,7 +111,8 @@ pub unsafe extern "C" fn ipmb_memory_region_drop(region: MemoryRegion) {
 }
 
 /// Where a part of a region is mapped, valid until the handle is dropped or the region frozen; the whole of it starts at a
-/// multiple of a page. A frozen region is only to be read.
+/// multiple of a page. Of memory that is read-only (frozen, or sent so) it is a copy of one's own, made page by page where it is written
+/// to: nobody else sees that.
 ///
 /// `size` is the number of bytes, -1 all of them from `offset` on; `*real_size` becomes what it is. Null: they are beyond the end,
 /// or there is no room for it among the addresses of this process; `*real_size` is 0 then.
@@ -132,12 +134,14 @@ pub unsafe extern "C" fn ipmb_memory_region_map(
             caller.put(real_size, 0);
             let hold = caller.get::<Hold>(region)?;
             let all = hold.region.size();
-            let beyond =
-                || Refused::invalid(format!("{size} bytes at {offset} are not within a region of {all} bytes"));
-            let left = all.checked_sub(offset).ok_or_else(beyond)?;
+            let left = all.checked_sub(offset).ok_or_else(|| {
+                Refused::invalid(format!("offset is {offset}: give 0 to {all}, the size of the region"))
+            })?;
             let len = match size {
                 -1 => left,
-                size => usize::try_from(size).ok().filter(|&size| size <= left).ok_or_else(beyond)?,
+                size => usize::try_from(size).ok().filter(|&size| size <= left).ok_or_else(|| {
+                    Refused::invalid(format!("size is {size}: give 0 to {left}, or -1 for all from the offset on"))
+                })?,
             };
             let start = hold.view()?.as_ptr().wrapping_add(offset);
             caller.put(real_size, len as isize);
@@ -189,7 +193,10 @@ pub unsafe extern "C" fn ipmb_memory_region_clone(region: *const MemoryRegion, c
     unsafe {
         boundary::code(|caller| {
             caller.place_for("clone", clone)?;
-            let held = caller.get::<Hold>(region).map(|hold| hold.region.clone());
+            let held = caller.get::<Hold>(region).and_then(|hold| {
+                hold.check_alive()?;
+                Ok(hold.region.clone())
+            });
             caller.put(clone, null_mut());
             caller.put(clone, handle(held?));
             Ok(())

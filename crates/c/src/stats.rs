@@ -108,13 +108,21 @@ pub unsafe extern "C" fn ipmb_stats_of(sender: *mut Sender, name: *const c_char,
             caller.put(count, 0);
             let name = caller.text("name", name)?;
             let stats = caller.get::<Sending>(sender)?.endpoint.stats()?;
-            let found =
-                of(&stats, name).ok_or_else(|| Refused::invalid(format!("{name:?} is the name of no counter")))?;
+            let found = of(&stats, name)
+                .ok_or_else(|| Refused::invalid(format!("name is {name:?}: give one of {}", names())))?;
             caller.place_for("count", count)?;
             caller.put(count, found);
             Ok(())
         })
     }
+}
+
+fn names() -> String {
+    let of = |group: &str, names: &[&str]| names.iter().map(|name| format!("{group}.{name}")).collect::<Vec<_>>();
+    let dropped = of("dropped", &DropReason::ALL.map(DropReason::name));
+    let refused = of("refused", &RefuseReason::ALL.map(RefuseReason::name));
+    let shortages = of("shortages", &Shortage::ALL.map(Shortage::name));
+    [dropped, refused, shortages].concat().join(", ")
 }
 
 fn of(stats: &Stats, name: &str) -> Option<u64> {

@@ -56,6 +56,9 @@ pub(crate) struct Receiver {
     is_aside: AtomicBool,
 }
 
+/// And askers that it tells at most: each costs more than many messages that are passed over.
+const TOLD: usize = 256;
+
 /// What a call could not give any more.
 enum Aside {
     Made(Py<Message>),
@@ -83,11 +86,13 @@ impl Receiver {
         let mut taken = None;
         let mut refused = Vec::new();
         let mut visited = this.core.try_drain(1, |incoming| this.build(py, incoming, &mut taken, &mut refused));
+        let mut told = 0;
         for _ in 0..VISITS {
             if !refused.is_empty() {
+                told += refused.len();
                 this.refuse(std::mem::take(&mut refused));
             }
-            if !matches!(visited, Ok(Visit::Unfinished)) {
+            if told >= TOLD || !matches!(visited, Ok(Visit::Unfinished)) {
                 break;
             }
             // Nothing but messages that are not for this receiver, and more of them: others run first.

@@ -279,9 +279,9 @@ impl MemoryRegion {
                 "the region has a writable view or array: release it first (a memoryview with release(), an array \
                  with del)",
             ),
-            FreezeError::Held(_) | FreezeError::Busy => {
-                PyBufferError::new_err(format!("{error}: freeze it before you send it, or when they have let go"))
-            }
+            FreezeError::Held(_) | FreezeError::Busy => PyBufferError::new_err(format!(
+                "{error}: freeze it before you send or map it elsewhere, or when all others have let go"
+            )),
         })
     }
 

@@ -89,7 +89,7 @@ impl Membership {
             pause: FIRST_PAUSE,
             timer: None,
             starved: false,
-            seen: Seen::Nobody,
+            seen: Seen::NotYet,
             watching: false,
             outcome: None,
             settled: false,

@@ -100,6 +100,21 @@ impl Region {
         Ok(View::new(self.body().mapped_privately()?, self.clone(), offset, len))
     }
 
+    /// A view that may be written to: of the memory itself, or, where that is read-only, of a copy that nobody else sees.
+    ///
+    /// # Errors
+    /// See [`Region::map`].
+    pub fn map_writable(&self, offset: usize, len: usize) -> io::Result<View> {
+        if self.access() == Access::Shared {
+            let view = self.map(offset, len)?;
+            // Somebody may have frozen it.
+            if view.is_writable() {
+                return Ok(view);
+            }
+        }
+        self.map_private(offset, len)
+    }
+
     /// How many hold it, this process counting as one: different holders of descriptors, mappings and messages in
     /// flight, whatever number of each. What others do meanwhile may be in it or not.
     ///
