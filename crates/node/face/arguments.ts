@@ -66,11 +66,11 @@ export function flag(argument: string, value: boolean | undefined, otherwise: bo
   return value;
 }
 
-/** A whole number from `least` to `most`. */
-export function whole(argument: string, value: unknown, least: number, most: number): number {
+/** A whole number from `least` to `most`; `or` says what else would have done. */
+export function whole(argument: string, value: unknown, least: number, most: number, or = ''): number {
   if (typeof value !== 'number') throw wrongType(argument, value, 'give a number');
   if (!Number.isInteger(value) || value < least || value > most) {
-    throw wrongValue(argument, value, `give a whole number, ${least} to ${most}`);
+    throw wrongValue(argument, value, `give a whole number, ${least} to ${most}${or}`);
   }
   return value;
 }

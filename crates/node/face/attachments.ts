@@ -61,7 +61,7 @@ function opened(argument: string, given: unknown): core.Descriptor {
   if (!Number.isInteger(number) || number < 0 || number > 0x7fffffff) {
     throw wrongValue(argument, number, 'give the number of an open descriptor');
   }
-  return call(() => native.Descriptor.of(number));
+  return call(() => native.Descriptor.of(number, argument));
 }
 
 /** The most that JavaScript counts. */
@@ -109,7 +109,7 @@ export class MemoryRegion {
   map(offset = 0, size = -1): Buffer {
     const all = this.size;
     const from = whole('offset', offset, 0, all);
-    const length = size === -1 ? all - from : whole('size', size, 0, all - from);
+    const length = extent(size, all - from);
     let buffer = this.#buffer?.deref();
     if (!buffer) {
       buffer = call(() => this.#region.show());
@@ -133,7 +133,8 @@ export class MemoryRegion {
   read(offset = 0, size = -1): Buffer {
     const all = this.size;
     const from = whole('offset', offset, 0, all);
-    return call(() => this.#region.read(from, size === -1 ? all - from : whole('size', size, 0, all - from)));
+    const length = extent(size, all - from);
+    return call(() => this.#region.read(from, length));
   }
 
   /** Makes it read-only for everybody, for ever. For the sole holder, before it is sent and mapped: `write` fills it. */
@@ -160,6 +161,11 @@ export class MemoryRegion {
   static native(value: unknown): core.Region | undefined {
     return typeof value === 'object' && value !== null && #region in value ? value.#region : undefined;
   }
+}
+
+/** How many bytes are meant, of so many that are left. */
+function extent(size: number, left: number): number {
+  return size === -1 ? left : whole('size', size, 0, left, ', or -1: to the end');
 }
 
 /** A region that is there already. */
@@ -238,7 +244,7 @@ export function carrying<Outcome>(
   attachments: Attachments,
   send: (attached: core.Luggage | undefined) => Promise<Outcome>,
 ): Promise<Outcome> {
-  const copied = list('buffers', buffers, 'give an array of Buffers');
+  const copied = list('buffers', buffers, 'give an array of Buffers and MemoryRegions');
   const objects = list('objects', attachments.objects, 'give an array of Objects');
   const regions = list('memoryRegions', attachments.memoryRegions, 'give an array of MemoryRegions');
   if (copied.length + objects.length + regions.length === 0) return send(undefined);
@@ -260,25 +266,34 @@ function pack(
   regions: readonly unknown[],
 ): void {
   objects.forEach((object, index) => {
+    const place = `objects[${index}]`;
     const own = BusObject.native(object);
-    const descriptor = own ?? opened(`objects[${index}]`, object);
+    if (own?.closed) throw new RangeError(`${place} is an Object that is closed: its descriptor is gone`);
+    const descriptor = own ?? opened(place, object);
     try {
       call(() => made.object(descriptor));
     } finally {
       if (!own) descriptor.close();
     }
   });
+  // What is one too many is so because of all of them.
+  const all = [copied.length > 0 ? 'buffers' : '', regions.length > 0 ? 'memoryRegions' : ''].filter(Boolean).join(' with ');
+  const share = (place: string, region: core.Region): void => {
+    if (region.closed) throw new RangeError(`${place} is a MemoryRegion that is closed: its memory is let go`);
+    call(() => made.region(region, all));
+  };
   copied.forEach((buffer, index) => {
     const place = `buffers[${index}]`;
     const region = MemoryRegion.native(buffer);
-    if (region) return call(() => made.region(region));
-    const data = bytes(place, buffer);
+    if (region) return share(place, region);
+    const data = bytes(place, buffer, 'give a Buffer, another view of bytes, or a MemoryRegion');
     if (data.length === 0) throw new RangeError(`${place} is empty: give 1 byte or more`);
-    return call(() => made.copy(data));
+    return call(() => made.copy(data, all));
   });
   regions.forEach((item, index) => {
+    const place = `memoryRegions[${index}]`;
     const region = MemoryRegion.native(item);
-    if (!region) throw wrongType(`memoryRegions[${index}]`, item, 'give MemoryRegions');
-    call(() => made.region(region));
+    if (!region) throw wrongType(place, item, 'give MemoryRegions');
+    share(place, region);
   });
 }

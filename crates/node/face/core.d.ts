@@ -2,8 +2,8 @@
 
 /** An owned descriptor. */
 export class Descriptor {
-  /** A duplicate of what stands behind a number. */
-  static of(number: number): Descriptor
+  /** A duplicate of what stands behind a number, given as this argument. */
+  static of(number: number, argument: string): Descriptor
   /** The number; it stays this object's. */
   value(): number
   /** The number, which is the caller's to close from now on. */
@@ -94,10 +94,10 @@ export class Luggage {
   constructor()
   /** A duplicate of an object goes along. */
   object(object: Descriptor): void
-  /** A region goes along. */
-  region(region: Region): void
-  /** A region with a copy of these bytes goes along. */
-  copy(data: Uint8Array): void
+  /** A region goes along, given as this argument. */
+  region(region: Region, argument: string): void
+  /** A region with a copy of these bytes goes along, given as this argument. */
+  copy(data: Uint8Array, argument: string): void
   /** Lets go of all that was not taken out: the collector does not know how few descriptors there are. */
   close(): void
 }

@@ -1,6 +1,6 @@
 /** Who a message is for. */
 
-import { kindOf, list, millis, text, wrongType, wrongValue } from './arguments';
+import { kindOf, list, millis, options, text, wrongType, wrongValue } from './arguments';
 import { call } from './errors';
 import { type core, native } from './native';
 
@@ -119,12 +119,14 @@ export interface Target {
   readonly ttl: number;
 }
 
+const SELECTOR = ['labelOp', 'mode', 'ttl'] as const;
+
 export function target(selector: unknown): Target {
   if (typeof selector === 'string' || LabelOp.native(selector)) return { op: operand(selector), multicast: false, ttl: 0 };
-  if (typeof selector !== 'object' || selector === null) {
+  if (typeof selector !== 'object' || selector === null || Array.isArray(selector)) {
     throw wrongType('selector', selector, 'give {labelOp, mode, ttl}, a LabelOp or a string');
   }
-  const { labelOp, mode, ttl } = selector as Partial<Selector>;
+  const { labelOp, mode, ttl } = options('selector', selector as Selector, SELECTOR);
   if (labelOp === undefined) throw new TypeError(`selector is ${kindOf(selector)} without labelOp: give who is meant`);
   if (mode !== undefined && mode !== SelectorMode.Unicast && mode !== SelectorMode.Multicast) {
     throw wrongValue('mode', mode, 'give SelectorMode.Unicast or SelectorMode.Multicast');

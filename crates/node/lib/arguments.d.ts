@@ -11,8 +11,8 @@ export declare function options<T extends object>(argument: string, value: T | u
 /** The items of a list. */
 export declare function list<T>(argument: string, value: readonly T[] | undefined, bound: string): readonly T[];
 export declare function flag(argument: string, value: boolean | undefined, otherwise: boolean): boolean;
-/** A whole number from `least` to `most`. */
-export declare function whole(argument: string, value: unknown, least: number, most: number): number;
+/** A whole number from `least` to `most`; `or` says what else would have done. */
+export declare function whole(argument: string, value: unknown, least: number, most: number, or?: string): number;
 /** Milliseconds; `Infinity` for null and nothing. */
 export declare function millis(argument: string, value: number | null | undefined): number;
 /** Any view of bytes as a `Uint8Array` of the same memory. */

@@ -78,12 +78,12 @@ function flag(argument, value, otherwise) {
         throw wrongType(argument, value, 'give true or false');
     return value;
 }
-/** A whole number from `least` to `most`. */
-function whole(argument, value, least, most) {
+/** A whole number from `least` to `most`; `or` says what else would have done. */
+function whole(argument, value, least, most, or = '') {
     if (typeof value !== 'number')
         throw wrongType(argument, value, 'give a number');
     if (!Number.isInteger(value) || value < least || value > most) {
-        throw wrongValue(argument, value, `give a whole number, ${least} to ${most}`);
+        throw wrongValue(argument, value, `give a whole number, ${least} to ${most}${or}`);
     }
     return value;
 }

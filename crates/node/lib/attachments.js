@@ -57,7 +57,7 @@ function opened(argument, given) {
     if (!Number.isInteger(number) || number < 0 || number > 0x7fffffff) {
         throw (0, arguments_1.wrongValue)(argument, number, 'give the number of an open descriptor');
     }
-    return (0, errors_1.call)(() => native_1.native.Descriptor.of(number));
+    return (0, errors_1.call)(() => native_1.native.Descriptor.of(number, argument));
 }
 /** The most that JavaScript counts. */
 const MOST = Number.MAX_SAFE_INTEGER;
@@ -97,7 +97,7 @@ class MemoryRegion {
     map(offset = 0, size = -1) {
         const all = this.size;
         const from = (0, arguments_1.whole)('offset', offset, 0, all);
-        const length = size === -1 ? all - from : (0, arguments_1.whole)('size', size, 0, all - from);
+        const length = extent(size, all - from);
         let buffer = this.#buffer?.deref();
         if (!buffer) {
             buffer = (0, errors_1.call)(() => this.#region.show());
@@ -119,7 +119,8 @@ class MemoryRegion {
     read(offset = 0, size = -1) {
         const all = this.size;
         const from = (0, arguments_1.whole)('offset', offset, 0, all);
-        return (0, errors_1.call)(() => this.#region.read(from, size === -1 ? all - from : (0, arguments_1.whole)('size', size, 0, all - from)));
+        const length = extent(size, all - from);
+        return (0, errors_1.call)(() => this.#region.read(from, length));
     }
     /** Makes it read-only for everybody, for ever. For the sole holder, before it is sent and mapped: `write` fills it. */
     freeze() {
@@ -143,6 +144,10 @@ class MemoryRegion {
     }
 }
 exports.MemoryRegion = MemoryRegion;
+/** How many bytes are meant, of so many that are left. */
+function extent(size, left) {
+    return size === -1 ? left : (0, arguments_1.whole)('size', size, 0, left, ', or -1: to the end');
+}
 /** A region that is there already. */
 class Held {
     region;
@@ -209,7 +214,7 @@ exports.MemoryRegistry = MemoryRegistry;
  * came of it: duplicates that wait for the collector use up a process's descriptors, of which the collector knows nothing.
  */
 function carrying(buffers, attachments, send) {
-    const copied = (0, arguments_1.list)('buffers', buffers, 'give an array of Buffers');
+    const copied = (0, arguments_1.list)('buffers', buffers, 'give an array of Buffers and MemoryRegions');
     const objects = (0, arguments_1.list)('objects', attachments.objects, 'give an array of Objects');
     const regions = (0, arguments_1.list)('memoryRegions', attachments.memoryRegions, 'give an array of MemoryRegions');
     if (copied.length + objects.length + regions.length === 0)
@@ -227,8 +232,11 @@ function carrying(buffers, attachments, send) {
 }
 function pack(made, copied, objects, regions) {
     objects.forEach((object, index) => {
+        const place = `objects[${index}]`;
         const own = BusObject.native(object);
-        const descriptor = own ?? opened(`objects[${index}]`, object);
+        if (own?.closed)
+            throw new RangeError(`${place} is an Object that is closed: its descriptor is gone`);
+        const descriptor = own ?? opened(place, object);
         try {
             (0, errors_1.call)(() => made.object(descriptor));
         }
@@ -237,20 +245,28 @@ function pack(made, copied, objects, regions) {
                 descriptor.close();
         }
     });
+    // What is one too many is so because of all of them.
+    const all = [copied.length > 0 ? 'buffers' : '', regions.length > 0 ? 'memoryRegions' : ''].filter(Boolean).join(' with ');
+    const share = (place, region) => {
+        if (region.closed)
+            throw new RangeError(`${place} is a MemoryRegion that is closed: its memory is let go`);
+        (0, errors_1.call)(() => made.region(region, all));
+    };
     copied.forEach((buffer, index) => {
         const place = `buffers[${index}]`;
         const region = MemoryRegion.native(buffer);
         if (region)
-            return (0, errors_1.call)(() => made.region(region));
-        const data = (0, arguments_1.bytes)(place, buffer);
+            return share(place, region);
+        const data = (0, arguments_1.bytes)(place, buffer, 'give a Buffer, another view of bytes, or a MemoryRegion');
         if (data.length === 0)
             throw new RangeError(`${place} is empty: give 1 byte or more`);
-        return (0, errors_1.call)(() => made.copy(data));
+        return (0, errors_1.call)(() => made.copy(data, all));
     });
     regions.forEach((item, index) => {
+        const place = `memoryRegions[${index}]`;
         const region = MemoryRegion.native(item);
         if (!region)
-            throw (0, arguments_1.wrongType)(`memoryRegions[${index}]`, item, 'give MemoryRegions');
-        (0, errors_1.call)(() => made.region(region));
+            throw (0, arguments_1.wrongType)(place, item, 'give MemoryRegions');
+        share(place, region);
     });
 }

@@ -98,13 +98,14 @@ var SelectorMode;
     /** Every one. */
     SelectorMode[SelectorMode["Multicast"] = 1] = "Multicast";
 })(SelectorMode || (exports.SelectorMode = SelectorMode = {}));
+const SELECTOR = ['labelOp', 'mode', 'ttl'];
 function target(selector) {
     if (typeof selector === 'string' || LabelOp.native(selector))
         return { op: operand(selector), multicast: false, ttl: 0 };
-    if (typeof selector !== 'object' || selector === null) {
+    if (typeof selector !== 'object' || selector === null || Array.isArray(selector)) {
         throw (0, arguments_1.wrongType)('selector', selector, 'give {labelOp, mode, ttl}, a LabelOp or a string');
     }
-    const { labelOp, mode, ttl } = selector;
+    const { labelOp, mode, ttl } = (0, arguments_1.options)('selector', selector, SELECTOR);
     if (labelOp === undefined)
         throw new TypeError(`selector is ${(0, arguments_1.kindOf)(selector)} without labelOp: give who is meant`);
     if (mode !== undefined && mode !== SelectorMode.Unicast && mode !== SelectorMode.Multicast) {

@@ -25,10 +25,10 @@ impl Luggage {
         (self.objects.take(), self.regions.take())
     }
 
-    fn push_region(&self, region: region::Region) -> Result<()> {
+    fn push_region(&self, region: region::Region, argument: &str) -> Result<()> {
         let mut regions = self.regions.borrow_mut();
         if regions.len() == REGIONS_PER_MESSAGE {
-            return Err(invalid(format!("memoryRegions holds more than {REGIONS_PER_MESSAGE}: give at most so many")));
+            return Err(invalid(format!("{argument} holds more than {REGIONS_PER_MESSAGE}: give at most so many")));
         }
         regions.push(region);
         Ok(())
@@ -54,19 +54,19 @@ impl Luggage {
         Ok(())
     }
 
-    /// A region goes along.
+    /// A region goes along, given as this argument.
     #[napi(catch_unwind)]
-    pub fn region(&self, region: &Region) -> Result<()> {
-        self.push_region(region.get()?)
+    pub fn region(&self, region: &Region, argument: String) -> Result<()> {
+        self.push_region(region.get()?, &argument)
     }
 
-    /// A region with a copy of these bytes goes along.
+    /// A region with a copy of these bytes goes along, given as this argument.
     #[napi(catch_unwind)]
-    pub fn copy(&self, data: &[u8]) -> Result<()> {
+    pub fn copy(&self, data: &[u8], argument: String) -> Result<()> {
         let failed = |error: std::io::Error| refused("a memory region cannot be made", &error);
         let region = region::Region::create("ipmb-region", data.len()).map_err(failed)?;
         region.map(0, data.len()).and_then(|view| view.write(0, data)).map_err(failed)?;
-        self.push_region(region)
+        self.push_region(region, &argument)
     }
 
     /// Lets go of all that was not taken out: the collector does not know how few descriptors there are.

@@ -32,15 +32,16 @@ impl Descriptor {
 
 #[napi]
 impl Descriptor {
-    /// A duplicate of what stands behind a number.
+    /// A duplicate of what stands behind a number, given as this argument.
     #[napi(factory, catch_unwind)]
-    pub fn of(number: i32) -> Result<Descriptor> {
+    pub fn of(number: i32, argument: String) -> Result<Descriptor> {
         match Fd::duplicate_number(number) {
             Ok(Some(fd)) => Ok(Descriptor::new(fd)),
             Ok(None) => {
-                Err(invalid(format!("fd is {number}: give the number of a descriptor that is open in this process")))
+                let bound = "give the number of a descriptor that is open in this process";
+                Err(invalid(format!("{argument} is {number}: {bound}")))
             }
-            Err(error) => Err(refused("fd cannot be duplicated", &error)),
+            Err(error) => Err(refused(&format!("{argument} cannot be duplicated"), &error)),
         }
     }
 

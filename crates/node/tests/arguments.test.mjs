@@ -25,6 +25,9 @@ const named = (name, message) => (error) => {
 };
 
 test('each argument is named, with what to give', async () => {
+  const [one, shut, gone] = [new MemoryRegion(1), new MemoryRegion(1), new ipmb.Object(0)];
+  shut.close();
+  gone.close();
   const cases = [
     [() => join(), 'TypeError', /^options is undefined: give \{identifier/],
     [() => join({}), 'TypeError', /^identifier is undefined: give a string/],
@@ -48,6 +51,10 @@ test('each argument is named, with what to give', async () => {
     [() => sender.send(), 'TypeError', /^selector is undefined/],
     [() => sender.send({}, 1), 'TypeError', /without labelOp/],
     [() => sender.send({ labelOp: 'a', mode: 2 }, 1), 'RangeError', /^mode is 2/],
+    [() => sender.send({ label_op: 'a' }, 1), 'TypeError', /^selector has "label_op": give only labelOp, mode, ttl$/],
+    [() => sender.send({ labelOp: 'a', tll: 3 }, 1), 'TypeError', /^selector has "tll": give only labelOp, mode, ttl$/],
+    [() => sender.request({ labelOp: 'a', TTL: 3 }, 1), 'TypeError', /^selector has "TTL": give only/],
+    [() => sender.send(['a'], 1), 'TypeError', /^selector is an array: give \{labelOp, mode, ttl\}/],
     [() => sender.send({ labelOp: 'a', ttl: NaN }, 1), 'RangeError', /^ttl is NaN/],
     [() => sender.send('a', Symbol('s')), 'TypeError', /^payload is a symbol/],
     [() => sender.send('a', { deep: [{ in: undefined }] }), 'TypeError', /^payload\["deep"\]\[0\]\["in"\] is undefined: give null/],
@@ -57,17 +64,23 @@ test('each argument is named, with what to give', async () => {
     [() => sender.send('a', new Date(NaN)), 'RangeError', /^payload is an invalid Date/],
     [() => sender.send('a', { format: 65536, data: Buffer.alloc(1) }), 'RangeError', /^format is 65536/],
     [() => sender.send('a', 1, 'b'), 'TypeError', /^buffers is a string/],
-    [() => sender.send('a', 1, [5]), 'TypeError', /^buffers\[0\] is a number/],
+    [() => sender.send('a', 1, [5]), 'TypeError', /^buffers\[0\] is a number: give a Buffer, .* or a MemoryRegion/],
+    [() => sender.send('a', 1, [shut]), 'RangeError', /^buffers\[0\] is a MemoryRegion that is closed/],
+    [() => sender.send('a', 1, [], { memoryRegions: [shut] }), 'RangeError', /^memoryRegions\[0\] is a MemoryRegion that is closed/],
+    [() => sender.send('a', 1, [], { objects: [gone] }), 'RangeError', /^objects\[0\] is an Object that is closed/],
     [() => sender.send('a', 1, [Buffer.alloc(0)]), 'RangeError', /^buffers\[0\] is empty/],
     [() => sender.send('a', 1, [], 5), 'TypeError', /^options is a number/],
     [() => sender.send('a', 1, [], { timout: 5 }), 'TypeError', /^options has "timout": give only timeout, objects/],
     [() => sender.request('a', 1, { overflow: 'drop' }), 'TypeError', /^options has "overflow": give only timeout, objects/],
     [() => sender.send('a', 1, [], { overflow: 'no' }), 'RangeError', /^overflow is no/],
     [() => sender.send('a', 1, [], { timeout: {} }), 'TypeError', /^timeout is an object/],
-    [() => sender.send('a', 1, [], { objects: [1e9] }), 'RangeError', /fd is 1000000000/],
+    [() => sender.send('a', 1, [], { objects: [0, 1e9] }), 'RangeError', /^objects\[1\] is 1000000000/],
     [() => sender.send('a', 1, [], { objects: [new Date()] }), 'TypeError', /^objects\[0\] is a Date/],
     [() => sender.send('a', 1, [], { objects: Array(1013).fill(0) }), 'RangeError', /objects holds more than 1012/],
-    [() => sender.send('a', 1, Array(254).fill(Buffer.alloc(1))), 'RangeError', /holds more than 253/],
+    [() => sender.send('a', 1, Array(254).fill(Buffer.alloc(1))), 'RangeError', /^buffers holds more than 253/],
+    [() => sender.send('a', 1, Array(254).fill(one)), 'RangeError', /^buffers holds more than 253/],
+    [() => sender.send('a', 1, [], { memoryRegions: Array(254).fill(one) }), 'RangeError', /^memoryRegions holds more than 253/],
+    [() => sender.send('a', 1, [one], { memoryRegions: Array(253).fill(one) }), 'RangeError', /^buffers with memoryRegions holds more/],
     [() => sender.send('a', 1, [], { memoryRegions: [{}] }), 'TypeError', /^memoryRegions\[0\] is an object/],
     [() => sender.request({ labelOp: 'a', mode: SelectorMode.Multicast }, 1), 'RangeError', /one endpoint replies/],
     [() => receiver.recv('1'), 'TypeError', /^timeout is a string/],
@@ -77,8 +90,10 @@ test('each argument is named, with what to give', async () => {
     [() => new MemoryRegion(10).map(11), 'RangeError', /^offset is 11/],
     [() => new MemoryRegion(10).map(5, 6), 'RangeError', /^size is 6/],
     [() => new MemoryRegion(10).map(-1), 'RangeError', /^offset is -1/],
-    [() => new MemoryRegion(10).map(0, -2), 'RangeError', /^size is -2/],
+    [() => new MemoryRegion(10).map(4, -2), 'RangeError', /^size is -2: give a whole number, 0 to 6, or -1: to the end$/],
+    [() => new MemoryRegion(10).read(4, 7), 'RangeError', /^size is 7: give a whole number, 0 to 6, or -1: to the end$/],
     [() => new ipmb.Object(-1), 'RangeError', /^fd is -1/],
+    [() => new ipmb.Object(1e9), 'RangeError', /^fd is 1000000000: give the number of a descriptor that is open/],
     [() => new ipmb.Object('0'), 'TypeError', /^fd is a string/],
     [() => new MemoryRegistry().alloc(1, 5), 'TypeError', /^tag is a number/],
     [() => new MemoryRegistry().alloc(1, null, 5), 'TypeError', /^free is a number/],
@@ -176,7 +191,7 @@ test('methods on what they do not belong to', () => {
 test('the native half withstands what the face keeps from it', () => {
   const classes = Object.values(native).filter((value) => typeof value === 'function');
   assert.ok(classes.length >= 12, `${classes.length} classes`);
-  const made = [native.LabelOp.leaf('a'), new native.Luggage(), new native.Registry(), native.Region.create(10), native.Descriptor.of(0)];
+  const made = [native.LabelOp.leaf('a'), new native.Luggage(), new native.Registry(), native.Region.create(10), native.Descriptor.of(0, 'fd')];
   const values = [...STRANGE, ...made, new Uint8Array(16)];
   let errors = 0;
   for (const Class of classes) {
