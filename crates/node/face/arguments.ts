@@ -25,6 +25,11 @@ export function wrongValue(argument: string, value: unknown, bound: string): Ran
   return new RangeError(`${argument} is ${String(value).slice(0, SHOWN)}: ${bound}`);
 }
 
+/** The error of a constructor that is not for programs to call. */
+export function notMade(name: string, origin: string): TypeError {
+  return new TypeError(`${name} comes from ${origin}: it is not constructed`);
+}
+
 /** Whether a string is Unicode: it has no half of a surrogate pair. */
 export const isUnicode: (value: string) => boolean =
   'isWellFormed' in String.prototype

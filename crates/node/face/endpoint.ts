@@ -1,6 +1,6 @@
 /** Endpoints, and joining a bus. */
 
-import { bytes, flag, list, millis, options as checked, text, whole, wrongType } from './arguments';
+import { bytes, flag, list, millis, notMade, options as checked, text, whole, wrongType } from './arguments';
 import { call } from './errors';
 import { labels } from './label_op';
 import { Membership } from './membership';
@@ -56,6 +56,9 @@ export interface PeerEvent {
   readonly reason?: string;
 }
 
+/** What an endpoint is made of. */
+type Made = [membership: Membership, identifier: string, label: readonly string[], sender: Sender, receiver: Receiver];
+
 /** One who is on a bus. */
 export class Endpoint {
   readonly identifier: string;
@@ -64,8 +67,12 @@ export class Endpoint {
   readonly receiver: Receiver;
   readonly #membership: Membership;
 
+  protected constructor();
   /** @internal */
-  constructor(membership: Membership, identifier: string, label: readonly string[], sender: Sender, receiver: Receiver) {
+  protected constructor(...made: Made);
+  protected constructor(...made: Made | []) {
+    const [membership, identifier, label, sender, receiver] = made as Made;
+    if (!(membership instanceof Membership)) throw notMade('an Endpoint', 'join()');
     this.#membership = membership;
     this.identifier = identifier;
     this.label = label;
@@ -110,18 +117,23 @@ export class Endpoint {
     this.receiver.close();
     this.#membership.close();
   }
+
+  /** @internal */
+  static of(...made: Made): Endpoint {
+    return new Endpoint(...made);
+  }
 }
 
 /** An endpoint that joins. Its halves can be used at once; awaited, it is the endpoint that has joined. */
 export class JoiningEndpoint extends Endpoint implements PromiseLike<Endpoint> {
   readonly #joined: () => Promise<Endpoint>;
 
-  /** @internal */
-  constructor(membership: Membership, identifier: string, label: readonly string[], sender: Sender, receiver: Receiver) {
-    super(membership, identifier, label, sender, receiver);
+  private constructor(...made: Made) {
+    super(...made);
+    const [membership] = made;
     this.#joined = async () => {
       await membership.settled;
-      return new Endpoint(membership, identifier, label, sender, receiver);
+      return Endpoint.of(...made);
     };
   }
 
@@ -140,6 +152,11 @@ export class JoiningEndpoint extends Endpoint implements PromiseLike<Endpoint> {
 
   finally(over?: (() => void) | null): Promise<Endpoint> {
     return this.#joined().finally(over);
+  }
+
+  /** @internal */
+  static override of(...made: Made): JoiningEndpoint {
+    return new JoiningEndpoint(...made);
   }
 }
 
@@ -222,5 +239,5 @@ export function join(options: Options, timeout?: number | null): JoiningEndpoint
   const membership = new Membership(joining, limit);
   const sender = Sender.of(membership);
   const receiver = Receiver.of(membership, payload.takes(types), Sender.back(sender));
-  return new JoiningEndpoint(membership, identifier, Object.freeze([...label]), sender, receiver);
+  return JoiningEndpoint.of(membership, identifier, Object.freeze([...label]), sender, receiver);
 }

@@ -3,7 +3,7 @@
 import { types } from 'node:util';
 
 import { type Attachments, carrying, MemoryRegion, Object as BusObject } from './attachments';
-import { kindOf, options } from './arguments';
+import { kindOf, notMade, options } from './arguments';
 import { DecodeError } from './errors';
 import { LabelOp, SelectorMode } from './label_op';
 import type { core } from './native';
@@ -37,7 +37,7 @@ export class Origins {
       if (origin === 0) this.#known.clear();
       const { id, label, pid } = fresh.sender;
       const sender = Object.freeze({ id, label: Object.freeze(label), pid });
-      this.#known.set(origin, { sender, selector: fresh.selector });
+      this.#known.set(origin, new Origin(sender, fresh.selector));
     }
     const found = this.#known.get(origin);
     if (!found) throw new Error('a message from nowhere');
@@ -45,9 +45,11 @@ export class Origins {
   }
 }
 
-interface Origin {
-  readonly sender: EndpointInfo;
-  readonly selector: core.SelectorInfo;
+class Origin {
+  constructor(
+    readonly sender: EndpointInfo,
+    readonly selector: core.SelectorInfo,
+  ) {}
 }
 
 const ATTACHED = ['objects', 'memoryRegions'] as const;
@@ -70,6 +72,7 @@ export class Message {
   #raw: BytesMessage | undefined;
 
   private constructor(received: core.Received, origin: Origin, back: Back) {
+    if (!(origin instanceof Origin)) throw notMade('a Message', 'recv() or request()');
     this.payload = payload.decode(received, origin.sender);
     this.sender = origin.sender;
     this.redelivered = received.redelivered ?? false;

@@ -1,8 +1,8 @@
 /** The receiving half of an endpoint. */
 
-import { millis } from './arguments';
+import { millis, notMade } from './arguments';
 import { Closed, RecvTimeout, told } from './errors';
-import type { Membership } from './membership';
+import { Membership } from './membership';
 import { type Back, Message, Origins } from './message';
 import type { core } from './native';
 import { Queue, Queued } from './queue';
@@ -38,6 +38,7 @@ export class Receiver implements AsyncIterable<Message> {
   readonly #burst = new Burst();
 
   private constructor(membership: Membership, takes: Uint8Array, back: Back) {
+    if (!(membership instanceof Membership)) throw notMade('a Receiver', 'join()');
     this.#membership = membership;
     this.#takes = takes;
     this.#back = back;

@@ -1,10 +1,10 @@
 /** The sending half of an endpoint. */
 
 import { type Attachments, carrying, type MemoryRegion } from './attachments';
-import { millis, options, wrongValue } from './arguments';
+import { millis, notMade, options, wrongValue } from './arguments';
 import { Closed, call, RecvTimeout, told } from './errors';
 import { type LabelOp, type Selector, target } from './label_op';
-import type { Membership } from './membership';
+import { Membership } from './membership';
 import { type Back, Message, Origins } from './message';
 import { type core, native } from './native';
 import * as payload from './payload';
@@ -49,6 +49,7 @@ export class Sender {
   };
 
   private constructor(membership: Membership) {
+    if (!(membership instanceof Membership)) throw notMade('a Sender', 'join()');
     this.#membership = membership;
   }
 

@@ -3,6 +3,8 @@
 export declare function kindOf(value: unknown): string;
 export declare function wrongType(argument: string, value: unknown, bound: string): TypeError;
 export declare function wrongValue(argument: string, value: unknown, bound: string): RangeError;
+/** The error of a constructor that is not for programs to call. */
+export declare function notMade(name: string, origin: string): TypeError;
 /** Whether a string is Unicode: it has no half of a surrogate pair. */
 export declare const isUnicode: (value: string) => boolean;
 export declare function text(argument: string, value: unknown): string;

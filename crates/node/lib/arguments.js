@@ -5,6 +5,7 @@ exports.Refusal = exports.isUnicode = void 0;
 exports.kindOf = kindOf;
 exports.wrongType = wrongType;
 exports.wrongValue = wrongValue;
+exports.notMade = notMade;
 exports.text = text;
 exports.options = options;
 exports.list = list;
@@ -38,6 +39,10 @@ function wrongType(argument, value, bound) {
 }
 function wrongValue(argument, value, bound) {
     return new RangeError(`${argument} is ${String(value).slice(0, SHOWN)}: ${bound}`);
+}
+/** The error of a constructor that is not for programs to call. */
+function notMade(name, origin) {
+    return new TypeError(`${name} comes from ${origin}: it is not constructed`);
 }
 /** Whether a string is Unicode: it has no half of a surrogate pair. */
 exports.isUnicode = 'isWellFormed' in String.prototype

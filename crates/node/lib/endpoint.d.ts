@@ -49,6 +49,7 @@ export declare class Endpoint {
     readonly label: readonly string[];
     readonly sender: Sender;
     readonly receiver: Receiver;
+    protected constructor();
     /** Number that no other endpoint of the bus has. */
     get id(): bigint;
     /** Whether it plays controller now. */
@@ -65,6 +66,7 @@ export declare class Endpoint {
 /** An endpoint that joins. Its halves can be used at once; awaited, it is the endpoint that has joined. */
 export declare class JoiningEndpoint extends Endpoint implements PromiseLike<Endpoint> {
     #private;
+    private constructor();
     then<Result = Endpoint, Otherwise = never>(joined?: ((endpoint: Endpoint) => Result | PromiseLike<Result>) | null, failed?: ((error: unknown) => Otherwise | PromiseLike<Otherwise>) | null): Promise<Result | Otherwise>;
     catch<Otherwise = never>(failed?: ((error: unknown) => Otherwise | PromiseLike<Otherwise>) | null): Promise<Endpoint | Otherwise>;
     finally(over?: (() => void) | null): Promise<Endpoint>;

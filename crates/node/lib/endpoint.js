@@ -54,8 +54,10 @@ class Endpoint {
     sender;
     receiver;
     #membership;
-    /** @internal */
-    constructor(membership, identifier, label, sender, receiver) {
+    constructor(...made) {
+        const [membership, identifier, label, sender, receiver] = made;
+        if (!(membership instanceof membership_1.Membership))
+            throw (0, arguments_1.notMade)('an Endpoint', 'join()');
         this.#membership = membership;
         this.identifier = identifier;
         this.label = label;
@@ -94,17 +96,21 @@ class Endpoint {
         this.receiver.close();
         this.#membership.close();
     }
+    /** @internal */
+    static of(...made) {
+        return new Endpoint(...made);
+    }
 }
 exports.Endpoint = Endpoint;
 /** An endpoint that joins. Its halves can be used at once; awaited, it is the endpoint that has joined. */
 class JoiningEndpoint extends Endpoint {
     #joined;
-    /** @internal */
-    constructor(membership, identifier, label, sender, receiver) {
-        super(membership, identifier, label, sender, receiver);
+    constructor(...made) {
+        super(...made);
+        const [membership] = made;
         this.#joined = async () => {
             await membership.settled;
-            return new Endpoint(membership, identifier, label, sender, receiver);
+            return Endpoint.of(...made);
         };
     }
     then(joined, failed) {
@@ -115,6 +121,10 @@ class JoiningEndpoint extends Endpoint {
     }
     finally(over) {
         return this.#joined().finally(over);
+    }
+    /** @internal */
+    static of(...made) {
+        return new JoiningEndpoint(...made);
     }
 }
 exports.JoiningEndpoint = JoiningEndpoint;
@@ -188,5 +198,5 @@ function join(options, timeout) {
     const membership = new membership_1.Membership(joining, limit);
     const sender = sender_1.Sender.of(membership);
     const receiver = receiver_1.Receiver.of(membership, payload.takes(types), sender_1.Sender.back(sender));
-    return new JoiningEndpoint(membership, identifier, Object.freeze([...label]), sender, receiver);
+    return JoiningEndpoint.of(membership, identifier, Object.freeze([...label]), sender, receiver);
 }

@@ -50,7 +50,7 @@ class Origins {
                 this.#known.clear();
             const { id, label, pid } = fresh.sender;
             const sender = Object.freeze({ id, label: Object.freeze(label), pid });
-            this.#known.set(origin, { sender, selector: fresh.selector });
+            this.#known.set(origin, new Origin(sender, fresh.selector));
         }
         const found = this.#known.get(origin);
         if (!found)
@@ -59,6 +59,14 @@ class Origins {
     }
 }
 exports.Origins = Origins;
+class Origin {
+    sender;
+    selector;
+    constructor(sender, selector) {
+        this.sender = sender;
+        this.selector = selector;
+    }
+}
 const ATTACHED = ['objects', 'memoryRegions'];
 const NONE = Object.freeze([]);
 class Message {
@@ -77,6 +85,8 @@ class Message {
     #back;
     #raw;
     constructor(received, origin, back) {
+        if (!(origin instanceof Origin))
+            throw (0, arguments_1.notMade)('a Message', 'recv() or request()');
         this.payload = payload.decode(received, origin.sender);
         this.sender = origin.sender;
         this.redelivered = received.redelivered ?? false;

@@ -4,6 +4,7 @@ Object.defineProperty(exports, "__esModule", { value: true });
 exports.Receiver = void 0;
 const arguments_1 = require("./arguments");
 const errors_1 = require("./errors");
+const membership_1 = require("./membership");
 const message_1 = require("./message");
 const queue_1 = require("./queue");
 const waiting_1 = require("./waiting");
@@ -35,6 +36,8 @@ class Receiver {
     #waits = false;
     #burst = new waiting_1.Burst();
     constructor(membership, takes, back) {
+        if (!(membership instanceof membership_1.Membership))
+            throw (0, arguments_1.notMade)('a Receiver', 'join()');
         this.#membership = membership;
         this.#takes = takes;
         this.#back = back;

@@ -39,6 +39,7 @@ const attachments_1 = require("./attachments");
 const arguments_1 = require("./arguments");
 const errors_1 = require("./errors");
 const label_op_1 = require("./label_op");
+const membership_1 = require("./membership");
 const message_1 = require("./message");
 const native_1 = require("./native");
 const payload = __importStar(require("./payload"));
@@ -64,6 +65,8 @@ class Sender {
         }),
     };
     constructor(membership) {
+        if (!(membership instanceof membership_1.Membership))
+            throw (0, arguments_1.notMade)('a Sender', 'join()');
         this.#membership = membership;
     }
     /**
