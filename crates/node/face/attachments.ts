@@ -3,6 +3,7 @@
 import { bytes, list, text, whole, wrongType, wrongValue } from './arguments';
 import { call } from './errors';
 import { type core, native } from './native';
+import { shown } from './showing';
 
 /**
  * A descriptor that can be attached to a message: a file, a socket, a pipe's end.
@@ -46,6 +47,8 @@ class BusObject {
     return typeof value === 'object' && value !== null && #descriptor in value ? value.#descriptor : undefined;
   }
 }
+
+shown('Object', BusObject, (object) => (object.closed ? 'closed' : `fd ${object.value()}`));
 
 /** A descriptor that is there already. */
 class Adopted {
@@ -162,6 +165,10 @@ export class MemoryRegion {
     return typeof value === 'object' && value !== null && #region in value ? value.#region : undefined;
   }
 }
+
+shown('MemoryRegion', MemoryRegion, (region) => {
+  return region.closed ? 'closed' : `${region.size} bytes${region.frozen ? ', frozen' : ''}`;
+});
 
 /** How many bytes are meant, of so many that are left. */
 function extent(size: number, left: number): number {

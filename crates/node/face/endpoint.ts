@@ -8,6 +8,7 @@ import { type core, native } from './native';
 import * as payload from './payload';
 import { Receiver } from './receiver';
 import { Sender } from './sender';
+import { shown } from './showing';
 import { type EndpointInfo, UUID } from './values';
 import { wait } from './waiting';
 
@@ -121,6 +122,10 @@ export class Endpoint {
   /** @internal */
   static of(...made: Made): Endpoint {
     return new Endpoint(...made);
+  }
+
+  static {
+    shown('Endpoint', this, (self) => self.#membership.shown(false));
   }
 }
 
@@ -236,7 +241,7 @@ export function join(options: Options, timeout?: number | null): JoiningEndpoint
   );
   const limit = millis('timeout', timeout);
   const joining = call(() => native.Joining.begin(identifier, label, secret, affinity, users, true));
-  const membership = new Membership(joining, limit);
+  const membership = new Membership(joining, limit, `${identifier}, [${label.join(', ')}]`);
   const sender = Sender.of(membership);
   const receiver = Receiver.of(membership, payload.takes(types), Sender.back(sender));
   return JoiningEndpoint.of(membership, identifier, Object.freeze([...label]), sender, receiver);

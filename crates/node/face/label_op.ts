@@ -3,6 +3,7 @@
 import { kindOf, list, millis, options, text, wrongType, wrongValue } from './arguments';
 import { call } from './errors';
 import { type core, native } from './native';
+import { shown } from './showing';
 
 /** A boolean expression over labels. `not`, `and` and `or` change it in place, and return it. */
 export class LabelOp {
@@ -65,6 +66,8 @@ export class LabelOp {
     return typeof value === 'object' && value !== null && #op in value ? value.#op : undefined;
   }
 }
+
+shown('LabelOp', LabelOp, (op) => op.toString());
 
 /** Those of strings that were sent to lately: native ones do not change, and making one costs more than a message. */
 const leaves = new Map<string, core.LabelOp>();

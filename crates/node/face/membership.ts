@@ -17,7 +17,12 @@ export class Membership {
   #endWait = (): void => {};
   #endTimer = (): void => {};
 
-  constructor(joining: core.Joining, timeout: number) {
+  /** `name` is what people know it by. */
+  constructor(
+    joining: core.Joining,
+    timeout: number,
+    readonly name: string,
+  ) {
     this.#joining = joining;
     this.settled = new Promise((resolve, reject) => {
       this.#settle = { resolve, reject };
@@ -61,6 +66,14 @@ export class Membership {
     if (this.failure !== undefined) throw this.failure;
     if (!this.endpoint) throw new JoinError('joining is not over: await what join() has returned');
     return this.endpoint;
+  }
+
+  /** What people are shown of it; `closed`: of a half that is. */
+  shown(closed: boolean): string {
+    const { endpoint, failure } = this;
+    if (closed || endpoint?.closed || failure instanceof Closed) return `${this.name}, closed`;
+    if (failure !== undefined) return `${this.name}, failed`;
+    return endpoint ? this.name : `${this.name}, joining`;
   }
 
   /** Closes one half, now or as soon as there is one. */

@@ -8,6 +8,7 @@ import { DecodeError } from './errors';
 import { LabelOp, SelectorMode } from './label_op';
 import type { core } from './native';
 import * as payload from './payload';
+import { shown } from './showing';
 import type { BytesMessage, EndpointInfo } from './values';
 
 /** Where a message was sent to. */
@@ -149,3 +150,17 @@ export class Message {
     }
   }
 }
+
+/** Bears the name under which it is shown. */
+const Shown = class Message {};
+
+shown('Message', Message, ({ payload, sender, isRequest, redelivered, objects, memoryRegions }) =>
+  Object.assign(new Shown(), {
+    payload,
+    sender,
+    ...(isRequest && { isRequest }),
+    ...(redelivered && { redelivered }),
+    ...(objects.length > 0 && { objects }),
+    ...(memoryRegions.length > 0 && { memoryRegions }),
+  }),
+);

@@ -6,6 +6,7 @@ import { Membership } from './membership';
 import { type Back, Message, Origins } from './message';
 import type { core } from './native';
 import { Queue, Queued } from './queue';
+import { shown } from './showing';
 import { after, Burst, wait } from './waiting';
 
 class Waiter extends Queued<Waiter> {
@@ -190,6 +191,10 @@ export class Receiver implements AsyncIterable<Message> {
   /** @internal */
   static of(membership: Membership, takes: Uint8Array, back: Back): Receiver {
     return new Receiver(membership, takes, back);
+  }
+
+  static {
+    shown('Receiver', this, (self) => self.#membership.shown(self.closed));
   }
 }
 

@@ -9,6 +9,7 @@ import { type Back, Message, Origins } from './message';
 import { type core, native } from './native';
 import * as payload from './payload';
 import { drive, Lanes, refusal, Replies } from './sending';
+import { shown } from './showing';
 import { after, Burst } from './waiting';
 
 export interface SendOptions extends Attachments {
@@ -246,6 +247,10 @@ export class Sender {
   /** @internal */
   static back(sender: Sender): Back {
     return sender.#back;
+  }
+
+  static {
+    shown('Sender', this, (self) => self.#membership.shown(self.closed));
   }
 }
 

@@ -1,6 +1,7 @@
 /** Small values: who an endpoint is, and payloads for which JavaScript has no type of its own. */
 
 import { bytes, text, whole, wrongType, wrongValue } from './arguments';
+import { shown } from './showing';
 
 /** Who an endpoint is, as the kernel and the directory know it. */
 export interface EndpointInfo {
@@ -74,6 +75,8 @@ export class UUID {
     return this.toString();
   }
 }
+
+shown('UUID', UUID, (uuid) => uuid.toString());
 
 /** An object of a type that has a UUID of its own: what Python's `message_type` declares. Its value is a plain one. */
 export class Typed {

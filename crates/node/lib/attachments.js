@@ -6,6 +6,7 @@ exports.carrying = carrying;
 const arguments_1 = require("./arguments");
 const errors_1 = require("./errors");
 const native_1 = require("./native");
+const showing_1 = require("./showing");
 /**
  * A descriptor that can be attached to a message: a file, a socket, a pipe's end.
  *
@@ -42,6 +43,7 @@ class BusObject {
     }
 }
 exports.Object = BusObject;
+(0, showing_1.shown)('Object', BusObject, (object) => (object.closed ? 'closed' : `fd ${object.value()}`));
 /** A descriptor that is there already. */
 class Adopted {
     descriptor;
@@ -144,6 +146,9 @@ class MemoryRegion {
     }
 }
 exports.MemoryRegion = MemoryRegion;
+(0, showing_1.shown)('MemoryRegion', MemoryRegion, (region) => {
+    return region.closed ? 'closed' : `${region.size} bytes${region.frozen ? ', frozen' : ''}`;
+});
 /** How many bytes are meant, of so many that are left. */
 function extent(size, left) {
     return size === -1 ? left : (0, arguments_1.whole)('size', size, 0, left, ', or -1: to the end');

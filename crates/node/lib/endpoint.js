@@ -44,6 +44,7 @@ const native_1 = require("./native");
 const payload = __importStar(require("./payload"));
 const receiver_1 = require("./receiver");
 const sender_1 = require("./sender");
+const showing_1 = require("./showing");
 const values_1 = require("./values");
 const waiting_1 = require("./waiting");
 const OPTIONS = ['identifier', 'label', 'token', 'controllerAffinity', 'users', 'types'];
@@ -99,6 +100,9 @@ class Endpoint {
     /** @internal */
     static of(...made) {
         return new Endpoint(...made);
+    }
+    static {
+        (0, showing_1.shown)('Endpoint', this, (self) => self.#membership.shown(false));
     }
 }
 exports.Endpoint = Endpoint;
@@ -195,7 +199,7 @@ function join(options, timeout) {
     const types = (0, arguments_1.list)('types', options.types, 'give an array of UUIDs').map((type, index) => type instanceof values_1.UUID ? type : new values_1.UUID((0, arguments_1.text)(`types[${index}]`, type)));
     const limit = (0, arguments_1.millis)('timeout', timeout);
     const joining = (0, errors_1.call)(() => native_1.native.Joining.begin(identifier, label, secret, affinity, users, true));
-    const membership = new membership_1.Membership(joining, limit);
+    const membership = new membership_1.Membership(joining, limit, `${identifier}, [${label.join(', ')}]`);
     const sender = sender_1.Sender.of(membership);
     const receiver = receiver_1.Receiver.of(membership, payload.takes(types), sender_1.Sender.back(sender));
     return JoiningEndpoint.of(membership, identifier, Object.freeze([...label]), sender, receiver);

@@ -1,9 +1,9 @@
 /**
  * `ipmb-js`: processes of one machine join a bus by its name, and send each other messages, descriptors and shared memory.
  *
- * Read it from the floor upwards: `errors` and `arguments`; `native`, the other half; `values`, `dates`,
- * `packing`, `unpacking` and `payload`, what travels; `waiting`, in the event loop; `label_op`; `attachments`; `membership`, `message`, `sending`, `sender`, `receiver`;
- * `endpoint`.
+ * Read it from the floor upwards: `errors` and `arguments`; `native`, the other half; `showing`, to people; `values`,
+ * `dates`, `packing`, `unpacking` and `payload`, what travels; `waiting`, in the event loop; `label_op`; `attachments`;
+ * `membership`, `message`, `sending`, `sender`, `receiver`; `endpoint`.
  */
 export { Object, MemoryRegion, MemoryRegistry, type Attachments } from './attachments';
 export { Endpoint, type JoiningEndpoint, join, type Options, type PeerEvent, type Stats } from './endpoint';

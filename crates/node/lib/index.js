@@ -2,9 +2,9 @@
 /**
  * `ipmb-js`: processes of one machine join a bus by its name, and send each other messages, descriptors and shared memory.
  *
- * Read it from the floor upwards: `errors` and `arguments`; `native`, the other half; `values`, `dates`,
- * `packing`, `unpacking` and `payload`, what travels; `waiting`, in the event loop; `label_op`; `attachments`; `membership`, `message`, `sending`, `sender`, `receiver`;
- * `endpoint`.
+ * Read it from the floor upwards: `errors` and `arguments`; `native`, the other half; `showing`, to people; `values`,
+ * `dates`, `packing`, `unpacking` and `payload`, what travels; `waiting`, in the event loop; `label_op`; `attachments`;
+ * `membership`, `message`, `sending`, `sender`, `receiver`; `endpoint`.
  */
 Object.defineProperty(exports, "__esModule", { value: true });
 exports.UUID = exports.Typed = exports.Float = exports.BytesMessage = exports.Sender = exports.Receiver = exports.Message = exports.SelectorMode = exports.LabelOp = exports.VersionMismatch = exports.TooManyOpenFiles = exports.TooLarge = exports.TokenMismatch = exports.SystemError = exports.SendTimeout = exports.SendError = exports.RemoteError = exports.RecvTimeout = exports.RecvError = exports.PermissionDenied = exports.PeerLost = exports.NoRoute = exports.JoinTimeout = exports.JoinError = exports.IpmbError = exports.Full = exports.Forked = exports.DecodeError = exports.Closed = exports.join = exports.Endpoint = exports.MemoryRegistry = exports.MemoryRegion = exports.Object = void 0;

@@ -7,6 +7,7 @@ exports.target = target;
 const arguments_1 = require("./arguments");
 const errors_1 = require("./errors");
 const native_1 = require("./native");
+const showing_1 = require("./showing");
 /** A boolean expression over labels. `not`, `and` and `or` change it in place, and return it. */
 class LabelOp {
     #op;
@@ -62,6 +63,7 @@ class LabelOp {
     }
 }
 exports.LabelOp = LabelOp;
+(0, showing_1.shown)('LabelOp', LabelOp, (op) => op.toString());
 /** Those of strings that were sent to lately: native ones do not change, and making one costs more than a message. */
 const leaves = new Map();
 const LEAVES = 256;

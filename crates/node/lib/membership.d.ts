@@ -2,15 +2,19 @@
 import type { core } from './native';
 export declare class Membership {
     #private;
+    readonly name: string;
     /** Ends with the joining. Whoever waits for it hears of its failure; if nobody does, the process does. */
     readonly settled: Promise<void>;
     /** Once it has joined. */
     endpoint: core.Endpoint | undefined;
     /** Once joining has failed. */
     failure: unknown;
-    constructor(joining: core.Joining, timeout: number);
+    /** `name` is what people know it by. */
+    constructor(joining: core.Joining, timeout: number, name: string);
     /** The endpoint; an error while it has not joined. */
     joined(): core.Endpoint;
+    /** What people are shown of it; `closed`: of a half that is. */
+    shown(closed: boolean): string;
     /** Closes one half, now or as soon as there is one. */
     closeHalf(close: (endpoint: core.Endpoint) => void): void;
     /** Leaves the bus, or gives up joining it. */

@@ -5,6 +5,7 @@ exports.Membership = void 0;
 const errors_1 = require("./errors");
 const waiting_1 = require("./waiting");
 class Membership {
+    name;
     /** Ends with the joining. Whoever waits for it hears of its failure; if nobody does, the process does. */
     settled;
     /** Once it has joined. */
@@ -16,7 +17,9 @@ class Membership {
     #whenJoined = [];
     #endWait = () => { };
     #endTimer = () => { };
-    constructor(joining, timeout) {
+    /** `name` is what people know it by. */
+    constructor(joining, timeout, name) {
+        this.name = name;
         this.#joining = joining;
         this.settled = new Promise((resolve, reject) => {
             this.#settle = { resolve, reject };
@@ -62,6 +65,15 @@ class Membership {
         if (!this.endpoint)
             throw new errors_1.JoinError('joining is not over: await what join() has returned');
         return this.endpoint;
+    }
+    /** What people are shown of it; `closed`: of a half that is. */
+    shown(closed) {
+        const { endpoint, failure } = this;
+        if (closed || endpoint?.closed || failure instanceof errors_1.Closed)
+            return `${this.name}, closed`;
+        if (failure !== undefined)
+            return `${this.name}, failed`;
+        return endpoint ? this.name : `${this.name}, joining`;
     }
     /** Closes one half, now or as soon as there is one. */
     closeHalf(close) {

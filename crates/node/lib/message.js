@@ -41,6 +41,7 @@ const arguments_1 = require("./arguments");
 const errors_1 = require("./errors");
 const label_op_1 = require("./label_op");
 const payload = __importStar(require("./payload"));
+const showing_1 = require("./showing");
 /** Who sent messages to where: native code tells each of it once, and names it by a number from then on. @internal */
 class Origins {
     #known = new Map();
@@ -163,3 +164,14 @@ class Message {
     }
 }
 exports.Message = Message;
+/** Bears the name under which it is shown. */
+const Shown = class Message {
+};
+(0, showing_1.shown)('Message', Message, ({ payload, sender, isRequest, redelivered, objects, memoryRegions }) => Object.assign(new Shown(), {
+    payload,
+    sender,
+    ...(isRequest && { isRequest }),
+    ...(redelivered && { redelivered }),
+    ...(objects.length > 0 && { objects }),
+    ...(memoryRegions.length > 0 && { memoryRegions }),
+}));

@@ -7,6 +7,7 @@ const errors_1 = require("./errors");
 const membership_1 = require("./membership");
 const message_1 = require("./message");
 const queue_1 = require("./queue");
+const showing_1 = require("./showing");
 const waiting_1 = require("./waiting");
 class Waiter extends queue_1.Queued {
     resolve;
@@ -190,6 +191,9 @@ class Receiver {
     /** @internal */
     static of(membership, takes, back) {
         return new Receiver(membership, takes, back);
+    }
+    static {
+        (0, showing_1.shown)('Receiver', this, (self) => self.#membership.shown(self.closed));
     }
 }
 exports.Receiver = Receiver;

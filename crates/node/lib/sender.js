@@ -44,6 +44,7 @@ const message_1 = require("./message");
 const native_1 = require("./native");
 const payload = __importStar(require("./payload"));
 const sending_1 = require("./sending");
+const showing_1 = require("./showing");
 const waiting_1 = require("./waiting");
 const ASKING = ['timeout', 'objects', 'memoryRegions'];
 const SENDING = [...ASKING, 'overflow'];
@@ -242,6 +243,9 @@ class Sender {
     /** @internal */
     static back(sender) {
         return sender.#back;
+    }
+    static {
+        (0, showing_1.shown)('Sender', this, (self) => self.#membership.shown(self.closed));
     }
 }
 exports.Sender = Sender;

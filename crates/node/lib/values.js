@@ -3,6 +3,7 @@
 Object.defineProperty(exports, "__esModule", { value: true });
 exports.Typed = exports.UUID = exports.Float = exports.BytesMessage = void 0;
 const arguments_1 = require("./arguments");
+const showing_1 = require("./showing");
 /** Bytes, and a number that says what they are: what programs in C and C++ exchange. */
 class BytesMessage {
     /** 0 to 65535. */
@@ -61,6 +62,7 @@ class UUID {
     }
 }
 exports.UUID = UUID;
+(0, showing_1.shown)('UUID', UUID, (uuid) => uuid.toString());
 /** An object of a type that has a UUID of its own: what Python's `message_type` declares. Its value is a plain one. */
 class Typed {
     type;

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { inspect } from 'node:util';
 
 import ipmb from '../lib/index.js';
 import { bus } from './support.mjs';
@@ -27,4 +28,64 @@ test('what comes from somewhere is not constructed', async () => {
   await message.reply('answer');
   assert.equal((await asked).payload, 'answer');
   endpoint.close();
+});
+
+test('console.log shows what a thing is, open or closed', async () => {
+  const identifier = bus();
+  const endpoint = await join({ identifier, label: ['blue', 'earth'] }, 10_000);
+  const { sender, receiver } = endpoint;
+  assert.equal(inspect(endpoint), `Endpoint(${identifier}, [blue, earth])`);
+  assert.equal(inspect(receiver), `Receiver(${identifier}, [blue, earth])`);
+  const id = '5f0f6a3e-7f0b-4f5e-8d57-0c1b8f7a2d21';
+  const asked = sender.request('earth', { at: [new ipmb.UUID(id)] }, { timeout: 10_000, objects: [0] });
+  const question = await receiver.recv(10_000);
+  const [object] = question.objects;
+  const peer = `{ id: ${endpoint.id}n, label: [ 'blue', 'earth' ], pid: ${process.pid} }`;
+  const flat = (value) => inspect(value, { breakLength: Infinity });
+  const payload = `{ at: [ UUID(${id}) ] }`;
+  assert.equal(
+    flat(question),
+    `Message { payload: ${payload}, sender: ${peer}, isRequest: true, objects: [ Object(fd ${object.value()}) ] }`,
+  );
+  question.close();
+  assert.equal(inspect(object), 'Object(closed)');
+  await question.reply(null);
+  assert.equal(flat(await asked), `Message { payload: null, sender: ${peer} }`);
+  assert.equal(inspect([[[question]]]), '[ [ [ [Message] ] ] ]');
+
+  const region = new ipmb.MemoryRegion(4096);
+  region.write(Buffer.from('some'));
+  assert.equal(inspect(region), 'MemoryRegion(4096 bytes)');
+  region.freeze();
+  assert.equal(inspect(region), 'MemoryRegion(4096 bytes, frozen)');
+  region.close();
+  assert.equal(inspect(region), 'MemoryRegion(closed)');
+  assert.equal(inspect(new ipmb.LabelOp('a').and('b').not()), `LabelOp(${new ipmb.LabelOp('a').and('b').not()})`);
+  assert.equal(inspect({ id: new ipmb.UUID(id) }), `{ id: UUID(${id}) }`);
+  assert.equal(flat(new ipmb.Typed(id, 1)), `Typed { type: UUID(${id}), value: 1 }`);
+
+  sender.close();
+  assert.equal(inspect(sender), `Sender(${identifier}, [blue, earth], closed)`);
+  assert.equal(inspect(receiver), `Receiver(${identifier}, [blue, earth])`);
+  endpoint.close();
+  assert.equal(inspect(endpoint), `Endpoint(${identifier}, [blue, earth], closed)`);
+  assert.equal(flat(question).startsWith('Message { payload: '), true);
+  const alone = join({ identifier, controllerAffinity: false }, 20);
+  assert.equal(inspect(alone), `Endpoint(${identifier}, [], joining)`);
+  assert.equal(inspect(alone.sender), `Sender(${identifier}, [], joining)`);
+  await assert.rejects(alone.finally(), { name: 'JoinTimeout' });
+  assert.equal(inspect(alone), `Endpoint(${identifier}, [], failed)`);
+});
+
+test('console.log of what is none of them throws nothing', () => {
+  const region = new ipmb.MemoryRegion(1);
+  for (const Class of Object.values(ipmb).filter((value) => typeof value === 'function')) {
+    inspect(Class);
+    inspect(Class.prototype);
+    inspect(Object.create(Class.prototype ?? null));
+    inspect(Object.setPrototypeOf({}, Class.prototype ?? null), { showHidden: true });
+  }
+  assert.equal(inspect(Object.create(ipmb.UUID.prototype)), '[UUID]');
+  inspect(new Proxy(region, {}));
+  inspect(new Proxy(region, {}), { showProxy: true });
 });
