@@ -1,6 +1,7 @@
 /** What travels beside a payload: descriptors, and memory that is shared. */
 
 import { bytes, list, text, whole, wrongType, wrongValue } from './arguments';
+import { disposable } from './disposing';
 import { call } from './errors';
 import { type core, native } from './native';
 import { shown } from './showing';
@@ -48,6 +49,12 @@ class BusObject {
   }
 }
 
+interface BusObject {
+  /** Closes it, at the end of `using`. */
+  [Symbol.dispose](): void;
+}
+
+disposable(BusObject);
 shown('Object', BusObject, (object) => (object.closed ? 'closed' : `fd ${object.value()}`));
 
 /** A descriptor that is there already. */
@@ -166,6 +173,12 @@ export class MemoryRegion {
   }
 }
 
+export interface MemoryRegion {
+  /** Closes it, at the end of `using`. */
+  [Symbol.dispose](): void;
+}
+
+disposable(MemoryRegion);
 shown('MemoryRegion', MemoryRegion, (region) => {
   return region.closed ? 'closed' : `${region.size} bytes${region.frozen ? ', frozen' : ''}`;
 });

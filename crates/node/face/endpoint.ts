@@ -1,6 +1,7 @@
 /** Endpoints, and joining a bus. */
 
 import { bytes, flag, list, millis, notMade, options as checked, text, whole, wrongType } from './arguments';
+import { asyncDisposable, disposable } from './disposing';
 import { call } from './errors';
 import { labels } from './label_op';
 import { Membership } from './membership';
@@ -57,6 +58,12 @@ export interface PeerEvent {
   readonly reason?: string;
 }
 
+/** Who joins and leaves, as it happens. */
+export interface PeerEvents extends AsyncIterableIterator<PeerEvent> {
+  /** Ends it, at the end of `await using`. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
 /** What an endpoint is made of. */
 type Made = [membership: Membership, identifier: string, label: readonly string[], sender: Sender, receiver: Receiver];
 
@@ -108,7 +115,7 @@ export class Endpoint {
   }
 
   /** Tells who joins and leaves from now on, until the loop is left or the endpoint closed. */
-  watch(): AsyncIterableIterator<PeerEvent> {
+  watch(): PeerEvents {
     return new Watching(call(() => this.#membership.joined().watch()));
   }
 
@@ -128,6 +135,16 @@ export class Endpoint {
     shown('Endpoint', this, (self) => self.#membership.shown(false));
   }
 }
+
+export interface Endpoint {
+  /** Closes it, at the end of `using`. */
+  [Symbol.dispose](): void;
+  /** Closes it, at the end of `await using`. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+disposable(Endpoint);
+asyncDisposable(Endpoint, (endpoint) => endpoint.close());
 
 /** An endpoint that joins. Its halves can be used at once; awaited, it is the endpoint that has joined. */
 export class JoiningEndpoint extends Endpoint implements PromiseLike<Endpoint> {
@@ -166,7 +183,7 @@ export class JoiningEndpoint extends Endpoint implements PromiseLike<Endpoint> {
 }
 
 /** Events as they come. Not a generator: of that `return` would wait for the event that `next` waits for. */
-class Watching implements AsyncIterableIterator<PeerEvent> {
+class Watching implements PeerEvents {
   readonly #from: core.Watch;
   #turn: Promise<unknown> = Promise.resolve();
   #ended = false;
@@ -213,6 +230,12 @@ class Watching implements AsyncIterableIterator<PeerEvent> {
     return { value: undefined, done: true };
   }
 }
+
+interface Watching {
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+asyncDisposable(Watching, (events) => events.return());
 
 /**
  * Joins a bus.

@@ -4,6 +4,7 @@ import { types } from 'node:util';
 
 import { type Attachments, carrying, MemoryRegion, Object as BusObject } from './attachments';
 import { kindOf, notMade, options } from './arguments';
+import { disposable } from './disposing';
 import { DecodeError } from './errors';
 import { LabelOp, SelectorMode } from './label_op';
 import type { core } from './native';
@@ -150,6 +151,13 @@ export class Message {
     }
   }
 }
+
+export interface Message {
+  /** Closes what came with it, at the end of `using`. */
+  [Symbol.dispose](): void;
+}
+
+disposable(Message);
 
 /** Bears the name under which it is shown. */
 const Shown = class Message {};

@@ -1,6 +1,7 @@
 /** The receiving half of an endpoint. */
 
 import { millis, notMade } from './arguments';
+import { disposable } from './disposing';
 import { Closed, RecvTimeout, told } from './errors';
 import { Membership } from './membership';
 import { type Back, Message, Origins } from './message';
@@ -197,6 +198,13 @@ export class Receiver implements AsyncIterable<Message> {
     shown('Receiver', this, (self) => self.#membership.shown(self.closed));
   }
 }
+
+export interface Receiver {
+  /** Closes it, at the end of `using`. */
+  [Symbol.dispose](): void;
+}
+
+disposable(Receiver);
 
 function late(): RecvTimeout {
   return new RecvTimeout('no message came in time: give a longer timeout, or look whether anybody sends');

@@ -2,6 +2,7 @@
 
 import { type Attachments, carrying, type MemoryRegion } from './attachments';
 import { millis, notMade, options, wrongValue } from './arguments';
+import { disposable } from './disposing';
 import { Closed, call, RecvTimeout, told } from './errors';
 import { type LabelOp, type Selector, target } from './label_op';
 import { Membership } from './membership';
@@ -253,6 +254,13 @@ export class Sender {
     shown('Sender', this, (self) => self.#membership.shown(self.closed));
   }
 }
+
+export interface Sender {
+  /** Closes it, at the end of `using`. */
+  [Symbol.dispose](): void;
+}
+
+disposable(Sender);
 
 const UNSENT =
   'the request was not sent in time: nobody matches, or whoever does reads too slowly; give a longer timeout';

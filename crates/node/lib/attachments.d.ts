@@ -19,6 +19,10 @@ declare class BusObject {
     close(): void;
     get closed(): boolean;
 }
+interface BusObject {
+    /** Closes it, at the end of `using`. */
+    [Symbol.dispose](): void;
+}
 export { BusObject as Object };
 /**
  * Memory that several processes hold at once. It is writable by all who hold it until it is frozen.
@@ -50,6 +54,10 @@ export declare class MemoryRegion {
     clone(): MemoryRegion;
     /** Gives up this hold. Closing twice is fine. */
     close(): void;
+}
+export interface MemoryRegion {
+    /** Closes it, at the end of `using`. */
+    [Symbol.dispose](): void;
 }
 /** A pool of regions: memory that nobody holds any more is used again. */
 export declare class MemoryRegistry {

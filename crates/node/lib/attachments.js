@@ -4,6 +4,7 @@ Object.defineProperty(exports, "__esModule", { value: true });
 exports.MemoryRegistry = exports.MemoryRegion = exports.Object = void 0;
 exports.carrying = carrying;
 const arguments_1 = require("./arguments");
+const disposing_1 = require("./disposing");
 const errors_1 = require("./errors");
 const native_1 = require("./native");
 const showing_1 = require("./showing");
@@ -43,6 +44,7 @@ class BusObject {
     }
 }
 exports.Object = BusObject;
+(0, disposing_1.disposable)(BusObject);
 (0, showing_1.shown)('Object', BusObject, (object) => (object.closed ? 'closed' : `fd ${object.value()}`));
 /** A descriptor that is there already. */
 class Adopted {
@@ -146,6 +148,7 @@ class MemoryRegion {
     }
 }
 exports.MemoryRegion = MemoryRegion;
+(0, disposing_1.disposable)(MemoryRegion);
 (0, showing_1.shown)('MemoryRegion', MemoryRegion, (region) => {
     return region.closed ? 'closed' : `${region.size} bytes${region.frozen ? ', frozen' : ''}`;
 });

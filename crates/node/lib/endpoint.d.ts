@@ -42,6 +42,11 @@ export interface PeerEvent {
     /** Why it left, where anybody knows: `closed`, `died`, `expelled`, `vanished`. */
     readonly reason?: string;
 }
+/** Who joins and leaves, as it happens. */
+export interface PeerEvents extends AsyncIterableIterator<PeerEvent> {
+    /** Ends it, at the end of `await using`. */
+    [Symbol.asyncDispose](): Promise<void>;
+}
 /** One who is on a bus. */
 export declare class Endpoint {
     #private;
@@ -59,9 +64,15 @@ export declare class Endpoint {
     /** What it has counted so far. */
     stats(): Stats;
     /** Tells who joins and leaves from now on, until the loop is left or the endpoint closed. */
-    watch(): AsyncIterableIterator<PeerEvent>;
+    watch(): PeerEvents;
     /** Closes both halves and leaves the bus. Closing twice is fine. */
     close(): void;
+}
+export interface Endpoint {
+    /** Closes it, at the end of `using`. */
+    [Symbol.dispose](): void;
+    /** Closes it, at the end of `await using`. */
+    [Symbol.asyncDispose](): Promise<void>;
 }
 /** An endpoint that joins. Its halves can be used at once; awaited, it is the endpoint that has joined. */
 export declare class JoiningEndpoint extends Endpoint implements PromiseLike<Endpoint> {

@@ -37,6 +37,7 @@ Object.defineProperty(exports, "__esModule", { value: true });
 exports.JoiningEndpoint = exports.Endpoint = void 0;
 exports.join = join;
 const arguments_1 = require("./arguments");
+const disposing_1 = require("./disposing");
 const errors_1 = require("./errors");
 const label_op_1 = require("./label_op");
 const membership_1 = require("./membership");
@@ -106,6 +107,8 @@ class Endpoint {
     }
 }
 exports.Endpoint = Endpoint;
+(0, disposing_1.disposable)(Endpoint);
+(0, disposing_1.asyncDisposable)(Endpoint, (endpoint) => endpoint.close());
 /** An endpoint that joins. Its halves can be used at once; awaited, it is the endpoint that has joined. */
 class JoiningEndpoint extends Endpoint {
     #joined;
@@ -176,6 +179,7 @@ class Watching {
         return { value: undefined, done: true };
     }
 }
+(0, disposing_1.asyncDisposable)(Watching, (events) => events.return());
 /**
  * Joins a bus.
  *

@@ -40,3 +40,7 @@ export declare class Message {
     /** Closes the objects and regions that came with it. */
     close(): void;
 }
+export interface Message {
+    /** Closes what came with it, at the end of `using`. */
+    [Symbol.dispose](): void;
+}

@@ -38,6 +38,7 @@ exports.Message = exports.Origins = void 0;
 const node_util_1 = require("node:util");
 const attachments_1 = require("./attachments");
 const arguments_1 = require("./arguments");
+const disposing_1 = require("./disposing");
 const errors_1 = require("./errors");
 const label_op_1 = require("./label_op");
 const payload = __importStar(require("./payload"));
@@ -164,6 +165,7 @@ class Message {
     }
 }
 exports.Message = Message;
+(0, disposing_1.disposable)(Message);
 /** Bears the name under which it is shown. */
 const Shown = class Message {
 };

@@ -18,3 +18,7 @@ export declare class Receiver implements AsyncIterable<Message> {
     get closed(): boolean;
     [Symbol.asyncIterator](): AsyncIterableIterator<Message>;
 }
+export interface Receiver {
+    /** Closes it, at the end of `using`. */
+    [Symbol.dispose](): void;
+}

@@ -3,6 +3,7 @@
 Object.defineProperty(exports, "__esModule", { value: true });
 exports.Receiver = void 0;
 const arguments_1 = require("./arguments");
+const disposing_1 = require("./disposing");
 const errors_1 = require("./errors");
 const membership_1 = require("./membership");
 const message_1 = require("./message");
@@ -197,6 +198,7 @@ class Receiver {
     }
 }
 exports.Receiver = Receiver;
+(0, disposing_1.disposable)(Receiver);
 function late() {
     return new errors_1.RecvTimeout('no message came in time: give a longer timeout, or look whether anybody sends');
 }

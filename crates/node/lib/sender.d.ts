@@ -33,3 +33,7 @@ export declare class Sender {
     close(): void;
     get closed(): boolean;
 }
+export interface Sender {
+    /** Closes it, at the end of `using`. */
+    [Symbol.dispose](): void;
+}

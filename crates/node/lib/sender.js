@@ -37,6 +37,7 @@ Object.defineProperty(exports, "__esModule", { value: true });
 exports.Sender = void 0;
 const attachments_1 = require("./attachments");
 const arguments_1 = require("./arguments");
+const disposing_1 = require("./disposing");
 const errors_1 = require("./errors");
 const label_op_1 = require("./label_op");
 const membership_1 = require("./membership");
@@ -249,6 +250,7 @@ class Sender {
     }
 }
 exports.Sender = Sender;
+(0, disposing_1.disposable)(Sender);
 const UNSENT = 'the request was not sent in time: nobody matches, or whoever does reads too slowly; give a longer timeout';
 const UNANSWERED = 'no reply in time: whoever was asked is slow, stopped, or does not reply; give a longer timeout, or ask again if doing it ' +
     'twice does no harm';

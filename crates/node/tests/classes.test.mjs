@@ -1,11 +1,12 @@
 /** What the classes are to others: to those who construct them, to `console.log`, to `using`. */
 
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 import { inspect } from 'node:util';
 
 import ipmb from '../lib/index.js';
-import { bus } from './support.mjs';
+import { bus, index } from './support.mjs';
 
 const { join } = ipmb;
 
@@ -88,4 +89,51 @@ test('console.log of what is none of them throws nothing', () => {
   assert.equal(inspect(Object.create(ipmb.UUID.prototype)), '[UUID]');
   inspect(new Proxy(region, {}));
   inspect(new Proxy(region, {}), { showProxy: true });
+});
+
+test('what is closed can be disposed of, where there are symbols for that', { skip: !Symbol.dispose }, async () => {
+  const endpoint = await join({ identifier: bus(), label: ['me'] }, 10_000);
+  const region = new ipmb.MemoryRegion(10);
+  await endpoint.sender.send('me', 1, [region], { objects: [0] });
+  const message = await endpoint.receiver.recv(10_000);
+  message[Symbol.dispose]();
+  assert.deepEqual([message.objects[0].closed, message.memoryRegions[0].closed], [true, true]);
+  const object = new ipmb.Object(0);
+  for (const one of [region, object, endpoint.sender, endpoint.receiver]) {
+    assert.equal(one.closed, false);
+    one[Symbol.dispose]();
+    one[Symbol.dispose]();
+    assert.equal(one.closed, true);
+  }
+  const events = endpoint.watch();
+  const next = events.next();
+  await events[Symbol.asyncDispose]();
+  assert.deepEqual(await next, { value: undefined, done: true });
+  assert.equal(endpoint[Symbol.dispose](), undefined);
+  assert.throws(() => endpoint.peers(), { name: 'Closed' });
+  const other = await join({ identifier: bus(), label: ['me'] }, 10_000);
+  assert.equal(await other[Symbol.asyncDispose](), undefined);
+  await assert.rejects(other.sender.send('me', 1), { name: 'Closed' });
+});
+
+test('a runtime without these symbols does without', () => {
+  const source = `
+    const real = Symbol;
+    globalThis.Symbol = (text) => real(text);
+    for (const key of Reflect.ownKeys(real)) {
+      if (!/^(dispose|asyncDispose|length|name|prototype)$/.test(key)) Symbol[key] = real[key];
+    }
+    const ipmb = require(${JSON.stringify(index)});
+    for (const Class of [ipmb.Endpoint, ipmb.Sender, ipmb.Receiver, ipmb.Message, ipmb.MemoryRegion, ipmb.Object]) {
+      const odd = Reflect.ownKeys(Class.prototype).filter((key) => key === 'undefined' || /ispose/.test(String(key)));
+      if (odd.length > 0) console.log(Class.name, odd);
+    }
+    (async () => {
+      const endpoint = await ipmb.join({ identifier: ${JSON.stringify(bus())}, label: ['me'] }, 10_000);
+      const events = endpoint.watch();
+      console.log('undefined' in events);
+      endpoint.close();
+    })();`;
+  const ran = spawnSync(process.execPath, ['-e', source], { encoding: 'utf8', timeout: 20_000 });
+  assert.deepEqual([ran.stdout, ran.stderr, ran.status], ['false\n', '', 0]);
 });

@@ -34,18 +34,23 @@ test('the types of the native half are those of its sources', { timeout: 900_000
   assert.equal(made, readFileSync(path.join(here, 'face/core.d.ts'), 'utf8'), 'run npm run types');
 });
 
-for (const [name, out] of [
+for (const [name, out, ...more] of [
   ['promised', 'earth & (blue | !false)\n5 hello 0\nshared\n6\n'],
   ['beyond', 'moon true false object\n1 3 3 earth\n2 0\nleft\nRecvTimeout\n'],
+  // The types of `using` are declared by @types/node too, and by no other library of the first of these.
+  ['disposed', '1 1\njoined true\nfalse false\n', '--lib', 'es2022'],
+  ['disposed', '1 1\njoined true\nfalse false\n', '--lib', 'es2022,esnext.disposable'],
+  ['disposed', '1 1\njoined true\nfalse false\n', '--lib', 'esnext,dom'],
 ]) {
-  test(`a program against the types compiles strictly, and runs: ${name}`, (context) => {
+  const skip = name === 'disposed' && !Symbol.dispose;
+  test(`a program against the types compiles strictly, and runs: ${[name, ...more].join(' ')}`, { skip }, (context) => {
     const made = folder(context);
     mkdirSync(path.join(made, 'node_modules/@types'), { recursive: true });
     symlinkSync(here, path.join(made, 'node_modules/ipmb-js'));
     symlinkSync(path.join(here, 'node_modules/@types/node'), path.join(made, 'node_modules/@types/node'));
     copyFileSync(path.join(here, `tests/programs/${name}.ts`), path.join(made, `${name}.ts`));
     const strict = ['--strict', '--noUncheckedIndexedAccess', '--exactOptionalPropertyTypes', '--noImplicitReturns', '--noUnusedLocals'];
-    const flags = [...strict, '--target', 'es2022', '--module', 'node16', '--moduleResolution', 'node16', '--types', 'node'];
+    const flags = [...strict, '--target', 'es2022', '--module', 'node16', '--moduleResolution', 'node16', '--types', 'node', ...more];
     const compiled = spawnSync(tsc, [...flags, `${name}.ts`], { cwd: made, encoding: 'utf8' });
     assert.equal(compiled.stdout + compiled.stderr, '');
     const ran = spawnSync(process.execPath, [`${name}.js`], { cwd: made, encoding: 'utf8', timeout: 60_000 });
