@@ -1,5 +1,6 @@
 /** Endpoints, and joining a bus. */
 
+import { type Abortable, signalOf } from './aborting';
 import { bytes, flag, list, millis, notMade, options as checked, text, whole, wrongType } from './arguments';
 import { asyncDisposable, disposable } from './disposing';
 import { call } from './errors';
@@ -245,8 +246,9 @@ asyncDisposable(Watching, (events) => events.return());
  * not is told by `send` and `recv`.
  *
  * @param timeout Milliseconds; null, `Infinity` and nothing are for ever.
+ * @param waiting Its signal gives up joining when it is aborted.
  */
-export function join(options: Options, timeout?: number | null): JoiningEndpoint {
+export function join(options: Options, timeout?: number | null, waiting?: Abortable): JoiningEndpoint {
   if (options === undefined || options === null) {
     throw wrongType('options', options, 'give {identifier, label, token, controllerAffinity}');
   }
@@ -263,8 +265,10 @@ export function join(options: Options, timeout?: number | null): JoiningEndpoint
     type instanceof UUID ? type : new UUID(text(`types[${index}]`, type)),
   );
   const limit = millis('timeout', timeout);
-  const joining = call(() => native.Joining.begin(identifier, label, secret, affinity, users, true));
-  const membership = new Membership(joining, limit, `${identifier}, [${label.join(', ')}]`);
+  const signal = signalOf(waiting);
+  const begin = (): core.Joining => call(() => native.Joining.begin(identifier, label, secret, affinity, users, true));
+  const name = `${identifier}, [${label.join(', ')}]`;
+  const membership = new Membership(begin, limit, signal, name);
   const sender = Sender.of(membership);
   const receiver = Receiver.of(membership, payload.takes(types), Sender.back(sender));
   return JoiningEndpoint.of(membership, identifier, Object.freeze([...label]), sender, receiver);

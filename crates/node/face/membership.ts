@@ -1,5 +1,6 @@
 /** One endpoint's way onto the bus, which both its halves wait for. */
 
+import { onAbort } from './aborting';
 import { Closed, JoinError, told } from './errors';
 import type { core } from './native';
 import { after, wait } from './waiting';
@@ -11,23 +12,30 @@ export class Membership {
   endpoint: core.Endpoint | undefined;
   /** Once joining has failed. */
   failure: unknown;
-  readonly #joining: core.Joining;
+  readonly #joining: core.Joining | undefined;
   #settle!: { resolve: () => void; reject: (failure: unknown) => void };
   #whenJoined: Array<(endpoint: core.Endpoint) => void> = [];
   #endWait = (): void => {};
   #endTimer = (): void => {};
+  #endSignal = (): void => {};
 
-  /** `name` is what people know it by. */
+  /** `begin` starts to join, and `name` is what people know the endpoint by. */
   constructor(
-    joining: core.Joining,
+    begin: () => core.Joining,
     timeout: number,
+    signal: AbortSignal | undefined,
     readonly name: string,
   ) {
-    this.#joining = joining;
     this.settled = new Promise((resolve, reject) => {
       this.#settle = { resolve, reject };
     });
+    if (signal?.aborted) {
+      this.#fail(signal.reason);
+      return;
+    }
+    this.#joining = begin();
     this.#endTimer = after(timeout, () => this.#look(true));
+    this.#endSignal = onAbort(signal, (reason) => this.#fail(reason));
     this.#look(timeout === 0);
   }
 
@@ -36,17 +44,19 @@ export class Membership {
   }
 
   #look(late: boolean): void {
-    if (this.#over) return;
+    const joining = this.#joining;
+    if (this.#over || !joining) return;
     this.#endWait();
     try {
-      const endpoint = this.#joining.poll(late);
+      const endpoint = joining.poll(late);
       if (endpoint) {
         this.endpoint = endpoint;
         this.#endTimer();
+        this.#endSignal();
         for (const act of this.#whenJoined.splice(0)) act(endpoint);
         this.#settle.resolve();
       } else {
-        this.#endWait = wait((hub, number) => hub.awaitJoining(number, this.#joining), () => this.#look(false));
+        this.#endWait = wait((hub, number) => hub.awaitJoining(number, joining), () => this.#look(false));
       }
     } catch (thrown) {
       this.#fail(told(thrown));
@@ -54,10 +64,12 @@ export class Membership {
   }
 
   #fail(failure: unknown): void {
-    this.failure = failure ?? new JoinError('joining failed');
+    // A signal's reason may be anything, null too.
+    this.failure = failure === undefined ? new JoinError('joining failed') : failure;
     this.#endWait();
     this.#endTimer();
-    this.#joining.giveUp();
+    this.#endSignal();
+    this.#joining?.giveUp();
     this.#settle.reject(this.failure);
   }
 

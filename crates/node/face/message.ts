@@ -3,6 +3,7 @@
 import { types } from 'node:util';
 
 import { type Attachments, carrying, MemoryRegion, Object as BusObject } from './attachments';
+import { type Abortable, signal as checked } from './aborting';
 import { kindOf, notMade, options } from './arguments';
 import { disposable } from './disposing';
 import { DecodeError } from './errors';
@@ -27,6 +28,7 @@ export interface Back {
     request: bigint | undefined,
     encoded: payload.Encoded,
     attached: core.Luggage | undefined,
+    signal: AbortSignal | undefined,
   ): Promise<number>;
 }
 
@@ -54,7 +56,7 @@ class Origin {
   ) {}
 }
 
-const ATTACHED = ['objects', 'memoryRegions'] as const;
+const ATTACHED = ['objects', 'memoryRegions', 'signal'] as const;
 const NONE: readonly never[] = Object.freeze([]);
 
 export class Message {
@@ -106,11 +108,13 @@ export class Message {
    * Replies to a request; on any other message it is a plain message back to its sender. Resolves to 1, or 0 where nobody is
    * there any more.
    */
-  reply(value: unknown, attachments?: Attachments): Promise<number> {
+  reply(value: unknown, attachments?: Attachments & Abortable): Promise<number> {
     return new Promise((resolve) => {
       const encoded = payload.encode(value);
-      const sent = carrying(undefined, options('attachments', attachments, ATTACHED), (attached) => {
-        return this.#back.reply(this.sender.id, this.#received.request?.number, encoded, attached);
+      const { signal, ...attached } = options('attachments', attachments, ATTACHED);
+      const ends = checked(signal);
+      const sent = carrying(undefined, attached, (luggage) => {
+        return this.#back.reply(this.sender.id, this.#received.request?.number, encoded, luggage, ends);
       });
       resolve(sent);
     });

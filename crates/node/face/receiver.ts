@@ -1,5 +1,6 @@
 /** The receiving half of an endpoint. */
 
+import { type Abortable, onAbort, signalOf, throwIfAborted } from './aborting';
 import { millis, notMade } from './arguments';
 import { disposable } from './disposing';
 import { Closed, RecvTimeout, told } from './errors';
@@ -12,6 +13,7 @@ import { after, Burst, wait } from './waiting';
 
 class Waiter extends Queued<Waiter> {
   endTimer = (): void => {};
+  endSignal = (): void => {};
 
   constructor(
     readonly resolve: (message: Message) => void,
@@ -48,11 +50,14 @@ export class Receiver implements AsyncIterable<Message> {
 
   /**
    * The next message. Waits so many milliseconds; null, `Infinity` and nothing are for ever, 0 only looks. Rejects with
-   * `RecvTimeout`, with `DecodeError` for a message that is not what it says (the next call goes on), with `Closed`.
+   * `RecvTimeout`, with `DecodeError` for a message that is not what it says (the next call goes on), with `Closed`; with
+   * the reason of a signal that is aborted, which leaves all messages to the next call.
    */
-  recv(timeout?: number | null): Promise<Message> {
+  recv(timeout?: number | null, options?: Abortable): Promise<Message> {
     return new Promise((resolve, reject) => {
       const limit = millis('timeout', timeout);
+      const signal = signalOf(options);
+      throwIfAborted(signal);
       const last = limit === 0;
       // Whoever is served here goes on before the loop's next turn, and asks for more: that counts too.
       if (last || !this.#burst.isOver()) {
@@ -63,6 +68,7 @@ export class Receiver implements AsyncIterable<Message> {
       if (last) throw late();
       const waiter = new Waiter(resolve, reject);
       waiter.endTimer = after(limit, () => this.#late(waiter));
+      waiter.endSignal = onAbort(signal, (reason) => this.#end(waiter, () => reject(reason)));
       this.#waiters.push(waiter);
       try {
         this.#watch();
@@ -172,6 +178,7 @@ export class Receiver implements AsyncIterable<Message> {
   #end(waiter: Waiter, settle: () => void): void {
     if (!this.#waiters.remove(waiter)) return;
     waiter.endTimer();
+    waiter.endSignal();
     if (!this.#waiters.first) this.#forget();
     settle();
   }

@@ -1,5 +1,6 @@
 /** The sending half of an endpoint. */
 
+import { type Abortable, onAbort, signal as checked, throwIfAborted } from './aborting';
 import { type Attachments, carrying, type MemoryRegion } from './attachments';
 import { millis, notMade, options, wrongValue } from './arguments';
 import { disposable } from './disposing';
@@ -13,19 +14,19 @@ import { drive, Lanes, refusal, Replies } from './sending';
 import { shown } from './showing';
 import { after, Burst } from './waiting';
 
-export interface SendOptions extends Attachments {
+export interface SendOptions extends Attachments, Abortable {
   /** Milliseconds to wait for room; null, `Infinity` and nothing are for ever. */
   timeout?: number | null;
   /** Without room: wait (this if left out), fail at once with nothing sent, or drop the message there and count it. */
   overflow?: 'block' | 'error' | 'drop';
 }
 
-export interface RequestOptions extends Attachments {
+export interface RequestOptions extends Attachments, Abortable {
   /** Milliseconds until the reply has to be there; null, `Infinity` and nothing are for ever. */
   timeout?: number | null;
 }
 
-const ASKING = ['timeout', 'objects', 'memoryRegions'] as const;
+const ASKING = ['timeout', 'objects', 'memoryRegions', 'signal'] as const;
 const SENDING = [...ASKING, 'overflow'] as const;
 const OVERFLOW: readonly unknown[] = ['block', 'error', 'drop'];
 
@@ -44,10 +45,12 @@ export class Sender {
   #closed = false;
   #waits = false;
   readonly #back: Back = {
-    reply: (id, request, { kind, head, data }, attached) =>
-      this.#push(`@${id}`, false, Infinity, data, (bytes) => {
+    reply: (id, request, { kind, head, data }, attached, signal) => {
+      const start = (bytes: Uint8Array): number | core.Pending => {
         return this.#native().reply(id, request, kind, head, bytes, attached);
-      }),
+      };
+      return this.#push(`@${id}`, false, Infinity, signal, data, start);
+    },
   };
 
   private constructor(membership: Membership) {
@@ -59,6 +62,8 @@ export class Sender {
    * Sends a message. Resolves to how many endpoints have it: 0 when nobody matched (with a ttl it waits then), or when it was
    * dropped. It is sent before this returns, if there is room; messages to the same selector keep their order, awaited or not.
    *
+   * A signal that is aborted while it waits for room takes it back; who of many has it already keeps it.
+   *
    * `buffers` travel as memory regions: of a Buffer a copy, a `MemoryRegion` as it is.
    */
   send(
@@ -69,14 +74,15 @@ export class Sender {
   ): Promise<number> {
     return new Promise((resolve) => {
       const { op, multicast, ttl } = target(selector);
-      const { timeout, overflow = 'block', ...attachments } = options('options', given, SENDING);
+      const { timeout, overflow = 'block', signal, ...attachments } = options('options', given, SENDING);
       const limit = millis('timeout', timeout);
+      const ends = checked(signal);
       const full = OVERFLOW.indexOf(overflow);
       if (full < 0) throw wrongValue('overflow', overflow, 'give "block", "error" or "drop"');
       const { kind, head, data } = payload.encode(message);
       const key = (): string => `${multicast ? '*' : '1'}${op.text()}`;
       const sent = carrying(buffers, attachments, (attached) => {
-        return this.#push(key, full > 0, limit, data, (bytes) => {
+        return this.#push(key, full > 0, limit, ends, data, (bytes) => {
           return this.#native().send(op, multicast, ttl, kind, head, bytes, attached, full);
         });
       });
@@ -92,11 +98,12 @@ export class Sender {
     return new Promise((resolve) => {
       const { op, multicast, ttl } = target(selector);
       if (multicast) throw wrongValue('mode', 'SelectorMode.Multicast', 'give Unicast: one endpoint replies to a request');
-      const { timeout, ...attachments } = options('options', given, ASKING);
+      const { timeout, signal, ...attachments } = options('options', given, ASKING);
       const limit = millis('timeout', timeout);
+      const ends = checked(signal);
       const { kind, head, data } = payload.encode(message);
       const reply = carrying(undefined, attachments, (attached) => {
-        return this.#ask(limit, data, (replies, number, bytes) => {
+        return this.#ask(limit, ends, data, (replies, number, bytes) => {
           return replies.requests.ask(this.#native(), number, op, ttl, kind, head, bytes, attached);
         });
       });
@@ -134,13 +141,15 @@ export class Sender {
     key: string | (() => string),
     unordered: boolean,
     limit: number,
+    signal: AbortSignal | undefined,
     data: Uint8Array,
     start: (data: Uint8Array) => number | core.Pending,
   ): Promise<number> {
+    throwIfAborted(signal);
     const name = typeof key === 'string' ? (): string => key : key;
     const later = (): Promise<number> => {
       const kept = Uint8Array.from(data);
-      return this.#lanes.push(name(), limit, () => start(kept));
+      return this.#lanes.push(name(), limit, () => start(kept), undefined, signal);
     };
     if (this.#early) {
       this.#startWhenJoined();
@@ -149,7 +158,7 @@ export class Sender {
     if (!unordered && !this.#lanes.empty && this.#lanes.has(name())) return later();
     const result = call(() => start(data));
     if (typeof result === 'number') return this.#sent(result);
-    return this.#lanes.push(name(), limit, () => result, result);
+    return this.#lanes.push(name(), limit, () => result, result, signal);
   }
 
   /** Tells at once, and now and then after others have had their turn. */
@@ -163,6 +172,7 @@ export class Sender {
   #startWhenJoined(): void {
     if (this.#waits) return;
     this.#waits = true;
+    this.#lanes.hold();
     this.#membership.settled.then(
       () => this.#lanes.run(),
       (failure: unknown) => this.#lanes.fail(failure),
@@ -171,14 +181,17 @@ export class Sender {
 
   async #ask(
     limit: number,
+    signal: AbortSignal | undefined,
     data: Uint8Array,
     ask: (replies: Replies, number: bigint, data: Uint8Array) => number | core.Pending,
   ): Promise<Message> {
+    throwIfAborted(signal);
     const started = performance.now();
     let bytes = data;
     if (this.#early) {
       bytes = Uint8Array.from(data);
-      await this.#joinedWithin(limit);
+      await this.#joinedWithin(limit, signal);
+      throwIfAborted(signal);
     }
     const left = limit === Infinity ? Infinity : Math.max(0, limit - (performance.now() - started));
     this.#replies ??= new Replies(call(() => native.Requests.of(this.#native())));
@@ -190,12 +203,14 @@ export class Sender {
       const end = (settle: () => void): void => {
         stop();
         endTimer();
+        endSignal();
         pending?.giveUp();
         replies.forget(number);
         settle();
       };
       const late = (): void => end(() => reject(new RecvTimeout(pending ? UNSENT : UNANSWERED)));
       const endTimer = after(left, late);
+      const endSignal = onAbort(signal, (reason) => end(() => reject(reason)));
       const ended = (answer: core.Answer | undefined, error?: unknown): void => {
         end(() => {
           try {
@@ -226,15 +241,17 @@ export class Sender {
   }
 
   /** Waits for the joining, no longer than for a reply or until this half is closed. */
-  #joinedWithin(limit: number): Promise<void> {
+  #joinedWithin(limit: number, signal: AbortSignal | undefined): Promise<void> {
     return new Promise((resolve, reject) => {
       const end = (settle: () => void): void => {
         this.#unasked.delete(fail);
         endTimer();
+        endSignal();
         settle();
       };
       const fail = (error: unknown): void => end(() => reject(error));
       const endTimer = after(limit, () => fail(new RecvTimeout(UNSENT)));
+      const endSignal = onAbort(signal, fail);
       this.#unasked.add(fail);
       this.#membership.settled.then(() => end(resolve), fail);
     });

@@ -1,5 +1,6 @@
 /** Messages on their way out: those that find no room wait, and those behind them to the same target keep their order. */
 
+import { onAbort } from './aborting';
 import { made, SendTimeout, told } from './errors';
 import type { core } from './native';
 import { Queue, Queued } from './queue';
@@ -48,6 +49,7 @@ class Parcel extends Queued<Parcel> {
   driven = false;
   stop = (): void => {};
   endTimer = (): void => {};
+  endSignal = (): void => {};
 
   /** `start` tries it for the first time; `pending` is the message itself, once it was tried. */
   constructor(
@@ -63,6 +65,7 @@ class Parcel extends Queued<Parcel> {
 /** Messages that wait, by their target: the first of each is tried. */
 export class Lanes {
   readonly #lanes = new Map<string, Queue<Parcel>>();
+  #held = false;
 
   get empty(): boolean {
     return this.#lanes.size === 0;
@@ -72,12 +75,18 @@ export class Lanes {
     return this.#lanes.has(key);
   }
 
+  /** Has none tried until `run`: there is no endpoint yet. */
+  hold(): void {
+    this.#held = true;
+  }
+
   /** Puts a message behind the others of its lane. `pending` is the message itself, if it was tried. */
   push(
     key: string,
     limit: number,
     start: () => number | core.Pending,
     pending?: core.Pending,
+    signal?: AbortSignal,
   ): Promise<number> {
     return new Promise((resolve, reject) => {
       const parcel = new Parcel(start, resolve, reject, pending);
@@ -86,12 +95,17 @@ export class Lanes {
       lane.push(parcel);
       if (limit === 0) return this.#late(key, parcel);
       parcel.endTimer = after(limit, () => this.#late(key, parcel));
+      parcel.endSignal = onAbort(signal, (reason) => {
+        this.#end(key, parcel, () => parcel.reject(reason));
+        this.#run(key);
+      });
       if (lane.first === parcel && pending) this.#drive(key, parcel, pending);
     });
   }
 
   /** Tries the first of every lane that was not tried. */
   run(): void {
+    this.#held = false;
     for (const key of [...this.#lanes.keys()]) this.#run(key);
   }
 
@@ -107,7 +121,7 @@ export class Lanes {
   }
 
   #run(key: string): void {
-    for (;;) {
+    while (!this.#held) {
       const parcel = this.#lanes.get(key)?.first;
       if (!parcel || parcel.driven) return;
       if (parcel.pending) return this.#drive(key, parcel, parcel.pending);
@@ -142,6 +156,7 @@ export class Lanes {
     if (!lane.first) this.#lanes.delete(key);
     parcel.stop();
     parcel.endTimer();
+    parcel.endSignal();
     // Whoever does not have it yet will not; for one that is done this is nothing.
     parcel.pending?.giveUp();
     settle();

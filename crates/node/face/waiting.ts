@@ -22,7 +22,7 @@ const hub = new native.Hub(() => {
 });
 
 /** One that fails must not keep the others from being told. */
-function guarded(act: () => void): void {
+export function guarded(act: () => void): void {
   try {
     act();
   } catch (error) {

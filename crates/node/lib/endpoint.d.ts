@@ -1,4 +1,5 @@
 /** Endpoints, and joining a bus. */
+import { type Abortable } from './aborting';
 import { Receiver } from './receiver';
 import { Sender } from './sender';
 import { type EndpointInfo, UUID } from './values';
@@ -90,5 +91,6 @@ export declare class JoiningEndpoint extends Endpoint implements PromiseLike<End
  * not is told by `send` and `recv`.
  *
  * @param timeout Milliseconds; null, `Infinity` and nothing are for ever.
+ * @param waiting Its signal gives up joining when it is aborted.
  */
-export declare function join(options: Options, timeout?: number | null): JoiningEndpoint;
+export declare function join(options: Options, timeout?: number | null, waiting?: Abortable): JoiningEndpoint;

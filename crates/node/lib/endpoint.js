@@ -36,6 +36,7 @@ var __importStar = (this && this.__importStar) || (function () {
 Object.defineProperty(exports, "__esModule", { value: true });
 exports.JoiningEndpoint = exports.Endpoint = void 0;
 exports.join = join;
+const aborting_1 = require("./aborting");
 const arguments_1 = require("./arguments");
 const disposing_1 = require("./disposing");
 const errors_1 = require("./errors");
@@ -188,8 +189,9 @@ class Watching {
  * not is told by `send` and `recv`.
  *
  * @param timeout Milliseconds; null, `Infinity` and nothing are for ever.
+ * @param waiting Its signal gives up joining when it is aborted.
  */
-function join(options, timeout) {
+function join(options, timeout, waiting) {
     if (options === undefined || options === null) {
         throw (0, arguments_1.wrongType)('options', options, 'give {identifier, label, token, controllerAffinity}');
     }
@@ -202,8 +204,10 @@ function join(options, timeout) {
     const users = (0, arguments_1.list)('users', options.users, 'give an array of user ids').map((user, index) => (0, arguments_1.whole)(`users[${index}]`, user, 0, 0xffffffff));
     const types = (0, arguments_1.list)('types', options.types, 'give an array of UUIDs').map((type, index) => type instanceof values_1.UUID ? type : new values_1.UUID((0, arguments_1.text)(`types[${index}]`, type)));
     const limit = (0, arguments_1.millis)('timeout', timeout);
-    const joining = (0, errors_1.call)(() => native_1.native.Joining.begin(identifier, label, secret, affinity, users, true));
-    const membership = new membership_1.Membership(joining, limit, `${identifier}, [${label.join(', ')}]`);
+    const signal = (0, aborting_1.signalOf)(waiting);
+    const begin = () => (0, errors_1.call)(() => native_1.native.Joining.begin(identifier, label, secret, affinity, users, true));
+    const name = `${identifier}, [${label.join(', ')}]`;
+    const membership = new membership_1.Membership(begin, limit, signal, name);
     const sender = sender_1.Sender.of(membership);
     const receiver = receiver_1.Receiver.of(membership, payload.takes(types), sender_1.Sender.back(sender));
     return JoiningEndpoint.of(membership, identifier, Object.freeze([...label]), sender, receiver);

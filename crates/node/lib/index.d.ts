@@ -2,7 +2,7 @@
  * `ipmb-js`: processes of one machine join a bus by its name, and send each other messages, descriptors and shared memory.
  *
  * Read it from the floor upwards: `errors` and `arguments`; `native`, the other half; `showing` and `disposing`; `values`,
- * `dates`, `packing`, `unpacking` and `payload`, what travels; `waiting`, in the event loop; `label_op`; `attachments`;
+ * `dates`, `packing`, `unpacking` and `payload`, what travels; `waiting`, in the event loop, and `aborting`; `label_op`; `attachments`;
  * `membership`, `message`, `sending`, `sender`, `receiver`; `endpoint`.
  */
 declare global {
@@ -11,6 +11,7 @@ declare global {
         readonly asyncDispose: unique symbol;
     }
 }
+export { type Abortable } from './aborting';
 export { Object, MemoryRegion, MemoryRegistry, type Attachments } from './attachments';
 export { Endpoint, type JoiningEndpoint, join, type Options, type PeerEvent, type PeerEvents, type Stats } from './endpoint';
 export { Closed, DecodeError, Forked, Full, IpmbError, JoinError, JoinTimeout, NoRoute, PeerLost, PermissionDenied, RecvError, RecvTimeout, RemoteError, SendError, SendTimeout, SystemError, TokenMismatch, TooLarge, TooManyOpenFiles, VersionMismatch, } from './errors';

@@ -3,7 +3,7 @@
  * `ipmb-js`: processes of one machine join a bus by its name, and send each other messages, descriptors and shared memory.
  *
  * Read it from the floor upwards: `errors` and `arguments`; `native`, the other half; `showing` and `disposing`; `values`,
- * `dates`, `packing`, `unpacking` and `payload`, what travels; `waiting`, in the event loop; `label_op`; `attachments`;
+ * `dates`, `packing`, `unpacking` and `payload`, what travels; `waiting`, in the event loop, and `aborting`; `label_op`; `attachments`;
  * `membership`, `message`, `sending`, `sender`, `receiver`; `endpoint`.
  */
 Object.defineProperty(exports, "__esModule", { value: true });

@@ -9,8 +9,8 @@ export declare class Membership {
     endpoint: core.Endpoint | undefined;
     /** Once joining has failed. */
     failure: unknown;
-    /** `name` is what people know it by. */
-    constructor(joining: core.Joining, timeout: number, name: string);
+    /** `begin` starts to join, and `name` is what people know the endpoint by. */
+    constructor(begin: () => core.Joining, timeout: number, signal: AbortSignal | undefined, name: string);
     /** The endpoint; an error while it has not joined. */
     joined(): core.Endpoint;
     /** What people are shown of it; `closed`: of a half that is. */

@@ -2,6 +2,7 @@
 /** One endpoint's way onto the bus, which both its halves wait for. */
 Object.defineProperty(exports, "__esModule", { value: true });
 exports.Membership = void 0;
+const aborting_1 = require("./aborting");
 const errors_1 = require("./errors");
 const waiting_1 = require("./waiting");
 class Membership {
@@ -17,34 +18,42 @@ class Membership {
     #whenJoined = [];
     #endWait = () => { };
     #endTimer = () => { };
-    /** `name` is what people know it by. */
-    constructor(joining, timeout, name) {
+    #endSignal = () => { };
+    /** `begin` starts to join, and `name` is what people know the endpoint by. */
+    constructor(begin, timeout, signal, name) {
         this.name = name;
-        this.#joining = joining;
         this.settled = new Promise((resolve, reject) => {
             this.#settle = { resolve, reject };
         });
+        if (signal?.aborted) {
+            this.#fail(signal.reason);
+            return;
+        }
+        this.#joining = begin();
         this.#endTimer = (0, waiting_1.after)(timeout, () => this.#look(true));
+        this.#endSignal = (0, aborting_1.onAbort)(signal, (reason) => this.#fail(reason));
         this.#look(timeout === 0);
     }
     get #over() {
         return this.endpoint !== undefined || this.failure !== undefined;
     }
     #look(late) {
-        if (this.#over)
+        const joining = this.#joining;
+        if (this.#over || !joining)
             return;
         this.#endWait();
         try {
-            const endpoint = this.#joining.poll(late);
+            const endpoint = joining.poll(late);
             if (endpoint) {
                 this.endpoint = endpoint;
                 this.#endTimer();
+                this.#endSignal();
                 for (const act of this.#whenJoined.splice(0))
                     act(endpoint);
                 this.#settle.resolve();
             }
             else {
-                this.#endWait = (0, waiting_1.wait)((hub, number) => hub.awaitJoining(number, this.#joining), () => this.#look(false));
+                this.#endWait = (0, waiting_1.wait)((hub, number) => hub.awaitJoining(number, joining), () => this.#look(false));
             }
         }
         catch (thrown) {
@@ -52,10 +61,12 @@ class Membership {
         }
     }
     #fail(failure) {
-        this.failure = failure ?? new errors_1.JoinError('joining failed');
+        // A signal's reason may be anything, null too.
+        this.failure = failure === undefined ? new errors_1.JoinError('joining failed') : failure;
         this.#endWait();
         this.#endTimer();
-        this.#joining.giveUp();
+        this.#endSignal();
+        this.#joining?.giveUp();
         this.#settle.reject(this.failure);
     }
     /** The endpoint; an error while it has not joined. */

@@ -1,5 +1,6 @@
 /** A message that came. */
 import { type Attachments, MemoryRegion, Object as BusObject } from './attachments';
+import { type Abortable } from './aborting';
 import { LabelOp, SelectorMode } from './label_op';
 import type { BytesMessage, EndpointInfo } from './values';
 /** Where a message was sent to. */
@@ -31,7 +32,7 @@ export declare class Message {
      * Replies to a request; on any other message it is a plain message back to its sender. Resolves to 1, or 0 where nobody is
      * there any more.
      */
-    reply(value: unknown, attachments?: Attachments): Promise<number>;
+    reply(value: unknown, attachments?: Attachments & Abortable): Promise<number>;
     /**
      * Replies to a request that it failed: whoever asked gets a `RemoteError` with the name and the text of this error. Resolves to 1, or
      * 0 where nobody is there any more.

@@ -37,6 +37,7 @@ Object.defineProperty(exports, "__esModule", { value: true });
 exports.Message = exports.Origins = void 0;
 const node_util_1 = require("node:util");
 const attachments_1 = require("./attachments");
+const aborting_1 = require("./aborting");
 const arguments_1 = require("./arguments");
 const disposing_1 = require("./disposing");
 const errors_1 = require("./errors");
@@ -69,7 +70,7 @@ class Origin {
         this.selector = selector;
     }
 }
-const ATTACHED = ['objects', 'memoryRegions'];
+const ATTACHED = ['objects', 'memoryRegions', 'signal'];
 const NONE = Object.freeze([]);
 class Message {
     /** What was sent, as a plain value. */
@@ -119,8 +120,10 @@ class Message {
     reply(value, attachments) {
         return new Promise((resolve) => {
             const encoded = payload.encode(value);
-            const sent = (0, attachments_1.carrying)(undefined, (0, arguments_1.options)('attachments', attachments, ATTACHED), (attached) => {
-                return this.#back.reply(this.sender.id, this.#received.request?.number, encoded, attached);
+            const { signal, ...attached } = (0, arguments_1.options)('attachments', attachments, ATTACHED);
+            const ends = (0, aborting_1.signal)(signal);
+            const sent = (0, attachments_1.carrying)(undefined, attached, (luggage) => {
+                return this.#back.reply(this.sender.id, this.#received.request?.number, encoded, luggage, ends);
             });
             resolve(sent);
         });

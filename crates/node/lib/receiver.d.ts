@@ -1,4 +1,5 @@
 /** The receiving half of an endpoint. */
+import { type Abortable } from './aborting';
 import { Message } from './message';
 /**
  * Takes messages. Iterating with `for await` gives them until it is closed.
@@ -10,9 +11,10 @@ export declare class Receiver implements AsyncIterable<Message> {
     private constructor();
     /**
      * The next message. Waits so many milliseconds; null, `Infinity` and nothing are for ever, 0 only looks. Rejects with
-     * `RecvTimeout`, with `DecodeError` for a message that is not what it says (the next call goes on), with `Closed`.
+     * `RecvTimeout`, with `DecodeError` for a message that is not what it says (the next call goes on), with `Closed`; with
+     * the reason of a signal that is aborted, which leaves all messages to the next call.
      */
-    recv(timeout?: number | null): Promise<Message>;
+    recv(timeout?: number | null, options?: Abortable): Promise<Message>;
     /** Closes this half: unread messages go to others who match, and who waits gets `Closed`. */
     close(): void;
     get closed(): boolean;

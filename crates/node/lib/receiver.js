@@ -2,6 +2,7 @@
 /** The receiving half of an endpoint. */
 Object.defineProperty(exports, "__esModule", { value: true });
 exports.Receiver = void 0;
+const aborting_1 = require("./aborting");
 const arguments_1 = require("./arguments");
 const disposing_1 = require("./disposing");
 const errors_1 = require("./errors");
@@ -14,6 +15,7 @@ class Waiter extends queue_1.Queued {
     resolve;
     reject;
     endTimer = () => { };
+    endSignal = () => { };
     constructor(resolve, reject) {
         super();
         this.resolve = resolve;
@@ -46,11 +48,14 @@ class Receiver {
     }
     /**
      * The next message. Waits so many milliseconds; null, `Infinity` and nothing are for ever, 0 only looks. Rejects with
-     * `RecvTimeout`, with `DecodeError` for a message that is not what it says (the next call goes on), with `Closed`.
+     * `RecvTimeout`, with `DecodeError` for a message that is not what it says (the next call goes on), with `Closed`; with
+     * the reason of a signal that is aborted, which leaves all messages to the next call.
      */
-    recv(timeout) {
+    recv(timeout, options) {
         return new Promise((resolve, reject) => {
             const limit = (0, arguments_1.millis)('timeout', timeout);
+            const signal = (0, aborting_1.signalOf)(options);
+            (0, aborting_1.throwIfAborted)(signal);
             const last = limit === 0;
             // Whoever is served here goes on before the loop's next turn, and asks for more: that counts too.
             if (last || !this.#burst.isOver()) {
@@ -63,6 +68,7 @@ class Receiver {
                 throw late();
             const waiter = new Waiter(resolve, reject);
             waiter.endTimer = (0, waiting_1.after)(limit, () => this.#late(waiter));
+            waiter.endSignal = (0, aborting_1.onAbort)(signal, (reason) => this.#end(waiter, () => reject(reason)));
             this.#waiters.push(waiter);
             try {
                 this.#watch();
@@ -173,6 +179,7 @@ class Receiver {
         if (!this.#waiters.remove(waiter))
             return;
         waiter.endTimer();
+        waiter.endSignal();
         if (!this.#waiters.first)
             this.#forget();
         settle();

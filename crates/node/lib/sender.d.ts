@@ -1,14 +1,15 @@
 /** The sending half of an endpoint. */
+import { type Abortable } from './aborting';
 import { type Attachments, type MemoryRegion } from './attachments';
 import { type LabelOp, type Selector } from './label_op';
 import { Message } from './message';
-export interface SendOptions extends Attachments {
+export interface SendOptions extends Attachments, Abortable {
     /** Milliseconds to wait for room; null, `Infinity` and nothing are for ever. */
     timeout?: number | null;
     /** Without room: wait (this if left out), fail at once with nothing sent, or drop the message there and count it. */
     overflow?: 'block' | 'error' | 'drop';
 }
-export interface RequestOptions extends Attachments {
+export interface RequestOptions extends Attachments, Abortable {
     /** Milliseconds until the reply has to be there; null, `Infinity` and nothing are for ever. */
     timeout?: number | null;
 }
@@ -20,6 +21,8 @@ export declare class Sender {
     /**
      * Sends a message. Resolves to how many endpoints have it: 0 when nobody matched (with a ttl it waits then), or when it was
      * dropped. It is sent before this returns, if there is room; messages to the same selector keep their order, awaited or not.
+     *
+     * A signal that is aborted while it waits for room takes it back; who of many has it already keeps it.
      *
      * `buffers` travel as memory regions: of a Buffer a copy, a `MemoryRegion` as it is.
      */

@@ -35,6 +35,7 @@ var __importStar = (this && this.__importStar) || (function () {
 })();
 Object.defineProperty(exports, "__esModule", { value: true });
 exports.Sender = void 0;
+const aborting_1 = require("./aborting");
 const attachments_1 = require("./attachments");
 const arguments_1 = require("./arguments");
 const disposing_1 = require("./disposing");
@@ -47,7 +48,7 @@ const payload = __importStar(require("./payload"));
 const sending_1 = require("./sending");
 const showing_1 = require("./showing");
 const waiting_1 = require("./waiting");
-const ASKING = ['timeout', 'objects', 'memoryRegions'];
+const ASKING = ['timeout', 'objects', 'memoryRegions', 'signal'];
 const SENDING = [...ASKING, 'overflow'];
 const OVERFLOW = ['block', 'error', 'drop'];
 class Sender {
@@ -62,9 +63,12 @@ class Sender {
     #closed = false;
     #waits = false;
     #back = {
-        reply: (id, request, { kind, head, data }, attached) => this.#push(`@${id}`, false, Infinity, data, (bytes) => {
-            return this.#native().reply(id, request, kind, head, bytes, attached);
-        }),
+        reply: (id, request, { kind, head, data }, attached, signal) => {
+            const start = (bytes) => {
+                return this.#native().reply(id, request, kind, head, bytes, attached);
+            };
+            return this.#push(`@${id}`, false, Infinity, signal, data, start);
+        },
     };
     constructor(membership) {
         if (!(membership instanceof membership_1.Membership))
@@ -75,20 +79,23 @@ class Sender {
      * Sends a message. Resolves to how many endpoints have it: 0 when nobody matched (with a ttl it waits then), or when it was
      * dropped. It is sent before this returns, if there is room; messages to the same selector keep their order, awaited or not.
      *
+     * A signal that is aborted while it waits for room takes it back; who of many has it already keeps it.
+     *
      * `buffers` travel as memory regions: of a Buffer a copy, a `MemoryRegion` as it is.
      */
     send(selector, message, buffers, given) {
         return new Promise((resolve) => {
             const { op, multicast, ttl } = (0, label_op_1.target)(selector);
-            const { timeout, overflow = 'block', ...attachments } = (0, arguments_1.options)('options', given, SENDING);
+            const { timeout, overflow = 'block', signal, ...attachments } = (0, arguments_1.options)('options', given, SENDING);
             const limit = (0, arguments_1.millis)('timeout', timeout);
+            const ends = (0, aborting_1.signal)(signal);
             const full = OVERFLOW.indexOf(overflow);
             if (full < 0)
                 throw (0, arguments_1.wrongValue)('overflow', overflow, 'give "block", "error" or "drop"');
             const { kind, head, data } = payload.encode(message);
             const key = () => `${multicast ? '*' : '1'}${op.text()}`;
             const sent = (0, attachments_1.carrying)(buffers, attachments, (attached) => {
-                return this.#push(key, full > 0, limit, data, (bytes) => {
+                return this.#push(key, full > 0, limit, ends, data, (bytes) => {
                     return this.#native().send(op, multicast, ttl, kind, head, bytes, attached, full);
                 });
             });
@@ -104,11 +111,12 @@ class Sender {
             const { op, multicast, ttl } = (0, label_op_1.target)(selector);
             if (multicast)
                 throw (0, arguments_1.wrongValue)('mode', 'SelectorMode.Multicast', 'give Unicast: one endpoint replies to a request');
-            const { timeout, ...attachments } = (0, arguments_1.options)('options', given, ASKING);
+            const { timeout, signal, ...attachments } = (0, arguments_1.options)('options', given, ASKING);
             const limit = (0, arguments_1.millis)('timeout', timeout);
+            const ends = (0, aborting_1.signal)(signal);
             const { kind, head, data } = payload.encode(message);
             const reply = (0, attachments_1.carrying)(undefined, attachments, (attached) => {
-                return this.#ask(limit, data, (replies, number, bytes) => {
+                return this.#ask(limit, ends, data, (replies, number, bytes) => {
                     return replies.requests.ask(this.#native(), number, op, ttl, kind, head, bytes, attached);
                 });
             });
@@ -140,11 +148,12 @@ class Sender {
         return !this.#closed && !this.#membership.endpoint && this.#membership.failure === undefined;
     }
     /** Sends at once, or puts a copy behind those that wait. */
-    #push(key, unordered, limit, data, start) {
+    #push(key, unordered, limit, signal, data, start) {
+        (0, aborting_1.throwIfAborted)(signal);
         const name = typeof key === 'string' ? () => key : key;
         const later = () => {
             const kept = Uint8Array.from(data);
-            return this.#lanes.push(name(), limit, () => start(kept));
+            return this.#lanes.push(name(), limit, () => start(kept), undefined, signal);
         };
         if (this.#early) {
             this.#startWhenJoined();
@@ -155,7 +164,7 @@ class Sender {
         const result = (0, errors_1.call)(() => start(data));
         if (typeof result === 'number')
             return this.#sent(result);
-        return this.#lanes.push(name(), limit, () => result, result);
+        return this.#lanes.push(name(), limit, () => result, result, signal);
     }
     /** Tells at once, and now and then after others have had their turn. */
     #sent(reached) {
@@ -169,14 +178,17 @@ class Sender {
         if (this.#waits)
             return;
         this.#waits = true;
+        this.#lanes.hold();
         this.#membership.settled.then(() => this.#lanes.run(), (failure) => this.#lanes.fail(failure));
     }
-    async #ask(limit, data, ask) {
+    async #ask(limit, signal, data, ask) {
+        (0, aborting_1.throwIfAborted)(signal);
         const started = performance.now();
         let bytes = data;
         if (this.#early) {
             bytes = Uint8Array.from(data);
-            await this.#joinedWithin(limit);
+            await this.#joinedWithin(limit, signal);
+            (0, aborting_1.throwIfAborted)(signal);
         }
         const left = limit === Infinity ? Infinity : Math.max(0, limit - (performance.now() - started));
         this.#replies ??= new sending_1.Replies((0, errors_1.call)(() => native_1.native.Requests.of(this.#native())));
@@ -188,12 +200,14 @@ class Sender {
             const end = (settle) => {
                 stop();
                 endTimer();
+                endSignal();
                 pending?.giveUp();
                 replies.forget(number);
                 settle();
             };
             const late = () => end(() => reject(new errors_1.RecvTimeout(pending ? UNSENT : UNANSWERED)));
             const endTimer = (0, waiting_1.after)(left, late);
+            const endSignal = (0, aborting_1.onAbort)(signal, (reason) => end(() => reject(reason)));
             const ended = (answer, error) => {
                 end(() => {
                     try {
@@ -224,15 +238,17 @@ class Sender {
         });
     }
     /** Waits for the joining, no longer than for a reply or until this half is closed. */
-    #joinedWithin(limit) {
+    #joinedWithin(limit, signal) {
         return new Promise((resolve, reject) => {
             const end = (settle) => {
                 this.#unasked.delete(fail);
                 endTimer();
+                endSignal();
                 settle();
             };
             const fail = (error) => end(() => reject(error));
             const endTimer = (0, waiting_1.after)(limit, () => fail(new errors_1.RecvTimeout(UNSENT)));
+            const endSignal = (0, aborting_1.onAbort)(signal, fail);
             this.#unasked.add(fail);
             this.#membership.settled.then(() => end(resolve), fail);
         });

@@ -7,8 +7,10 @@ export declare class Lanes {
     #private;
     get empty(): boolean;
     has(key: string): boolean;
+    /** Has none tried until `run`: there is no endpoint yet. */
+    hold(): void;
     /** Puts a message behind the others of its lane. `pending` is the message itself, if it was tried. */
-    push(key: string, limit: number, start: () => number | core.Pending, pending?: core.Pending): Promise<number>;
+    push(key: string, limit: number, start: () => number | core.Pending, pending?: core.Pending, signal?: AbortSignal): Promise<number>;
     /** Tries the first of every lane that was not tried. */
     run(): void;
     /** Ends all: what waits is not sent. */

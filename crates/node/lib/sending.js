@@ -4,6 +4,7 @@ Object.defineProperty(exports, "__esModule", { value: true });
 exports.Replies = exports.Lanes = void 0;
 exports.drive = drive;
 exports.refusal = refusal;
+const aborting_1 = require("./aborting");
 const errors_1 = require("./errors");
 const queue_1 = require("./queue");
 const waiting_1 = require("./waiting");
@@ -51,6 +52,7 @@ class Parcel extends queue_1.Queued {
     driven = false;
     stop = () => { };
     endTimer = () => { };
+    endSignal = () => { };
     /** `start` tries it for the first time; `pending` is the message itself, once it was tried. */
     constructor(start, resolve, reject, pending) {
         super();
@@ -63,14 +65,19 @@ class Parcel extends queue_1.Queued {
 /** Messages that wait, by their target: the first of each is tried. */
 class Lanes {
     #lanes = new Map();
+    #held = false;
     get empty() {
         return this.#lanes.size === 0;
     }
     has(key) {
         return this.#lanes.has(key);
     }
+    /** Has none tried until `run`: there is no endpoint yet. */
+    hold() {
+        this.#held = true;
+    }
     /** Puts a message behind the others of its lane. `pending` is the message itself, if it was tried. */
-    push(key, limit, start, pending) {
+    push(key, limit, start, pending, signal) {
         return new Promise((resolve, reject) => {
             const parcel = new Parcel(start, resolve, reject, pending);
             let lane = this.#lanes.get(key);
@@ -80,12 +87,17 @@ class Lanes {
             if (limit === 0)
                 return this.#late(key, parcel);
             parcel.endTimer = (0, waiting_1.after)(limit, () => this.#late(key, parcel));
+            parcel.endSignal = (0, aborting_1.onAbort)(signal, (reason) => {
+                this.#end(key, parcel, () => parcel.reject(reason));
+                this.#run(key);
+            });
             if (lane.first === parcel && pending)
                 this.#drive(key, parcel, pending);
         });
     }
     /** Tries the first of every lane that was not tried. */
     run() {
+        this.#held = false;
         for (const key of [...this.#lanes.keys()])
             this.#run(key);
     }
@@ -101,7 +113,7 @@ class Lanes {
         }
     }
     #run(key) {
-        for (;;) {
+        while (!this.#held) {
             const parcel = this.#lanes.get(key)?.first;
             if (!parcel || parcel.driven)
                 return;
@@ -136,6 +148,7 @@ class Lanes {
             this.#lanes.delete(key);
         parcel.stop();
         parcel.endTimer();
+        parcel.endSignal();
         // Whoever does not have it yet will not; for one that is done this is nothing.
         parcel.pending?.giveUp();
         settle();

@@ -4,6 +4,8 @@
  * While anything waits the process stays alive; when nothing does, whatever is open, it may end.
  */
 declare const hub: import("./core").Hub;
+/** One that fails must not keep the others from being told. */
+export declare function guarded(act: () => void): void;
 type Hub = typeof hub;
 /**
  * Has `ready` called once when what `begin` waits for may be there; soon, when that says `false`: there is nothing to wait

@@ -6,6 +6,7 @@
  */
 Object.defineProperty(exports, "__esModule", { value: true });
 exports.Burst = void 0;
+exports.guarded = guarded;
 exports.wait = wait;
 exports.after = after;
 const native_1 = require("./native");

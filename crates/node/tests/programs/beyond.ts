@@ -1,6 +1,7 @@
 /** What goes beyond the promised interface, with every type written out. */
 
 import {
+  type Abortable,
   type BytesMessage,
   DecodeError,
   type Endpoint,
@@ -52,8 +53,10 @@ async function main(): Promise<void> {
     memoryRegions: [region.clone()],
     timeout: 1000,
     overflow: 'block',
+    signal: null,
   });
-  const message = await endpoint.receiver.recv();
+  const waiting: Abortable = { signal: AbortSignal.timeout(10_000) };
+  const message = await endpoint.receiver.recv(null, waiting);
   console.log(reached, message.objects.length, message.memoryRegions.length, message.selector.labelOp.toString());
   message.close();
   object.close();
