@@ -121,7 +121,8 @@ export class MemoryRegion {
     const from = whole('offset', offset, 0, all);
     const length = extent(size, all - from);
     let buffer = this.#buffer?.deref();
-    if (!buffer) {
+    // One that a program has moved elsewhere (`buffer.transfer()`) is empty.
+    if (buffer?.byteLength !== all) {
       buffer = call(() => this.#region.show());
       this.#buffer = new WeakRef(buffer);
     }

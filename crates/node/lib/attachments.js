@@ -103,7 +103,8 @@ class MemoryRegion {
         const from = (0, arguments_1.whole)('offset', offset, 0, all);
         const length = extent(size, all - from);
         let buffer = this.#buffer?.deref();
-        if (!buffer) {
+        // One that a program has moved elsewhere (`buffer.transfer()`) is empty.
+        if (buffer?.byteLength !== all) {
             buffer = (0, errors_1.call)(() => this.#region.show());
             this.#buffer = new WeakRef(buffer);
         }

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { Worker } from 'node:worker_threads';
 
 import ipmb from '../lib/index.js';
 import { bus, collect, program, until } from './support.mjs';
@@ -170,6 +171,65 @@ test('buffers of shared memory are copied to others, never transferred', () => {
   }
   port1.close();
   port2.close();
+});
+
+test('a mapped buffer that is posted arrives as a copy, and its memory is let go once', async () => {
+  const mapped = () => readFileSync('/proc/self/maps', 'utf8').includes('memfd:ipmb-region');
+  const source = "const { parentPort } = require('node:worker_threads');";
+  const thread = new Worker(`${source} parentPort.on('message', (got) => parentPort.postMessage(got.fill(1)));`, { eval: true });
+  await (async () => {
+    const region = new MemoryRegion(1 << 20);
+    const buffer = region.map();
+    buffer.write('here');
+    const copies = [structuredClone(buffer)];
+    for (const transfer of [[], [buffer.buffer]]) {
+      try {
+        thread.postMessage(buffer, transfer);
+        copies.push(await new Promise((resolve) => thread.once('message', resolve)));
+      } catch (error) {
+        assert.equal(error.name, 'DataCloneError', error.stack);
+      }
+    }
+    assert.ok(copies.length > 1);
+    for (const copy of copies) copy.fill(2);
+    assert.equal(region.read(0, 4).toString(), 'here');
+    buffer.write('mine');
+    assert.equal(region.read(0, 4).toString(), 'mine');
+    region.close();
+    await collect();
+    assert.equal(buffer.toString('latin1', 0, 4), 'mine');
+  })();
+  await thread.terminate();
+  await until(async () => {
+    await collect();
+    return !mapped();
+  });
+});
+
+test('a mapped buffer that is taken over within a thread leaves the region its memory', async () => {
+  // Before Node 22 this is behind a flag, where it is there at all.
+  const flag = '--harmony-rab-gsab-transfer';
+  const known = execFileSync(process.execPath, ['--v8-options'], { encoding: 'utf8' }).includes(`${flag} `);
+  const { code, signal, out, errors } = await program(`
+    import { readFileSync } from 'node:fs';
+    const mapped = () => readFileSync('/proc/self/maps', 'utf8').includes('memfd:ipmb-region');
+    const collect = async () => { for (let i = 0; i < 5; i += 1) { gc(); await new Promise((resolve) => setTimeout(resolve, 10)); } };
+    const region = new ipmb.MemoryRegion(1 << 20);
+    let memory = region.map().buffer;
+    if (memory.transfer) {
+      memory = memory.transfer();
+      Buffer.from(memory).write('moved');
+      if (region.map(0, 5).toString() !== 'moved') console.log('lost');
+      region.close();
+      await collect();
+      if (Buffer.from(memory, 0, 5).toString() !== 'moved') console.log('freed');
+      memory = undefined;
+      await collect();
+      if (mapped()) console.log('kept');
+    }
+    console.log('over');
+  `, { flags: ['--expose-gc', ...(known ? [flag] : [])] });
+  assert.deepEqual([code, signal, out, errors], [0, null, 'over\n', '']);
 });
 
 test('memory that a thread of Node works on is not taken away from it', async () => {
