@@ -16,7 +16,7 @@ export class LabelOp {
     } else if (typeof value === 'string') {
       this.#op = leaf(value);
     } else {
-      throw wrongType('label op', value, 'give a string, true or false');
+      throw wrongType('value', value, 'give a string, true or false');
     }
   }
 
@@ -33,13 +33,13 @@ export class LabelOp {
   }
 
   and(other: LabelOp | string | boolean): this {
-    const op = operand(other);
+    const op = operand('other', other);
     this.#op = call(() => this.#op.and(op));
     return this;
   }
 
   or(other: LabelOp | string | boolean): this {
-    const op = operand(other);
+    const op = operand('other', other);
     this.#op = call(() => this.#op.or(op));
     return this;
   }
@@ -83,11 +83,11 @@ function leaf(element: string): core.LabelOp {
   return op;
 }
 
-function operand(value: unknown): core.LabelOp {
+function operand(argument: string, value: unknown): core.LabelOp {
   if (typeof value === 'string') return leaf(value);
   if (typeof value === 'boolean') return native.LabelOp.constant(value);
   const op = LabelOp.native(value);
-  if (!op) throw wrongType('label op', value, 'give a LabelOp, a string, true or false');
+  if (!op) throw wrongType(argument, value, 'give a LabelOp, a string, true or false');
   return op;
 }
 
@@ -125,7 +125,7 @@ export interface Target {
 const SELECTOR = ['labelOp', 'mode', 'ttl'] as const;
 
 export function target(selector: unknown): Target {
-  if (typeof selector === 'string' || LabelOp.native(selector)) return { op: operand(selector), multicast: false, ttl: 0 };
+  if (typeof selector === 'string' || LabelOp.native(selector)) return { op: operand('selector', selector), multicast: false, ttl: 0 };
   if (typeof selector !== 'object' || selector === null || Array.isArray(selector)) {
     throw wrongType('selector', selector, 'give {labelOp, mode, ttl}, a LabelOp or a string');
   }
@@ -135,7 +135,7 @@ export function target(selector: unknown): Target {
     throw wrongValue('mode', mode, 'give SelectorMode.Unicast or SelectorMode.Multicast');
   }
   return {
-    op: operand(labelOp),
+    op: operand('labelOp', labelOp),
     multicast: mode === SelectorMode.Multicast,
     ttl: ttl === undefined ? 0 : millis('ttl', ttl),
   };

@@ -20,7 +20,7 @@ class LabelOp {
             this.#op = leaf(value);
         }
         else {
-            throw (0, arguments_1.wrongType)('label op', value, 'give a string, true or false');
+            throw (0, arguments_1.wrongType)('value', value, 'give a string, true or false');
         }
     }
     /** What `toString` gave: `a & (b | !c)`. */
@@ -34,12 +34,12 @@ class LabelOp {
         return this;
     }
     and(other) {
-        const op = operand(other);
+        const op = operand('other', other);
         this.#op = (0, errors_1.call)(() => this.#op.and(op));
         return this;
     }
     or(other) {
-        const op = operand(other);
+        const op = operand('other', other);
         this.#op = (0, errors_1.call)(() => this.#op.or(op));
         return this;
     }
@@ -77,14 +77,14 @@ function leaf(element) {
     }
     return op;
 }
-function operand(value) {
+function operand(argument, value) {
     if (typeof value === 'string')
         return leaf(value);
     if (typeof value === 'boolean')
         return native_1.native.LabelOp.constant(value);
     const op = LabelOp.native(value);
     if (!op)
-        throw (0, arguments_1.wrongType)('label op', value, 'give a LabelOp, a string, true or false');
+        throw (0, arguments_1.wrongType)(argument, value, 'give a LabelOp, a string, true or false');
     return op;
 }
 /** The elements of a label. */
@@ -103,7 +103,7 @@ var SelectorMode;
 const SELECTOR = ['labelOp', 'mode', 'ttl'];
 function target(selector) {
     if (typeof selector === 'string' || LabelOp.native(selector))
-        return { op: operand(selector), multicast: false, ttl: 0 };
+        return { op: operand('selector', selector), multicast: false, ttl: 0 };
     if (typeof selector !== 'object' || selector === null || Array.isArray(selector)) {
         throw (0, arguments_1.wrongType)('selector', selector, 'give {labelOp, mode, ttl}, a LabelOp or a string');
     }
@@ -114,7 +114,7 @@ function target(selector) {
         throw (0, arguments_1.wrongValue)('mode', mode, 'give SelectorMode.Unicast or SelectorMode.Multicast');
     }
     return {
-        op: operand(labelOp),
+        op: operand('labelOp', labelOp),
         multicast: mode === SelectorMode.Multicast,
         ttl: ttl === undefined ? 0 : (0, arguments_1.millis)('ttl', ttl),
     };

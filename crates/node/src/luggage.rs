@@ -63,7 +63,7 @@ impl Luggage {
     /// A region with a copy of these bytes goes along, given as this argument.
     #[napi(catch_unwind)]
     pub fn copy(&self, data: &[u8], argument: String) -> Result<()> {
-        let failed = |error: std::io::Error| refused("a memory region cannot be made", &error);
+        let failed = |error: std::io::Error| refused("a MemoryRegion cannot be made", &error);
         let region = region::Region::create("ipmb-region", data.len()).map_err(failed)?;
         region.map(0, data.len()).and_then(|view| view.write(0, data)).map_err(failed)?;
         self.push_region(region, &argument)

@@ -8,7 +8,7 @@ use napi_derive::napi;
 
 use crate::failure::{Result, invalid, refused};
 
-const CLOSED: &str = "object is closed: its descriptor is gone";
+const CLOSED: &str = "Object is closed: its descriptor is gone";
 
 /// An owned descriptor.
 #[napi]
@@ -24,7 +24,7 @@ impl Descriptor {
     /// Another one for the same open file.
     pub(crate) fn duplicate(&self) -> Result<Fd> {
         match &*self.fd.borrow() {
-            Some(fd) => fd.try_clone().map_err(|error| refused("object cannot be duplicated", &error)),
+            Some(fd) => fd.try_clone().map_err(|error| refused("an Object cannot be duplicated", &error)),
             None => Err(invalid(CLOSED)),
         }
     }

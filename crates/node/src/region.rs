@@ -47,7 +47,7 @@ impl Region {
 
     /// The region, while it is not closed.
     pub(crate) fn get(&self) -> Result<region::Region> {
-        self.region.borrow().clone().ok_or_else(|| invalid("memory region is closed: its memory is let go"))
+        self.region.borrow().clone().ok_or_else(|| invalid("MemoryRegion is closed: its memory is let go"))
     }
 }
 
@@ -65,7 +65,7 @@ impl Region {
     #[napi(factory, catch_unwind)]
     pub fn create(size: f64) -> Result<Region> {
         let made = region::Region::create("ipmb-region", bytes("size", size)?);
-        made.map(Region::new).map_err(|error| refused("a memory region cannot be made", &error))
+        made.map(Region::new).map_err(|error| refused("a MemoryRegion cannot be made", &error))
     }
 
     /// Bytes in it.
@@ -176,7 +176,7 @@ impl Registry {
     pub fn alloc(&self, min_size: f64, tag: Option<String>, number: Option<u32>) -> Result<Region> {
         let size = bytes("minSize", min_size)?;
         let made = self.pool.alloc(size, tag.as_deref(), number);
-        made.map(Region::new).map_err(|(error, _)| refused("a memory region cannot be made", &error))
+        made.map(Region::new).map_err(|(error, _)| refused("a MemoryRegion cannot be made", &error))
     }
 
     /// The numbers of what is to be done now, each once.

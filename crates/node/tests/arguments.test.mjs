@@ -44,10 +44,11 @@ test('each argument is named, with what to give', async () => {
     [() => join({ identifier: 'a', types: ['no'] }), 'RangeError', /^uuid is no: give 32/],
     [() => join({ identifier: 'a' }, -1), 'RangeError', /^timeout is -1/],
     [() => join({ identifier: 'a' }, '1'), 'TypeError', /^timeout is a string/],
-    [() => new LabelOp(), 'TypeError', /^label op is undefined/],
+    [() => new LabelOp(), 'TypeError', /^value is undefined/],
     [() => new LabelOp(''), 'RangeError', /is empty/],
     [() => LabelOp.parse('a &'), 'RangeError', /./],
-    [() => new LabelOp('a').and(5), 'TypeError', /^label op is a number/],
+    [() => new LabelOp('a').and(5), 'TypeError', /^other is a number: give a LabelOp/],
+    [() => sender.send({ labelOp: 5 }, 1), 'TypeError', /^labelOp is a number: give a LabelOp/],
     [() => sender.send(), 'TypeError', /^selector is undefined/],
     [() => sender.send({}, 1), 'TypeError', /without labelOp/],
     [() => sender.send({ labelOp: 'a', mode: 2 }, 1), 'RangeError', /^mode is 2/],
@@ -301,7 +302,7 @@ test('what is closed says so', async () => {
   const buffer = region.map();
   region.close();
   region.close();
-  assert.throws(() => region.map(), named('RangeError', /closed/));
+  assert.throws(() => region.map(), named('RangeError', /^MemoryRegion is closed/));
   assert.throws(() => region.size, named('RangeError', /closed/));
   buffer[0] = 1;
   await assert.rejects(sender.send('me', 1, [region]), named('RangeError', /closed/));
