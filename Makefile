@@ -125,7 +125,7 @@ lock: $(STAMPS)/tools ## resolve requirements/dev.in into requirements/dev.txt
 	mv $(STAMPS)/dev.txt requirements/dev.txt
 
 clean: ## remove everything that was built
-	rm -rf $(VENV) $(STAMPS) target dist python/ipmb/_core*.so crates/node/ipmb-js.node crates/node/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(STAMPS) target dist python/ipmb/_core*.so crates/node/ipmb-js.node crates/node/LICENSE-* crates/node/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find python tests benches tools -name __pycache__ -prune -exec rm -rf {} +
 
 # Stamps: a file that is newer than what it was made from.

@@ -78,8 +78,8 @@ def test_messages_that_ask_for_nothing_are_skipped_in_silence(bus: str) -> None:
 
 @pytest.mark.anyio
 async def test_a_flood_of_them_does_not_hold_up_a_look(bus: str) -> None:
-    """Each look tells a bounded number of askers; those that are left are told by the next ones. (One look told all that
-    there were, 65,536 of them: an event loop stood still for 0.4 s.)
+    """Each look tells a bounded number of askers; those that are left are told by the next ones. (One look told all
+    that there were, 65,536 of them: an event loop stood still for 0.4 s.)
     """
     many = 5000
     with ipmb.join(bus, "clerk", payloads=str) as clerk:

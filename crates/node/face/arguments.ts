@@ -1,5 +1,7 @@
 /** Checks of arguments: what is wrong is said by name, with what was given and what would do. */
 
+import { types } from 'node:util';
+
 const SHOWN = 40;
 
 /** A value in a few words: "a number", "a Map", "null". */
@@ -47,12 +49,13 @@ export function options<T extends object>(
   argument: string,
   value: T | undefined,
   known: ReadonlyArray<string & keyof T>,
+  hint = '',
 ): Partial<T> {
   if (value === undefined || value === null) return {};
-  if (typeof value !== 'object') throw wrongType(argument, value, 'give an object');
+  if (typeof value !== 'object' || Array.isArray(value)) throw wrongType(argument, value, 'give an object');
   for (const name of Object.keys(value)) {
     if (!(known as readonly string[]).includes(name)) {
-      throw new TypeError(`${argument} has ${JSON.stringify(name.slice(0, SHOWN))}: give only ${known.join(', ')}`);
+      throw new TypeError(`${argument} has ${JSON.stringify(name.slice(0, SHOWN))}: give only ${known.join(', ')}${hint}`);
     }
   }
   return value;
@@ -91,9 +94,9 @@ export function millis(argument: string, value: number | null | undefined): numb
 
 /** Any view of bytes as a `Uint8Array` of the same memory. */
 export function bytes(argument: string, value: unknown, bound = 'give a Buffer, or another view of bytes'): Uint8Array {
-  if (value instanceof Uint8Array) return value;
+  if (types.isUint8Array(value)) return value;
   if (ArrayBuffer.isView(value)) return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
-  if (value instanceof ArrayBuffer || value instanceof SharedArrayBuffer) return new Uint8Array(value);
+  if (types.isAnyArrayBuffer(value)) return new Uint8Array(value);
   throw wrongType(argument, value, bound);
 }
 

@@ -265,7 +265,7 @@ export function carrying<Outcome>(
   attachments: Attachments,
   send: (attached: core.Luggage | undefined) => Promise<Outcome>,
 ): Promise<Outcome> {
-  const copied = list('buffers', buffers, 'give an array of Buffers and MemoryRegions');
+  const copied = list('buffers', buffers, 'give an array of Buffers and MemoryRegions; options come after it');
   const objects = list('objects', attachments.objects, 'give an array of Objects');
   const regions = list('memoryRegions', attachments.memoryRegions, 'give an array of MemoryRegions');
   if (copied.length + objects.length + regions.length === 0) return send(undefined);

@@ -31,6 +31,11 @@ export interface Options {
 
 const OPTIONS = ['identifier', 'label', 'token', 'controllerAffinity', 'users', 'types'] as const;
 
+/** Counters come in another order in each process. */
+function sorted(counters: Record<string, number>): Record<string, number> {
+  return Object.fromEntries(Object.entries(counters).sort(([one], [other]) => (one < other ? -1 : 1)));
+}
+
 /** Everything an endpoint has counted, as in Python's `stats()`. */
 export interface Stats {
   readonly sent: number;
@@ -108,10 +113,10 @@ export class Endpoint {
   stats(): Stats {
     const counters = call(() => this.#membership.joined().stats());
     return {
-      ...(counters.all as unknown as Stats),
-      droppedByReason: counters.dropped,
-      refusedByReason: counters.refused,
-      shortagesByKind: counters.shortages,
+      ...(sorted(counters.all) as unknown as Stats),
+      droppedByReason: sorted(counters.dropped),
+      refusedByReason: sorted(counters.refused),
+      shortagesByKind: sorted(counters.shortages),
     };
   }
 

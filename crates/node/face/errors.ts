@@ -112,9 +112,11 @@ export function made(code: string, text: string): Error {
 
 /** What a native function has thrown, as programs know it. */
 export function told(thrown: unknown): unknown {
-  if (!(thrown instanceof Error) || !('code' in thrown) || typeof thrown.code !== 'string') return thrown;
-  if (!Object.hasOwn(CLASSES, thrown.code)) return thrown;
-  return made(thrown.code, thrown.message);
+  // Not by `instanceof Error`: in a vm context, in which test runners load us, native errors are those of the main one.
+  if (typeof thrown !== 'object' || thrown === null || thrown instanceof IpmbError) return thrown;
+  const { code, message } = thrown as { code?: unknown; message?: unknown };
+  if (typeof code !== 'string' || !Object.hasOwn(CLASSES, code)) return thrown;
+  return made(code, String(message));
 }
 
 /** Calls a native function. */

@@ -5,6 +5,8 @@
  * a UUID. `docs/payloads.md` has the table for all languages.
  */
 
+import { types } from 'node:util';
+
 import { isUnicode, kindOf, Refusal, refused } from './arguments';
 import { writeDate } from './dates';
 import { BytesMessage, Float, Typed, UUID } from './values';
@@ -143,13 +145,13 @@ class Writer {
   #object(value: object, depth: number): void {
     if (Array.isArray(value)) return this.#list(value, deeper(depth));
     if (ArrayBuffer.isView(value)) return this.#bytes(new Uint8Array(value.buffer, value.byteOffset, value.byteLength));
-    if (value instanceof ArrayBuffer || value instanceof SharedArrayBuffer) return this.#bytes(new Uint8Array(value));
-    if (value instanceof Date) return this.#extension(2, Buffer.from(writeDate(value)));
+    if (types.isAnyArrayBuffer(value)) return this.#bytes(new Uint8Array(value));
+    if (types.isDate(value)) return this.#extension(2, Buffer.from(writeDate(value)));
     if (value instanceof UUID) return this.#extension(1, value.bytes);
     if (value instanceof BytesMessage) return this.#extension(3, Buffer.concat([formatBytes(value.format), value.data]));
     if (value instanceof Float) return this.#float(value.value);
     if (value instanceof Typed) return this.#typed(value, depth);
-    if (value instanceof Map) return this.#map([...(value as Map<unknown, unknown>)], deeper(depth));
+    if (types.isMap(value)) return this.#map([...(value as Map<unknown, unknown>)], deeper(depth));
     const prototype: unknown = Object.getPrototypeOf(value);
     if (prototype !== null && Object.getPrototypeOf(prototype) !== null) {
       throw new Refusal(`${kindOf(value)}: give a plain object, or new Typed(uuid, value)`);
@@ -174,7 +176,7 @@ class Writer {
   #map(entries: ReadonlyArray<readonly [unknown, unknown]>, depth: number): void {
     this.#counted(entries.length, 0x80, 15, [0, 0xde, 0xdf]);
     for (const [key, value] of entries) {
-      if (typeof key === 'object' && key !== null && !(key instanceof Uint8Array) && !(key instanceof Float)) {
+      if (typeof key === 'object' && key !== null && !types.isUint8Array(key) && !(key instanceof Float)) {
         throw new Refusal(`a Map with ${kindOf(key)} as a key: give keys that are null, booleans, numbers, strings or bytes`);
       }
       this.value(key, depth);

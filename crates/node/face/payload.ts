@@ -1,5 +1,7 @@
 /** What a payload travels as: the UUID of its type, and its bytes. The table is that of `docs/payloads.md`. */
 
+import { types } from 'node:util';
+
 import { isUnicode, kindOf, refused } from './arguments';
 import { readDate, writeDate } from './dates';
 import { DecodeError } from './errors';
@@ -67,17 +69,17 @@ export function encode(payload: unknown): Encoded {
       throw new TypeError(`payload is ${kindOf(payload)}: give null, or a value that can be sent`);
   }
   if (payload === null) return plain('None', packing.encode(null));
-  if (payload instanceof Uint8Array) return plain('bytes', payload);
+  if (types.isUint8Array(payload)) return plain('bytes', payload);
   if (ArrayBuffer.isView(payload)) {
     return plain('bytes', new Uint8Array(payload.buffer, payload.byteOffset, payload.byteLength));
   }
-  if (payload instanceof ArrayBuffer || payload instanceof SharedArrayBuffer) {
+  if (types.isAnyArrayBuffer(payload)) {
     return plain('bytes', new Uint8Array(payload));
   }
   if (Array.isArray(payload)) return plain('list', packing.encode(payload));
   const message = asBytesMessage(payload);
   if (message) return { kind: KINDS.BytesMessage, head: packing.formatBytes(message.format), data: message.data };
-  if (payload instanceof Date) {
+  if (types.isDate(payload)) {
     try {
       return plain('datetime', Buffer.from(writeDate(payload)));
     } catch (error) {

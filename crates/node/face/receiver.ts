@@ -39,6 +39,7 @@ export class Receiver implements AsyncIterable<Message> {
   #endWait: (() => void) | undefined;
   #closed = false;
   #waits = false;
+  #looked = false;
   readonly #burst = new Burst();
 
   private constructor(membership: Membership, takes: Uint8Array, back: Back) {
@@ -65,7 +66,7 @@ export class Receiver implements AsyncIterable<Message> {
         const message = this.#waiters.first ? undefined : this.#poll(last);
         if (message) return resolve(message);
       }
-      if (last) throw late();
+      if (last) throw this.#tooLate();
       const waiter = new Waiter(resolve, reject);
       waiter.endTimer = after(limit, () => this.#late(waiter));
       waiter.endSignal = onAbort(signal, (reason) => this.#end(waiter, () => reject(reason)));
@@ -170,9 +171,18 @@ export class Receiver implements AsyncIterable<Message> {
   }
 
   #late(waiter: Waiter): void {
-    // What has come while this thread did something else counts.
-    this.#serve(true);
-    this.#end(waiter, () => waiter.reject(late()));
+    // What has come while this thread did something else counts. Of many whose time is over at once the first one looks.
+    if (!this.#looked) {
+      this.#looked = true;
+      setImmediate(() => (this.#looked = false));
+      this.#serve(true);
+    }
+    this.#end(waiter, () => waiter.reject(this.#tooLate()));
+  }
+
+  #tooLate(): RecvTimeout {
+    const text = 'no message came in time: give a longer timeout, or look whether anybody sends';
+    return new RecvTimeout(this.#core?.late() ?? text);
   }
 
   #end(waiter: Waiter, settle: () => void): void {
@@ -212,10 +222,6 @@ export interface Receiver {
 }
 
 disposable(Receiver);
-
-function late(): RecvTimeout {
-  return new RecvTimeout('no message came in time: give a longer timeout, or look whether anybody sends');
-}
 
 function closed(): Closed {
   return new Closed('the receiver is closed: join again to receive');

@@ -27,6 +27,8 @@ export interface RequestOptions extends Attachments, Abortable {
 }
 
 const ASKING = ['timeout', 'objects', 'memoryRegions', 'signal'] as const;
+/** Where what is missed among the options stands. */
+const TARGETED = '; ttl and mode belong to the selector: { labelOp, mode, ttl }';
 const SENDING = [...ASKING, 'overflow'] as const;
 const OVERFLOW: readonly unknown[] = ['block', 'error', 'drop'];
 
@@ -74,7 +76,7 @@ export class Sender {
   ): Promise<number> {
     return new Promise((resolve) => {
       const { op, multicast, ttl } = target(selector);
-      const { timeout, overflow = 'block', signal, ...attachments } = options('options', given, SENDING);
+      const { timeout, overflow = 'block', signal, ...attachments } = options('options', given, SENDING, TARGETED);
       const limit = millis('timeout', timeout);
       const ends = checked(signal);
       const full = OVERFLOW.indexOf(overflow);
@@ -98,7 +100,7 @@ export class Sender {
     return new Promise((resolve) => {
       const { op, multicast, ttl } = target(selector);
       if (multicast) throw wrongValue('mode', 'SelectorMode.Multicast', 'give Unicast: one endpoint replies to a request');
-      const { timeout, signal, ...attachments } = options('options', given, ASKING);
+      const { timeout, signal, ...attachments } = options('options', given, ASKING, TARGETED);
       const limit = millis('timeout', timeout);
       const ends = checked(signal);
       const { kind, head, data } = payload.encode(message);

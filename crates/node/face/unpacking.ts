@@ -5,6 +5,8 @@
  * Beside what is sent from here there is extension 10: a buffer that lies beside the message, in shared memory.
  */
 
+import { types } from 'node:util';
+
 import { kindOf } from './arguments';
 import { readDate } from './dates';
 import { DEPTH } from './packing';
@@ -146,7 +148,7 @@ class Reader {
     let plain = true;
     for (let index = 0; index < count; index += 1) {
       const key = this.value(inner);
-      if (typeof key === 'object' && key !== null && !(key instanceof Uint8Array)) {
+      if (typeof key === 'object' && key !== null && !types.isUint8Array(key)) {
         throw new RangeError(`it has a map with ${kindOf(key)} as a key`);
       }
       plain &&= typeof key === 'string';

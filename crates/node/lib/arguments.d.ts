@@ -9,7 +9,7 @@ export declare function notMade(name: string, origin: string): TypeError;
 export declare const isUnicode: (value: string) => boolean;
 export declare function text(argument: string, value: unknown): string;
 /** Options, or none. One that nobody knows is an error: it is another one, mistyped. */
-export declare function options<T extends object>(argument: string, value: T | undefined, known: ReadonlyArray<string & keyof T>): Partial<T>;
+export declare function options<T extends object>(argument: string, value: T | undefined, known: ReadonlyArray<string & keyof T>, hint?: string): Partial<T>;
 /** The items of a list. */
 export declare function list<T>(argument: string, value: readonly T[] | undefined, bound: string): readonly T[];
 export declare function flag(argument: string, value: boolean | undefined, otherwise: boolean): boolean;

@@ -14,6 +14,7 @@ exports.whole = whole;
 exports.millis = millis;
 exports.bytes = bytes;
 exports.refused = refused;
+const node_util_1 = require("node:util");
 const SHOWN = 40;
 /** A value in a few words: "a number", "a Map", "null". */
 function kindOf(value) {
@@ -56,14 +57,14 @@ function text(argument, value) {
     return value;
 }
 /** Options, or none. One that nobody knows is an error: it is another one, mistyped. */
-function options(argument, value, known) {
+function options(argument, value, known, hint = '') {
     if (value === undefined || value === null)
         return {};
-    if (typeof value !== 'object')
+    if (typeof value !== 'object' || Array.isArray(value))
         throw wrongType(argument, value, 'give an object');
     for (const name of Object.keys(value)) {
         if (!known.includes(name)) {
-            throw new TypeError(`${argument} has ${JSON.stringify(name.slice(0, SHOWN))}: give only ${known.join(', ')}`);
+            throw new TypeError(`${argument} has ${JSON.stringify(name.slice(0, SHOWN))}: give only ${known.join(', ')}${hint}`);
         }
     }
     return value;
@@ -105,11 +106,11 @@ function millis(argument, value) {
 }
 /** Any view of bytes as a `Uint8Array` of the same memory. */
 function bytes(argument, value, bound = 'give a Buffer, or another view of bytes') {
-    if (value instanceof Uint8Array)
+    if (node_util_1.types.isUint8Array(value))
         return value;
     if (ArrayBuffer.isView(value))
         return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
-    if (value instanceof ArrayBuffer || value instanceof SharedArrayBuffer)
+    if (node_util_1.types.isAnyArrayBuffer(value))
         return new Uint8Array(value);
     throw wrongType(argument, value, bound);
 }

@@ -223,7 +223,7 @@ exports.MemoryRegistry = MemoryRegistry;
  * came of it: duplicates that wait for the collector use up a process's descriptors, of which the collector knows nothing.
  */
 function carrying(buffers, attachments, send) {
-    const copied = (0, arguments_1.list)('buffers', buffers, 'give an array of Buffers and MemoryRegions');
+    const copied = (0, arguments_1.list)('buffers', buffers, 'give an array of Buffers and MemoryRegions; options come after it');
     const objects = (0, arguments_1.list)('objects', attachments.objects, 'give an array of Objects');
     const regions = (0, arguments_1.list)('memoryRegions', attachments.memoryRegions, 'give an array of MemoryRegions');
     if (copied.length + objects.length + regions.length === 0)

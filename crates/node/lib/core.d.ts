@@ -118,6 +118,8 @@ export class Pending {
 export class Receiver {
   /** The next message, if one is there. For the last time: one who is about to say that there is none. */
   poll(last: boolean): Received | null
+  /** What to say when no message came in time. */
+  late(): string
   /** Whether this half is closed. */
   get closed(): boolean
   /** Closes this half: unread messages go to others who match. */

@@ -50,6 +50,10 @@ const showing_1 = require("./showing");
 const values_1 = require("./values");
 const waiting_1 = require("./waiting");
 const OPTIONS = ['identifier', 'label', 'token', 'controllerAffinity', 'users', 'types'];
+/** Counters come in another order in each process. */
+function sorted(counters) {
+    return Object.fromEntries(Object.entries(counters).sort(([one], [other]) => (one < other ? -1 : 1)));
+}
 /** One who is on a bus. */
 class Endpoint {
     identifier;
@@ -83,10 +87,10 @@ class Endpoint {
     stats() {
         const counters = (0, errors_1.call)(() => this.#membership.joined().stats());
         return {
-            ...counters.all,
-            droppedByReason: counters.dropped,
-            refusedByReason: counters.refused,
-            shortagesByKind: counters.shortages,
+            ...sorted(counters.all),
+            droppedByReason: sorted(counters.dropped),
+            refusedByReason: sorted(counters.refused),
+            shortagesByKind: sorted(counters.shortages),
         };
     }
     /** Tells who joins and leaves from now on, until the loop is left or the endpoint closed. */

@@ -142,11 +142,13 @@ function made(code, text) {
 }
 /** What a native function has thrown, as programs know it. */
 function told(thrown) {
-    if (!(thrown instanceof Error) || !('code' in thrown) || typeof thrown.code !== 'string')
+    // Not by `instanceof Error`: in a vm context, in which test runners load us, native errors are those of the main one.
+    if (typeof thrown !== 'object' || thrown === null || thrown instanceof IpmbError)
         return thrown;
-    if (!Object.hasOwn(CLASSES, thrown.code))
+    const { code, message } = thrown;
+    if (typeof code !== 'string' || !Object.hasOwn(CLASSES, code))
         return thrown;
-    return made(thrown.code, thrown.message);
+    return made(code, String(message));
 }
 /** Calls a native function. */
 function call(act) {

@@ -52,7 +52,10 @@ class Origins {
             if (origin === 0)
                 this.#known.clear();
             const { id, label, pid } = fresh.sender;
-            const sender = Object.freeze({ id, label: Object.freeze(label), pid });
+            const info = { id, label: Object.freeze(label), pid };
+            // JSON has no integers of 64 bits, and would be an error.
+            const toJSON = () => ({ ...info, id: String(id) });
+            const sender = Object.freeze(Object.defineProperty(info, 'toJSON', { value: toJSON }));
             this.#known.set(origin, new Origin(sender, fresh.selector));
         }
         const found = this.#known.get(origin);

@@ -10,6 +10,7 @@ Object.defineProperty(exports, "__esModule", { value: true });
 exports.DEPTH = void 0;
 exports.encode = encode;
 exports.formatBytes = formatBytes;
+const node_util_1 = require("node:util");
 const arguments_1 = require("./arguments");
 const dates_1 = require("./dates");
 const values_1 = require("./values");
@@ -151,9 +152,9 @@ class Writer {
             return this.#list(value, deeper(depth));
         if (ArrayBuffer.isView(value))
             return this.#bytes(new Uint8Array(value.buffer, value.byteOffset, value.byteLength));
-        if (value instanceof ArrayBuffer || value instanceof SharedArrayBuffer)
+        if (node_util_1.types.isAnyArrayBuffer(value))
             return this.#bytes(new Uint8Array(value));
-        if (value instanceof Date)
+        if (node_util_1.types.isDate(value))
             return this.#extension(2, Buffer.from((0, dates_1.writeDate)(value)));
         if (value instanceof values_1.UUID)
             return this.#extension(1, value.bytes);
@@ -163,7 +164,7 @@ class Writer {
             return this.#float(value.value);
         if (value instanceof values_1.Typed)
             return this.#typed(value, depth);
-        if (value instanceof Map)
+        if (node_util_1.types.isMap(value))
             return this.#map([...value], deeper(depth));
         const prototype = Object.getPrototypeOf(value);
         if (prototype !== null && Object.getPrototypeOf(prototype) !== null) {
@@ -186,7 +187,7 @@ class Writer {
     #map(entries, depth) {
         this.#counted(entries.length, 0x80, 15, [0, 0xde, 0xdf]);
         for (const [key, value] of entries) {
-            if (typeof key === 'object' && key !== null && !(key instanceof Uint8Array) && !(key instanceof values_1.Float)) {
+            if (typeof key === 'object' && key !== null && !node_util_1.types.isUint8Array(key) && !(key instanceof values_1.Float)) {
                 throw new arguments_1.Refusal(`a Map with ${(0, arguments_1.kindOf)(key)} as a key: give keys that are null, booleans, numbers, strings or bytes`);
             }
             this.value(key, depth);

@@ -39,6 +39,7 @@ exports.encode = encode;
 exports.failure = failure;
 exports.decode = decode;
 exports.raw = raw;
+const node_util_1 = require("node:util");
 const arguments_1 = require("./arguments");
 const dates_1 = require("./dates");
 const errors_1 = require("./errors");
@@ -92,12 +93,12 @@ function encode(payload) {
     }
     if (payload === null)
         return plain('None', packing.encode(null));
-    if (payload instanceof Uint8Array)
+    if (node_util_1.types.isUint8Array(payload))
         return plain('bytes', payload);
     if (ArrayBuffer.isView(payload)) {
         return plain('bytes', new Uint8Array(payload.buffer, payload.byteOffset, payload.byteLength));
     }
-    if (payload instanceof ArrayBuffer || payload instanceof SharedArrayBuffer) {
+    if (node_util_1.types.isAnyArrayBuffer(payload)) {
         return plain('bytes', new Uint8Array(payload));
     }
     if (Array.isArray(payload))
@@ -105,7 +106,7 @@ function encode(payload) {
     const message = asBytesMessage(payload);
     if (message)
         return { kind: KINDS.BytesMessage, head: packing.formatBytes(message.format), data: message.data };
-    if (payload instanceof Date) {
+    if (node_util_1.types.isDate(payload)) {
         try {
             return plain('datetime', Buffer.from((0, dates_1.writeDate)(payload)));
         }

@@ -38,6 +38,7 @@ class Receiver {
     #endWait;
     #closed = false;
     #waits = false;
+    #looked = false;
     #burst = new waiting_1.Burst();
     constructor(membership, takes, back) {
         if (!(membership instanceof membership_1.Membership))
@@ -65,7 +66,7 @@ class Receiver {
                     return resolve(message);
             }
             if (last)
-                throw late();
+                throw this.#tooLate();
             const waiter = new Waiter(resolve, reject);
             waiter.endTimer = (0, waiting_1.after)(limit, () => this.#late(waiter));
             waiter.endSignal = (0, aborting_1.onAbort)(signal, (reason) => this.#end(waiter, () => reject(reason)));
@@ -171,9 +172,17 @@ class Receiver {
         }
     }
     #late(waiter) {
-        // What has come while this thread did something else counts.
-        this.#serve(true);
-        this.#end(waiter, () => waiter.reject(late()));
+        // What has come while this thread did something else counts. Of many whose time is over at once the first one looks.
+        if (!this.#looked) {
+            this.#looked = true;
+            setImmediate(() => (this.#looked = false));
+            this.#serve(true);
+        }
+        this.#end(waiter, () => waiter.reject(this.#tooLate()));
+    }
+    #tooLate() {
+        const text = 'no message came in time: give a longer timeout, or look whether anybody sends';
+        return new errors_1.RecvTimeout(this.#core?.late() ?? text);
     }
     #end(waiter, settle) {
         if (!this.#waiters.remove(waiter))
@@ -206,9 +215,6 @@ class Receiver {
 }
 exports.Receiver = Receiver;
 (0, disposing_1.disposable)(Receiver);
-function late() {
-    return new errors_1.RecvTimeout('no message came in time: give a longer timeout, or look whether anybody sends');
-}
 function closed() {
     return new errors_1.Closed('the receiver is closed: join again to receive');
 }

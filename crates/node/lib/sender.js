@@ -49,6 +49,8 @@ const sending_1 = require("./sending");
 const showing_1 = require("./showing");
 const waiting_1 = require("./waiting");
 const ASKING = ['timeout', 'objects', 'memoryRegions', 'signal'];
+/** Where what is missed among the options stands. */
+const TARGETED = '; ttl and mode belong to the selector: { labelOp, mode, ttl }';
 const SENDING = [...ASKING, 'overflow'];
 const OVERFLOW = ['block', 'error', 'drop'];
 class Sender {
@@ -86,7 +88,7 @@ class Sender {
     send(selector, message, buffers, given) {
         return new Promise((resolve) => {
             const { op, multicast, ttl } = (0, label_op_1.target)(selector);
-            const { timeout, overflow = 'block', signal, ...attachments } = (0, arguments_1.options)('options', given, SENDING);
+            const { timeout, overflow = 'block', signal, ...attachments } = (0, arguments_1.options)('options', given, SENDING, TARGETED);
             const limit = (0, arguments_1.millis)('timeout', timeout);
             const ends = (0, aborting_1.signal)(signal);
             const full = OVERFLOW.indexOf(overflow);
@@ -111,7 +113,7 @@ class Sender {
             const { op, multicast, ttl } = (0, label_op_1.target)(selector);
             if (multicast)
                 throw (0, arguments_1.wrongValue)('mode', 'SelectorMode.Multicast', 'give Unicast: one endpoint replies to a request');
-            const { timeout, signal, ...attachments } = (0, arguments_1.options)('options', given, ASKING);
+            const { timeout, signal, ...attachments } = (0, arguments_1.options)('options', given, ASKING, TARGETED);
             const limit = (0, arguments_1.millis)('timeout', timeout);
             const ends = (0, aborting_1.signal)(signal);
             const { kind, head, data } = payload.encode(message);

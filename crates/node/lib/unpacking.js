@@ -11,6 +11,7 @@ exports.decodeText = decodeText;
 exports.readBytesMessage = readBytesMessage;
 exports.decode = decode;
 exports.range = range;
+const node_util_1 = require("node:util");
 const arguments_1 = require("./arguments");
 const dates_1 = require("./dates");
 const packing_1 = require("./packing");
@@ -150,7 +151,7 @@ class Reader {
         let plain = true;
         for (let index = 0; index < count; index += 1) {
             const key = this.value(inner);
-            if (typeof key === 'object' && key !== null && !(key instanceof Uint8Array)) {
+            if (typeof key === 'object' && key !== null && !node_util_1.types.isUint8Array(key)) {
                 throw new RangeError(`it has a map with ${(0, arguments_1.kindOf)(key)} as a key`);
             }
             plain &&= typeof key === 'string';

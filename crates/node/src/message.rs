@@ -16,7 +16,7 @@ use crate::external;
 use crate::failure::{Result, refused, told, unable};
 use crate::label_op::LabelOp;
 use crate::object::Descriptor;
-use crate::region::{Region, writable};
+use crate::region::Region;
 use crate::sender::Sender;
 
 /// Who an endpoint is.
@@ -202,6 +202,6 @@ fn buffer(env: &Env, bytes: Vec<u8>) -> Result<BufferSlice<'_>> {
 
 fn shown<'env>(env: &'env Env, bulk: &Bulk) -> Result<ArrayBuffer<'env>> {
     let failed = |error| refused("a large payload cannot be mapped", &error);
-    let view = writable(&bulk.region, bulk.offset, bulk.len).map_err(failed)?;
+    let view = bulk.region.map_writable(bulk.offset, bulk.len).map_err(failed)?;
     external::array_buffer(env, view).map_err(unable)
 }

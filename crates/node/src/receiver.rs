@@ -45,6 +45,12 @@ impl Receiver {
         Ok(Some(received))
     }
 
+    /// What to say when no message came in time.
+    #[napi(catch_unwind)]
+    pub fn late(&self) -> String {
+        arrival::late(&self.core).text
+    }
+
     /// Whether this half is closed.
     #[napi(getter, catch_unwind)]
     pub fn closed(&self) -> bool {

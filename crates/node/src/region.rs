@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use ipmb_binding::failure::{Failure, Kind};
 use ipmb_binding::registry;
 use ipmb_transport::FreezeError;
-use ipmb_transport::region::{self, Access, View};
+use ipmb_transport::region;
 use napi::bindgen_prelude::{ArrayBuffer, Buffer, Env};
 use napi_derive::napi;
 
@@ -26,18 +26,6 @@ pub(crate) fn bytes(argument: &str, given: f64) -> Result<usize> {
     } else {
         Err(invalid(format!("{argument} is {given}")))
     }
-}
-
-/// A view that may be written to: a copy that nobody else sees, where the memory itself is read-only.
-pub(crate) fn writable(region: &region::Region, offset: usize, len: usize) -> std::io::Result<View> {
-    if region.access() == Access::Shared {
-        let view = region.map(offset, len)?;
-        // Somebody may have frozen it.
-        if view.is_writable() {
-            return Ok(view);
-        }
-    }
-    region.map_private(offset, len)
 }
 
 impl Region {
@@ -79,7 +67,7 @@ impl Region {
     pub fn show<'env>(&self, env: &'env Env) -> Result<ArrayBuffer<'env>> {
         let region = self.get()?;
         let view =
-            writable(&region, 0, region.size()).map_err(|error| refused("the region cannot be mapped", &error))?;
+            region.map_writable(0, region.size()).map_err(|error| refused("the region cannot be mapped", &error))?;
         external::array_buffer(env, view).map_err(unable)
     }
 
@@ -88,6 +76,9 @@ impl Region {
     pub fn write(&self, data: &[u8], offset: f64) -> Result<()> {
         let failed = |error| refused("the region cannot be written", &error);
         let view = self.get()?.map(bytes("offset", offset)?, data.len()).map_err(failed)?;
+        if !view.is_writable() {
+            return Err(told(Failure::new(Kind::System, "the region is read-only: it is frozen, or was sent so")));
+        }
         let (start, from) = (view.as_ptr().addr(), data.as_ptr().addr());
         let copied;
         let data = if start < from + data.len() && from < start + view.len() {

@@ -137,3 +137,29 @@ test('a runtime without these symbols does without', () => {
   const ran = spawnSync(process.execPath, ['-e', source], { encoding: 'utf8', timeout: 20_000 });
   assert.deepEqual([ran.stdout, ran.stderr, ran.status], ['false\n', '', 0]);
 });
+
+test('whoever sent a message can be written down as JSON', async () => {
+  const me = await join({ identifier: bus(), label: ['me'] }, 10_000);
+  me.sender.send('me', 1);
+  const { sender } = await me.receiver.recv(10_000);
+  assert.deepEqual(JSON.parse(JSON.stringify(sender)), { id: String(me.id), label: ['me'], pid: process.pid });
+  assert.deepEqual(Object.keys(sender), ['id', 'label', 'pid']);
+  me.close();
+});
+
+test('what is given in the wrong place is told where its place is', async () => {
+  const me = await join({ identifier: bus(), label: ['me'] }, 10_000);
+  await assert.rejects(me.sender.send('me', 1, { timeout: 5 }), { message: /^buffers is an object: .* options come after it$/ });
+  await assert.rejects(me.sender.send('me', 1, [], { ttl: 5 }), { message: /has "ttl": .*; ttl and mode belong to the selector/ });
+  await assert.rejects(me.sender.request('me', 1, [Buffer.from('x')]), { message: 'options is an array: give an object' });
+  const names = Object.keys(me.stats()).filter((name) => !/By/.test(name));
+  assert.deepEqual(names, [...names].sort());
+  me.close();
+});
+
+test('who gets what he does not take is told so when his time is over', async () => {
+  const me = await join({ identifier: bus(), label: ['me'] }, 10_000);
+  me.sender.send('me', new ipmb.Typed('00000001-7e57-4000-8000-0000000004b1', 1));
+  await assert.rejects(me.receiver.recv(0), { name: 'RecvTimeout', message: /; 1 so far were of types that this receiver does not take/ });
+  me.close();
+});

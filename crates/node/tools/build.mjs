@@ -6,7 +6,7 @@
  *                                         (face/core.d.ts), and by tsc what is run (lib/)
  */
 
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { copyFileSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -72,6 +72,8 @@ function main(flags) {
   const addon = path.join(here, 'ipmb-js.node');
   // Not over the old one: a process may have it mapped.
   copyFileSync(cargo(flags.includes('--release')), `${addon}.new`);
+  // What debuggers want of it is seven times its size; without strip it stays.
+  if (flags.includes('--release')) spawnSync('strip', ['--strip-unneeded', `${addon}.new`]);
   renameSync(`${addon}.new`, addon);
 }
 
