@@ -145,19 +145,20 @@ def test_the_name_of_the_library_is_that_of_its_interface() -> None:
 )
 @pytest.mark.parametrize("staged", [True, False])
 def test_make_install_and_uninstall_take_spaces(tmp_path: Path, staged: bool) -> None:
-    """`make` itself, in front of a cargo that has built already."""
+    """`make` itself. What is built already is not built again: who installs may be root, who has no cargo."""
     tools = tmp_path / "tools"
     tools.mkdir()
-    (tools / "cargo").symlink_to("/bin/true")
+    (tools / "cargo").symlink_to("/bin/false")
     prefix = tmp_path / "a prefix & more"
     stage = tmp_path / "a stage" if staged else None
     to = Path(f"{stage or ''}{prefix}")
     given = [f"PREFIX={prefix}", *([f"DESTDIR={stage}"] if stage else [])]
     path = f"{tools}:{os.environ['PATH']}"
-    command = ("make", "--old-file=.build/tools", "-C", compiled.ROOT)
+    command = ("make", "--old-file=.build/libipmb", "-C", compiled.ROOT)
     done = sh(*command, "install", *given, PATH=path)
     assert done.returncode == 0, done.stderr
-    assert "building the library for C and C++" in done.stdout
+    hint = f"PKG_CONFIG_PATH={prefix}/lib/pkgconfig"
+    assert (hint in done.stdout) == (not staged)
     assert f"  {to}/lib/libipmb.so\n" in done.stdout
     assert f"prefix={prefix}\n" in (to / "lib/pkgconfig/ipmb.pc").read_text()
     if not staged:

@@ -143,6 +143,12 @@ def test_what_is_missing_on_a_machine_is_said_clearly(tmp_path: Path) -> None:
     assert bare.stdout == ""
     for tool in ("Python 3.11 or later", "cargo", "a C compiler", "a C++ compiler", "pkg-config"):
         assert f"{tool} is missing" in bare.stderr
+    for tool in ("cargo", "cc"):
+        (tmp_path / tool).symlink_to("/bin/true")
+    rust = subprocess.run(
+        [*need[:2], "rust"], env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=False
+    )
+    assert (rust.returncode, rust.stderr) == (0, ""), "C and Node are built without Python"
     old = tmp_path / "python3"
     old.write_text("#!/bin/sh\nexit 1\n")  # what any check of the version says on Python 3.10
     old.chmod(0o755)

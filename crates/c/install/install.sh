@@ -41,7 +41,8 @@ fill ipmb-config.cmake "$cmake/ipmb-config.cmake"
 fill ipmb-config-version.cmake "$cmake/ipmb-config-version.cmake"
 echo "ipmb $version is installed:"
 names "$version" | sed 's/^/  /'
-case $prefix in
-/usr | /usr/local) [ -n "${DESTDIR:-}" ] || echo "Programs find it when you have run, as root: ldconfig" ;;
+case ${DESTDIR:+staged}$prefix in
+staged*) ;;
+/usr | /usr/local) echo "Programs find it when you have run, as root: ldconfig" ;;
 *) echo "Programs find it by PKG_CONFIG_PATH=$prefix/$libdir/pkgconfig (or CMAKE_PREFIX_PATH=$prefix) and LD_LIBRARY_PATH=$prefix/$libdir" ;;
 esac
