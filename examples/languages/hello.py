@@ -15,4 +15,6 @@ with ipmb.join(bus, me, timeout=20) as (sender, receiver):
         message = receiver.recv(timeout=20)
         payload = message.payload
         text = payload.data.decode() if isinstance(payload, ipmb.BytesMessage) else payload
-        print(f"{me} got {text!r} from {next(iter(message.sender.label))}, process {message.sender.pid}")
+        whom = f"{next(iter(message.sender.label))}, process {message.sender.pid}"
+        # In one piece: the others write to the same terminal.
+        sys.stdout.write(f"{me} got {text!r} from {whom}\n")
