@@ -13,9 +13,13 @@ BIN := $(VENV)/bin
 STAMPS := .build
 NATIVE := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock pyproject.toml
 
+# The sources of the library for C and C++ alone.
+LIBIPMB := $(shell find $(patsubst %,crates/%/src,c binding bus transport) -name '*.rs') Cargo.toml Cargo.lock \
+	$(patsubst %,crates/%/Cargo.toml,c binding bus transport) crates/c/build.rs
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo demo-languages test test-rust test-python node test-node node-types lint format types loom bench picture bench-scaling instructions torture fuzz corpus coverage sanitize miri docs wheels header c install uninstall lock clean
+.PHONY: again help demo demo-languages test test-rust test-python node test-node node-types lint format types loom bench picture bench-scaling instructions torture fuzz corpus coverage sanitize miri docs wheels header c install uninstall lock clean
 
 help: ## what can be made
 	@echo "ipmb: an inter-process message bus. make ..."
@@ -124,6 +128,8 @@ lock: $(STAMPS)/tools ## resolve requirements/dev.in into requirements/dev.txt
 	$(STAMPS)/lock/bin/pip freeze | sed -f $(STAMPS)/lock/markers >> $(STAMPS)/dev.txt
 	mv $(STAMPS)/dev.txt requirements/dev.txt
 
+again:
+
 clean: ## remove everything that was built
 	rm -rf $(VENV) $(STAMPS) target dist python/ipmb/_core*.so crates/node/ipmb-js.node crates/node/LICENSE-* crates/node/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find python tests benches tools -name __pycache__ -prune -exec rm -rf {} +
@@ -157,13 +163,13 @@ $(STAMPS)/native: $(NATIVE) $(STAMPS)/venv
 	@touch $@
 
 # Who installs may be another user, who has no cargo: what is built already is not built again.
-$(STAMPS)/libipmb: $(NATIVE) $(STAMPS)/rust
+$(STAMPS)/libipmb: $(LIBIPMB) $(STAMPS)/rust $(if $(wildcard target/release/libipmb.so),,again)
 	@echo "building the library for C and C++ (a minute or two the first time)"
 	@cargo build --locked --quiet --release -p ipmb-ffi
 	@touch $@
 
 # The library for C and C++ and the peer in Rust, where tests look for them.
-$(STAMPS)/c/installed: $(STAMPS)/libipmb $(wildcard crates/c/include/* crates/c/install/*) $(STAMPS)/compilers
+$(STAMPS)/c/installed: $(STAMPS)/libipmb $(wildcard crates/binding/examples/* crates/c/include/* crates/c/install/*) $(STAMPS)/compilers
 	@cargo build --locked --quiet -p ipmb-binding --example peer
 	@rm -rf $(STAMPS)/c
 	@crates/c/install/install.sh target/release '$(abspath $(STAMPS)/c)' > /dev/null
@@ -171,8 +177,8 @@ $(STAMPS)/c/installed: $(STAMPS)/libipmb $(wildcard crates/c/include/* crates/c/
 	@touch $@
 
 # Node is found on the path: the machine's own, or the one among the development tools.
-$(STAMPS)/nodejs: tools/node.sh $(STAMPS)/rust
-	@tools/node.sh $(STAMPS)/bin || { $(MAKE) --no-print-directory $(STAMPS)/venv && tools/node.sh $(STAMPS)/bin $(BIN)/python; }
+$(STAMPS)/nodejs: tools/node.sh $(STAMPS)/rust $(shell tools/node.sh || echo $(STAMPS)/venv)
+	@tools/node.sh $(STAMPS)/bin $(BIN)/python
 	@touch $@
 
 # What compiles and checks TypeScript; the package itself needs nothing.

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import time
+import warnings
 
 import anyio
 
 import ipmb.aio
+from tests.support import roles
 
 #: What whoever leaves has joined, so that nothing of it goes by being collected.
 _ends: list[ipmb.aio.Endpoint] = []
@@ -45,3 +48,13 @@ def close(backend: str) -> float:
         return longest
 
     return anyio.run(leave, backend=backend)
+
+
+def let_go() -> float:
+    """Lets an endpoint be collected that is not closed; how long that takes, in seconds."""
+    start = time.monotonic()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        del roles.ends[roles.MAIN]
+        gc.collect()
+    return time.monotonic() - start

@@ -19,7 +19,7 @@ use crate::types::Type;
 /// Visits of the channels that one look makes at most: how long a flood of what is not taken can keep a call from its deadline.
 const VISITS: usize = 64;
 
-/// And askers that it tells at most: each costs more than many messages that are passed over.
+/// And askers that it tells before it makes no other visit: each costs more than many messages that are passed over.
 const TOLD: usize = 256;
 
 /// A payload as it came.

@@ -49,7 +49,7 @@ pub(crate) struct Reactor {
     inner: Mutex<Inner>,
     /// The thread is about to block, or blocked: a change must wake it.
     blocked: AtomicBool,
-    /// Endpoints that leave by way of the core thread, and are not gone yet.
+    /// Endpoints that leave, and are not gone yet.
     pub(crate) leaving: AtomicUsize,
 }
 

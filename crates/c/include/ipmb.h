@@ -572,8 +572,13 @@ public:
     // Replies to a request that it failed: whoever asked gets Error::kRemote, in Python a RemoteError, with this kind of error
     // (mostly the name of a class) and this text.
     Error fail(const Message& to, const std::string& kind, const std::string& text, uint32_t timeout = kInfinite) {
+        const char* whole_kind = detail::c_str("kind", kind);
+        const char* whole_text = whole_kind == nullptr ? nullptr : detail::c_str("text", text);
+        if (whole_text == nullptr) {
+            return Error::kInvalidArgument;
+        }
         return detail::error(
-            ipmb_ffi::ipmb_reply_failure(handle_.ptr(), to.ptr(), kind.c_str(), text.c_str(), timeout));
+            ipmb_ffi::ipmb_reply_failure(handle_.ptr(), to.ptr(), whole_kind, whole_text, timeout));
     }
 
     // The endpoint's id, which no other of the bus has.

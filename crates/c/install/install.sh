@@ -31,10 +31,10 @@ install -m 755 "$built/libipmb.so" "$to/$libdir/libipmb.so.$version"
 ln -sf "libipmb.so.$version" "$to/$libdir/libipmb.so.$interface"
 ln -sf "libipmb.so.$interface" "$to/$libdir/libipmb.so"
 install -m 644 "$built/libipmb.a" "$to/$libdir/libipmb.a"
-# What debuggers want of them is seven times their size.
-if command -v strip > /dev/null; then
-    strip --strip-unneeded "$to/$libdir/libipmb.so.$version"
-    strip --strip-debug "$to/$libdir/libipmb.a"
+# What debuggers want of them is seven times their size; packagers keep that apart themselves.
+if [ -z "${DESTDIR:-}" ] && command -v strip > /dev/null; then
+    strip --strip-unneeded "$to/$libdir/libipmb.so.$version" || true
+    strip --strip-debug "$to/$libdir/libipmb.a" || true
 fi
 fill ipmb.pc.in "$pc"
 fill ipmb-config.cmake "$cmake/ipmb-config.cmake"

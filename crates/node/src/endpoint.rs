@@ -92,10 +92,7 @@ impl Endpoint {
 
 /// The environment ends: what its endpoints let wait for a receiver is handed over before.
 fn leave() {
-    for endpoint in LIVING.take().iter().flatten().filter_map(Weak::upgrade) {
-        endpoint.close_at_once(false);
-        endpoint.close();
-    }
+    LIVING.take().iter().flatten().filter_map(Weak::upgrade).for_each(|endpoint| endpoint.close());
     bus::see_off();
 }
 

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { bus } from './support.mjs';
 
 const here = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 const root = path.resolve(here, '../..');
@@ -34,7 +35,8 @@ test('it has its readme, the licenses and all that runs, and the readme’s exam
     assert.equal(readFileSync(path.join(inside, name), 'utf8'), readFileSync(path.join(root, name), 'utf8'));
   }
   const readme = readFileSync(path.join(inside, 'README.md'), 'utf8');
-  const [, program] = /^```js\n(.*?)^```$/ms.exec(readme);
+  const [, shown] = /^```js\n(.*?)^```$/ms.exec(readme);
+  const program = shown.replace('com.example.readme', bus());
   const [, prints] = /^It prints:\n\n```console\n(.*?)^```$/ms.exec(readme);
   const ran = spawnSync(process.execPath, ['-e', program], { cwd: folder, encoding: 'utf8', timeout: 20_000 });
   assert.deepEqual([ran.stdout, ran.stderr, ran.status], [prints, '', 0]);

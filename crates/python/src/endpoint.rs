@@ -33,6 +33,13 @@ pub(crate) struct Anchor {
     pub(crate) requests: PyOnceLock<Py<PyAny>>,
 }
 
+impl Drop for Anchor {
+    /// The last handle may go in a collection, with the interpreter lock held.
+    fn drop(&mut self) {
+        self.endpoint.close_at_once(true);
+    }
+}
+
 static ANCHORS: Mutex<Vec<Weak<Anchor>>> = Mutex::new(Vec::new());
 
 fn anchors() -> std::sync::MutexGuard<'static, Vec<Weak<Anchor>>> {
@@ -329,7 +336,11 @@ pub(crate) fn close_all(py: Python<'_>) {
     ending();
     let living: Vec<_> = anchors().drain(..).filter_map(|anchor| anchor.upgrade()).collect();
     detached(py, || {
-        living.iter().for_each(|anchor| anchor.endpoint.close());
+        // All at once, and one wait for all.
+        for anchor in &living {
+            anchor.endpoint.close_at_once(true);
+            anchor.endpoint.close();
+        }
         see_off();
     });
     incidents::close_notices();

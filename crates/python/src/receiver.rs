@@ -56,7 +56,7 @@ pub(crate) struct Receiver {
     is_aside: AtomicBool,
 }
 
-/// And askers that it tells at most: each costs more than many messages that are passed over.
+/// And askers that it tells before it makes no other visit: each costs more than many messages that are passed over.
 const TOLD: usize = 256;
 
 /// What a call could not give any more.

@@ -224,6 +224,7 @@ int main(int argc, char** argv) {
             }
             CHECK(ended == Error::kSuccess && request.is_request());
             if (text_of(request) == "fail") {
+                CHECK(moon.fail(request, "RangeError", std::string("too\0far", 7)) == Error::kInvalidArgument);
                 CHECK(moon.fail(request, "RangeError", "too far") == Error::kSuccess);
                 continue;
             }

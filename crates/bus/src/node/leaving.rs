@@ -4,8 +4,8 @@
 //! taken that over, and if it dies instead, until the next one has; a moment at most. Whoever closes waits for that, or, where
 //! he must not (an event loop, a finalizer), the core thread does.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ipmb_transport::sys;
@@ -14,7 +14,7 @@ use super::Node;
 use super::member::Phase;
 use crate::error::JoinError;
 use crate::incidents::Incident;
-use crate::reactor::{self, lock};
+use crate::reactor::{self, Reactor, lock};
 use crate::stats::DropReason;
 use crate::wire::ClientFrame;
 
@@ -29,9 +29,27 @@ pub(super) struct Parting {
     at_once: AtomicBool,
     /// When the core thread gives up to wait.
     end: AtomicU64,
+    /// While the core thread waits.
+    under_way: Mutex<Option<UnderWay>>,
 }
 
-/// Waits until whoever leaves by way of the core thread is gone, a second at most. For a process that ends.
+/// An endpoint that leaves and is not gone yet, whoever waits.
+struct UnderWay(Arc<Reactor>);
+
+impl UnderWay {
+    fn begin(reactor: &Arc<Reactor>) -> UnderWay {
+        reactor.leaving.fetch_add(1, Ordering::AcqRel);
+        UnderWay(reactor.clone())
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.leaving.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Waits until whoever leaves, in whatever thread, is gone, a second at most. For a process that ends.
 pub fn see_off() {
     let Some(reactor) = reactor::current() else { return };
     let end = sys::now() + PATIENCE;
@@ -48,7 +66,11 @@ impl Node {
 
     /// Leaves the bus: whoever had something unread from us reads on, our office passes on.
     pub(crate) fn leave(self: &Arc<Node>) {
-        if self.me.forked() || self.left.swap(true, Ordering::AcqRel) {
+        if self.me.forked() {
+            return;
+        }
+        let under_way = UnderWay::begin(&self.reactor);
+        if self.left.swap(true, Ordering::AcqRel) {
             return;
         }
         self.outbox.close();
@@ -57,7 +79,7 @@ impl Node {
         let end = sys::now() + PATIENCE;
         if self.parting.at_once.load(Ordering::Relaxed) && !self.has_handed_over() {
             self.parting.end.store(end, Ordering::Relaxed);
-            self.reactor.leaving.fetch_add(1, Ordering::AcqRel);
+            *lock(&self.parting.under_way) = Some(under_way);
             return self.look_again();
         }
         while !self.has_handed_over() && sys::now() < end {
@@ -73,8 +95,8 @@ impl Node {
     /// The core thread goes on where [`Node::leave`] did not wait.
     pub(super) fn go_on_leaving(self: &Arc<Node>) {
         if self.has_handed_over() || sys::now() >= self.parting.end.load(Ordering::Relaxed) {
+            let _under_way = lock(&self.parting.under_way).take();
             self.go();
-            self.reactor.leaving.fetch_sub(1, Ordering::AcqRel);
         } else {
             self.look_again();
         }
