@@ -125,6 +125,7 @@ export class Receiver implements AsyncIterable<Message> {
     try {
       received = this.#native()?.poll(last);
     } catch (thrown) {
+      this.#core?.refuseUnseen();
       throw told(thrown);
     }
     return received ? Message.of(received, this.#origins, this.#back, this.#sender) : undefined;

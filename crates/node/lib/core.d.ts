@@ -118,6 +118,11 @@ export class Pending {
 export class Receiver {
   /** The next message, if one is there. For the last time: one who is about to say that there is none. */
   poll(last: boolean): Received | null
+  /**
+  * Tells who asked by the message that `poll` has just failed for. Not told there: in an environment that is being
+  * terminated everything fails, and who asked it is to get `PeerLost`. Such a one does not come here.
+  */
+  refuseUnseen(): void
   /** What to say when no message came in time. */
   late(): string
   /** Whether this half is closed. */

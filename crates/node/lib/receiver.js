@@ -127,6 +127,7 @@ class Receiver {
             received = this.#native()?.poll(last);
         }
         catch (thrown) {
+            this.#core?.refuseUnseen();
             throw (0, errors_1.told)(thrown);
         }
         return received ? message_1.Message.of(received, this.#origins, this.#back, this.#sender) : undefined;

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 
 use ipmb_binding::arrival::{self, Takes};
+use ipmb_binding::refusal::Refused;
 use ipmb_bus as bus;
 use napi::bindgen_prelude::Env;
 use napi_derive::napi;
@@ -18,11 +19,19 @@ pub struct Receiver {
     back: bus::Sender,
     takes: Takes,
     origins: RefCell<Origins>,
+    /// The request that could not be handed to JavaScript last, and why.
+    unseen: RefCell<Option<(Refused, String)>>,
 }
 
 impl Receiver {
     pub(crate) fn new(endpoint: &bus::Endpoint, takes: Takes) -> Receiver {
-        Receiver { core: endpoint.receiver(), back: endpoint.sender(), takes, origins: RefCell::default() }
+        Receiver {
+            core: endpoint.receiver(),
+            back: endpoint.sender(),
+            takes,
+            origins: RefCell::default(),
+            unseen: RefCell::default(),
+        }
     }
 }
 
@@ -39,10 +48,19 @@ impl Receiver {
         let request = arrival.request;
         let received = Received::of(env, arrival, &self.origins).inspect_err(|error| {
             if let Some(request) = request {
-                request.tell(&self.back, Some(error.reason.clone()));
+                self.unseen.replace(Some((request, error.reason.clone())));
             }
         })?;
         Ok(Some(received))
+    }
+
+    /// Tells who asked by the message that `poll` has just failed for. Not told there: in an environment that is being
+    /// terminated everything fails, and who asked it is to get `PeerLost`. Such a one does not come here.
+    #[napi(catch_unwind)]
+    pub fn refuse_unseen(&self) {
+        if let Some((request, why)) = self.unseen.take() {
+            request.tell(&self.back, Some(why));
+        }
     }
 
     /// What to say when no message came in time.

@@ -55,3 +55,10 @@ export async function collect() {
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }
+
+/** A program in which `endpoint`, with the label "me", has joined a bus of its own; it says when it is over. */
+export const joined = (source) => `
+const endpoint = await ipmb.join({ identifier: ${JSON.stringify(bus())}, label: ['me'] }, 10_000);
+const { sender, receiver } = endpoint;
+process.on('exit', () => console.log('over'));
+${source}`;

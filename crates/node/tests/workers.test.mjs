@@ -87,6 +87,42 @@ test('a worker is terminated in the middle of everything', async () => {
   me.close();
 });
 
+test('who asks a worker that is terminated gets an error that says so', async () => {
+  const identifier = bus();
+  const me = await join({ identifier, label: ['main'] }, 10_000);
+  const become = new Set();
+  for (let round = 0; round < 40; round += 1) {
+    const thread = worker(
+      identifier,
+      `const { receiver } = await ipmb.join({ identifier, label: ['worker'] }, 10_000);
+       parentPort.postMessage('ready');
+       for await (const message of receiver) await message.reply(1);`,
+    );
+    await said(thread, 'ready');
+    // Large ones and values too: the environment is asked for a buffer for them, and no longer gives any.
+    const asked = ['text', { a: 1 }, Buffer.alloc(10_000), Buffer.alloc(300_000)];
+    const answers = [];
+    let gone = false;
+    const asking = (async () => {
+      while (!gone) {
+        for (const payload of asked) {
+          const answer = me.sender.request('worker', payload, { timeout: 10_000 });
+          answers.push(answer.then(() => become.add('replied'), (error) => become.add(error.name)));
+        }
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    })();
+    await until(() => answers.length > 40);
+    await thread.terminate();
+    gone = true;
+    await asking;
+    await Promise.all(answers);
+  }
+  become.delete('NoRoute');
+  assert.deepEqual([...become].sort(), ['PeerLost', 'replied']);
+  me.close();
+});
+
 test('the last worker that uses it may end while the core goes on', async () => {
   const { code, signal, out, errors } = await program(`
     import { Worker } from 'node:worker_threads';
