@@ -72,6 +72,29 @@ def test_a_multicast_without_descriptors_reaches_nobody(spawn: Spawn, bus: str) 
         assert receiver.recv().payload == b"again"
 
 
+def test_a_multicast_that_waited_finds_descriptors_for_one_of_two(spawn: Spawn, bus: str) -> None:
+    """The other gets it when there are descriptors again.
+
+    Seen: it never did, and nobody counted it.
+    """
+    spawn.member(bus, "controller")
+    child = spawn.limited_child(LIMIT)
+    child.call(roles.join, bus, ("limited",), affinity=False)
+    assert child.call(roles.send, "planet", b"waited", mode="multicast", ttl=60.0) == 0
+    # Room for one channel, and not for two.
+    child.call(attacks.take_all_but, 2)
+    child.stop()
+    receivers = spawn.members(bus, "planet", "planet", affinity=False)
+    child.resume()
+    until(lambda: child.call(roles.stats)["shortages_by_kind"]["open_files"], "it has tried")
+    assert child.call(roles.stats)["waiting"] == 1
+    child.call(attacks.give_back)
+    for receiver in receivers:
+        assert receiver.recv().payload == b"waited"
+        receiver.nothing_comes()
+    assert child.call(roles.stats)["waiting"] == 0
+
+
 def test_receiving_from_more_than_fit(spawn: Spawn, bus: str) -> None:
     """More senders than a receiver can connect to: as some go, the others' messages come; none is lost."""
     host = spawn.child("host")

@@ -6,6 +6,7 @@ import statistics
 from typing import TYPE_CHECKING
 
 from tests.support import proc, roles, streams
+from tests.support.wait import until
 
 if TYPE_CHECKING:
     from tests.conftest import Spawn
@@ -61,6 +62,74 @@ def test_a_multicast_reaches_the_others(spawn: Spawn, bus: str) -> None:
     assert moon.stats()["dropped"] == reached.count(2)
     three.resume()
     assert len(three.recv_numbers(len(reached), timeout=0.5)) == reached.count(3)
+
+
+def test_a_multicast_that_waited_reaches_the_others(spawn: Spawn, bus: str) -> None:
+    """Guarantee 2: two match what waited, one of them stands; the other gets all of it, and what is for it alone.
+
+    Seen: the other got no more than the ring of the one that stood could take, and no unicast at all.
+    """
+    spawn.member(bus, "controller")
+    moon = spawn.member(bus, "moon", affinity=False)
+    count = 300  # four rings of one who stands
+    moon.send_numbers("planet", 0, count, size=1000, mode="multicast", ttl=60.0)
+    assert moon.stats()["waiting"] == count
+    # It finds both at once.
+    moon.stop()
+    one = spawn.member(bus, "planet", "one")
+    stopped = spawn.member(bus, "planet", "stopped")
+    stopped.stop()
+    moon.resume()
+    assert one.recv_numbers(count) == list(range(count))
+    assert moon.send("one", b"alone") == 1
+    assert one.recv().payload == b"alone"
+    # What is owed to the one that stands goes before what is sent to it now, and nobody else gets it.
+    spawn.member(bus, "planet").nothing_comes()
+    assert moon.send("stopped", count, overflow="drop") == 0
+    stopped.resume()
+    assert stopped.recv_numbers(count) == list(range(count))
+    until(lambda: moon.stats()["waiting"] == 0, "nothing is owed any more")
+    assert moon.stats()["sent"] == 2 * count + 1
+    assert moon.stats()["dropped_by_reason"]["full"] == moon.stats()["dropped"] == 1
+    one.nothing_comes()
+
+
+def test_what_waited_for_one_that_dies_is_over(spawn: Spawn, bus: str) -> None:
+    """The same, and the one that stood is killed: it is counted what that one did not get, and nothing waits on."""
+    spawn.member(bus, "controller")
+    moon = spawn.member(bus, "moon", affinity=False)
+    count = 300
+    moon.send_numbers("planet", 0, count, size=1000, mode="multicast", ttl=60.0)
+    moon.stop()
+    one, stopped = spawn.members(bus, "planet", "planet")
+    stopped.stop()
+    moon.resume()
+    assert one.recv_numbers(count) == list(range(count))
+    assert moon.stats()["waiting"] > 0
+    stopped.kill()
+    until(lambda: moon.stats()["waiting"] == 0, "nothing is owed any more")
+    stats = moon.stats()
+    assert stats["dropped_by_reason"]["receiver_gone"] == count
+    assert stats["expired"] == 0
+    one.nothing_comes()
+
+
+def test_what_waited_for_one_that_stands_survives_its_sender(spawn: Spawn, bus: str) -> None:
+    """The same, and the sender is killed: the controller delivers the rest, and whoever has a message gets it once."""
+    spawn.member(bus, "controller")
+    moon = spawn.member(bus, "moon", affinity=False)
+    count = 300
+    moon.send_numbers("planet", 0, count, size=1000, mode="multicast", ttl=60.0)
+    moon.stop()
+    one, stopped = spawn.members(bus, "planet", "planet")
+    stopped.stop()
+    moon.resume()
+    assert one.recv_numbers(count) == list(range(count))
+    moon.kill()
+    stopped.resume()
+    # The controller's channel is another one than the dead sender's: which is read first is open.
+    assert sorted(stopped.recv_numbers(count)) == list(range(count))
+    one.nothing_comes()
 
 
 def test_a_slow_reader_slows_only_its_own_sender(spawn: Spawn, bus: str) -> None:

@@ -163,7 +163,7 @@ impl Incident {
                 }
             },
             Incident::Expired => {
-                "the ttl of a message ended before anybody matched: give a longer ttl, or start its receiver earlier"
+                "the ttl of a message ended before it was delivered: give a longer ttl, start its receiver earlier, or look why one does not read"
             }
             Incident::Redelivered => {
                 "a message went to another receiver, the first died with it unread: look why that one died"

@@ -12,16 +12,16 @@ use ipmb_transport::sys;
 use super::State;
 use super::link::Offer;
 use crate::channel::Content;
-use crate::error::SendError;
+use crate::error::{FullReason, SendError};
 use crate::identity::EndpointId;
-use crate::incidents::Tally;
+use crate::incidents::{Incident, Tally};
 use crate::memory::Written;
 use crate::parking::Parking;
 use crate::record::OwnedMessage;
 use crate::roster::Roster;
 use crate::route::{RouteId, RouteTable};
 use crate::selector::Selector;
-use crate::stats::SendCounters;
+use crate::stats::{SendCounters, Shortage};
 
 /// A message that its receiver left unread, and the number it was routed by.
 pub(crate) type Left = (RouteId, OwnedMessage);
@@ -53,8 +53,14 @@ pub(crate) trait Road: Sized {
     fn number(&mut self, selector: &Arc<Selector>) -> Result<RouteId, SendError>;
     /// Offers a message to one endpoint.
     fn offer_to(&mut self, route: RouteId, id: EndpointId, content: &Content<'_>) -> Result<Offer, SendError>;
-    /// Whether an endpoint is known to have no room for a message.
-    fn lacks_room(&mut self, route: RouteId, id: EndpointId, content: &Content<'_>) -> bool;
+    /// Offers a message that is to stay where it is for want of room, descriptors or memory, and to be tried again.
+    fn offer_or_keep(&mut self, route: RouteId, id: EndpointId, content: &Content<'_>) -> Offer {
+        self.offer_to(route, id, content).unwrap_or_else(|_| {
+            self.tally().count(Incident::Short(Shortage::OpenFiles), 1);
+            Offer::Full(FullReason::Descriptors)
+        })
+    }
+
     /// Has somebody look again at that time, or sooner if that was asked for already.
     fn schedule(&mut self, at: u64);
     /// Whether changes of the directory have to be heard of may have changed.
@@ -118,13 +124,6 @@ impl Road for State {
 
     fn offer_to(&mut self, route: RouteId, id: EndpointId, content: &Content<'_>) -> Result<Offer, SendError> {
         State::offer_to(self, route, id, content)
-    }
-
-    fn lacks_room(&mut self, route: RouteId, id: EndpointId, content: &Content<'_>) -> bool {
-        let Ok(Ok(place)) = self.link_to(id) else { return false };
-        self.service(place);
-        let (Some(Some(link)), Some(known)) = (self.links.get_mut(place), self.routes.get(route)) else { return false };
-        matches!(link.channel.has_room(known, route, content), Ok(false))
     }
 
     fn schedule(&mut self, at: u64) {

@@ -149,7 +149,7 @@ pub(crate) trait Waiting: Road + Leaving {
         let mut known = MatchCache::default();
         for sequence in self.parking().sequences() {
             let Some(waiting) = self.parking().get(sequence) else { continue };
-            let (selector, claim) = (waiting.selector.clone(), waiting.claim);
+            let (selector, claim, owed) = (waiting.selector.clone(), waiting.claim, waiting.owed.clone());
             if waiting.expiry <= now {
                 self.parking().done(sequence);
                 self.tally().count(Incident::Expired, 1);
@@ -157,10 +157,14 @@ pub(crate) trait Waiting: Road + Leaving {
             }
             let claimed =
                 claim.filter(|&id| id != EVERYBODY && self.roster().member(id).is_some() && !self.gone().contains(&id));
-            let ids: Vec<_> = match claimed {
+            let mut ids: Vec<_> = match claimed {
                 Some(id) => vec![id],
                 None => known.matches(&selector, self.roster()).filter(|id| !self.gone().contains(id)).collect(),
             };
+            if let Some(owed) = owed {
+                ids.retain(|id| owed.contains(id));
+                self.owe(sequence, &ids, owed.len() - ids.len());
+            }
             // Nothing is read for those who are known to have no room: many messages may wait behind one.
             if ids.iter().any(|id| !held.contains(id)) {
                 moved |= self.deliver_one(sequence, &selector, ids, claim, &mut held);
@@ -216,7 +220,7 @@ pub(crate) trait Waiting: Road + Leaving {
             // Whoever had claimed it may have given it to one who is gone since: it goes to somebody else, late.
             let again = old.is_some_and(|old| old != id);
             let content = Content { flags: content.flags | if again { REDELIVERED } else { 0 }, ..content };
-            match self.offer_to(route, id, &content).unwrap_or(Offer::Full(FullReason::Descriptors)) {
+            match self.offer_or_keep(route, id, &content) {
                 Offer::Sent => {
                     self.parking().done(sequence);
                     self.tally().count(Incident::Redelivered, again.into());
@@ -240,6 +244,7 @@ pub(crate) trait Waiting: Road + Leaving {
         false
     }
 
+    /// Gives a multicast to those of `ids` that have room. Once one of them has it, it is owed to the others and to nobody else.
     fn deliver_to_all(
         &mut self,
         sequence: u64,
@@ -248,30 +253,41 @@ pub(crate) trait Waiting: Road + Leaving {
         content: &Content<'_>,
         held: &mut HashSet<EndpointId>,
     ) -> bool {
-        if ids.iter().any(|id| held.contains(id)) {
-            held.extend(ids);
-            return false;
-        }
-        for &id in ids {
-            if self.lacks_room(route, id, content) {
-                held.extend(ids);
-                return false;
-            }
-        }
+        let was_owed = self.parking().get(sequence).is_some_and(|waiting| waiting.owed.is_some());
         self.parking().claim(sequence, EVERYBODY);
-        let mut reached = 0;
+        let (mut reached, mut owed, mut lost) = (0, Vec::new(), 0);
         for &id in ids {
-            if let Ok(Offer::Sent) = self.offer_to(route, id, content) {
-                reached += 1;
+            match if held.contains(&id) {
+                Offer::Full(FullReason::Ring)
+            } else {
+                self.offer_or_keep(route, id, content)
+            } {
+                Offer::Sent => reached += 1,
+                Offer::Full(_) => {
+                    held.insert(id);
+                    owed.push(id);
+                }
+                Offer::Gone => lost += 1,
             }
         }
-        if reached == 0 {
+        if reached == 0 && !was_owed {
             self.parking().unclaim(sequence);
             return false;
         }
-        self.parking().done(sequence);
         self.counters().sent(reached, content.payload_len());
-        true
+        self.owe(sequence, &owed, if was_owed { lost } else { 0 });
+        reached > 0
+    }
+
+    /// A multicast that some have waits on for these alone; `lost` others are gone.
+    fn owe(&mut self, sequence: u64, ids: &[EndpointId], lost: usize) {
+        if lost > 0 {
+            self.tally().count(Incident::Dropped(DropReason::ReceiverGone), lost as u64);
+        }
+        match ids {
+            [] => self.parking().done(sequence),
+            ids => self.parking().owe(sequence, ids.to_vec()),
+        }
     }
 }
 

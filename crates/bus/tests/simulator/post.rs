@@ -157,14 +157,6 @@ impl Road for Post {
         Ok(Offer::Sent)
     }
 
-    fn lacks_room(&mut self, _: RouteId, id: EndpointId, _: &Content<'_>) -> bool {
-        !self.left
-            && self.link_to(id).is_some_and(|place| {
-                let channel = &self.network.borrow().channels[place];
-                !channel.ended && channel.unread.len() >= ROOM
-            })
-    }
-
     fn schedule(&mut self, at: u64) {
         self.timer = Some(self.timer.map_or(at, |due| due.min(at)));
     }
