@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex};
 use ipmb_transport::error::is_want;
 use ipmb_transport::sys::{self, Fd, Received, Socket};
 
-use crate::channel::PACKET_BYTES;
 use crate::incidents::{Tally, Who};
 use crate::limits;
 use crate::local::Local;
@@ -135,7 +134,7 @@ impl Pending {
             return;
         }
         candidate.starved = false;
-        let mut packet = [0; PACKET_BYTES];
+        let mut packet = [0; limits::PEER_PACKET_BYTES];
         let keep = match candidate.socket.receive_few(&mut packet) {
             Ok(Received::Empty) => true,
             Ok(Received::NoRoomForFds) => {

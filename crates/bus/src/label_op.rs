@@ -258,6 +258,7 @@ impl LabelOp {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::selector::Selector;
     use proptest::prelude::*;
 
     fn leaf(element: &str) -> LabelOp {
@@ -335,6 +336,7 @@ pub(crate) mod tests {
         let largest = chain(rest).unwrap();
         assert_eq!(largest.encode().len(), limits::LABEL_OP_BYTES);
         assert_eq!(LabelOp::decode(&largest.encode()).unwrap(), largest);
+        assert_eq!(Selector::unicast(largest).encode().len(), limits::SELECTOR_BYTES);
         assert!(chain(rest + 1).unwrap_err().to_string().contains("4097: give at most 4096"));
         assert!(LabelOp::decode(&[TRUE; limits::LABEL_OP_BYTES + 1]).is_err());
     }

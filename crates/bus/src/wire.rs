@@ -218,14 +218,26 @@ mod tests {
     #[test]
     fn the_longest_frame_fits_a_packet() {
         let packet = encode(&join(label_of(limits::LABEL_ELEMENTS, limits::LABEL_BYTES / limits::LABEL_ELEMENTS)));
-        assert!(packet.len() <= limits::PACKET_BYTES);
+        assert!(2 * packet.len() <= limits::PACKET_BYTES);
         assert!(decode::<ClientFrame>(&packet).is_ok());
     }
 
     #[test]
+    fn the_longest_peer_frame_fits_a_packet_between_two_ends() {
+        let open = Open { opener: u64::MAX, target: u64::MAX, term: u32::MAX, proof: [255; 32] };
+        let packet = encode(&PeerFrame::Open(open));
+        assert!(packet.len() >= encode(&PeerFrame::Attach { proof: [255; 32] }).len());
+        assert!(4 * packet.len() <= limits::PEER_PACKET_BYTES);
+    }
+
+    #[test]
     fn a_packet_past_the_bound_is_malformed() {
+        // Of another version, because what follows the version of such a packet is anything.
         let mut packet = encode(&ClientFrame::Leave);
-        packet.resize(limits::PACKET_BYTES + 1, 0);
+        packet[4..6].copy_from_slice(&700u16.to_le_bytes());
+        packet.resize(limits::PACKET_BYTES, 0);
+        assert_eq!(decode::<ClientFrame>(&packet), Err(WireError::Version(700)));
+        packet.push(0);
         assert_eq!(decode::<ClientFrame>(&packet), Err(WireError::Malformed));
     }
 

@@ -5,7 +5,8 @@ use ipmb_transport::error::is_want;
 use ipmb_transport::sys::{Fd, Received};
 
 use super::outbound::Outbound;
-use super::{GROWN, KEPT, PACKET_BYTES, PACKETS, ROOM, STAYS};
+use super::{GROWN, KEPT, PACKETS, ROOM, STAYS};
+use crate::limits;
 use crate::proof;
 use crate::wire::{self, PeerFrame};
 
@@ -24,7 +25,7 @@ impl Outbound {
     /// Reads what the receiver sent, so much at a visit: its tail page, room, whether the ring may grow, its end.
     pub(crate) fn service(&mut self) -> Serviced {
         let mut seen = Serviced::Nothing;
-        let mut packet = [0; PACKET_BYTES];
+        let mut packet = [0; limits::PEER_PACKET_BYTES];
         self.starved = false;
         if self.page.is_some() {
             self.lied = !self.take_page();

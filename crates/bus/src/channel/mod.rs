@@ -27,7 +27,4 @@ pub(crate) use salvage::Unread;
 /// keep the locks of whoever reads. The socket tells of the others.
 const PACKETS: usize = 64;
 
-/// Longest packet of a channel's opening.
-pub(crate) const PACKET_BYTES: usize = 256;
-
 pub(crate) use crate::wire::{DESCRIPTORS, DOORBELL, GROW, GROWN, KEPT, ROOM, STAYS};
