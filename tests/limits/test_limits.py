@@ -20,53 +20,92 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 
-#: Bounds that no test in Python can reach, and where they are tested instead.
+#: Tests of other files that stop at a bound or go past it, and the bounds.
 ELSEWHERE = {
-    "CHANNELS_PER_PEER": "crates/bus",
-    "CROWDED_MILLIS": "crates/bus",
-    "DEDUP_ENTRIES": "crates/bus",
-    "DEPARTING": "crates/bus",
-    "DESCRIPTORS_IN_FLIGHT_PER_PEER": "crates/bus",
-    "DESCRIPTORS_IN_FLIGHT_SHARE": "crates/bus",
-    "DESCRIPTORS_PER_MESSAGE": "crates/bus",
-    "DIRECTORY_BYTES": "crates/bus",
-    "FULL_RINGS_BEFORE_GROWTH": "crates/bus",
-    "GROWN_RINGS_BYTES": "crates/bus",
-    "GROWN_RING_BYTES": "crates/bus",
-    "HEAD_BYTES": "crates/bus",
-    "HEIR_MILLIS": "crates/bus",
-    "KNOWN_REGIONS": "crates/bus",
-    "KNOWN_REGIONS_SHARE": "crates/bus",
-    "KNOWN_REGION_BYTES": "crates/bus",
-    "KNOWN_REGION_BYTES_IN_ALL": "crates/bus",
-    "KNOWN_REGION_SECONDS": "crates/bus",
-    "LARGE_MESSAGES_IN_FLIGHT": "crates/bus",
-    "LISTEN_BACKLOG": "the kernel cuts it",
-    "MEMBERS": "crates/bus",
-    "MISSED_CONTROLLERS": "crates/bus",
-    "NOTICES": "crates/bus",
-    "PREDECESSORS": "crates/bus",
-    "PROBE_MILLIS": "crates/bus",
-    "REGION_BYTES_IN_FLIGHT_PER_PEER": "crates/bus",
-    "REGION_BYTES_WARM": "crates/bus",
-    "SELECTOR_BYTES": "follows from LABEL_OP_BYTES",
-    "STRANGERS_SHARE": "tests/faults/test_strangers.py",
-    "TAKEOVER_GRACE_MILLIS": "crates/bus",
-    "TERM_LEAP": "crates/bus",
-    "TOMBSTONES": "crates/bus",
-    "TOMBSTONE_SECONDS": "crates/bus",
+    "crates/bus/src/channel/flight.rs::both_bounds_hold_and_one_message_is_always_possible": [
+        "DESCRIPTORS_IN_FLIGHT_PER_PEER",
+        "LARGE_MESSAGES_IN_FLIGHT",
+        "REGION_BYTES_IN_FLIGHT_PER_PEER",
+        "REGION_BYTES_WARM",
+    ],
+    "crates/bus/src/channel/tests/growth.rs::a_ring_that_was_full_again_and_again_grows_when_its_receiver_agrees": [
+        "FULL_RINGS_BEFORE_GROWTH",
+        "GROWN_RING_BYTES",
+    ],
+    "crates/bus/src/channel/tests/known.rs::what_is_not_used_any_more_is_forgotten": ["KNOWN_REGION_SECONDS"],
+    "crates/bus/src/channel/tests/known.rs::who_is_offered_more_than_it_may_keep_goes_on_getting_regions": [
+        "KNOWN_REGIONS"
+    ],
+    "crates/bus/src/controller/tests/crowds.rs::members_that_register_again_wait_for_each_other_a_moment": [
+        "CROWDED_MILLIS"
+    ],
+    "crates/bus/src/controller/tests/history.rs::a_liar_cannot_use_the_term_up": ["TERM_LEAP"],
+    "crates/bus/src/controller/tests/history.rs::a_takeover_confirms_who_registers_and_looks_for_the_others": [
+        "PROBE_MILLIS",
+        "TAKEOVER_GRACE_MILLIS",
+    ],
+    "crates/bus/src/controller/tests/history.rs::former_controllers_are_named_up_to_the_bound": [
+        "MISSED_CONTROLLERS",
+        "PREDECESSORS",
+    ],
+    "crates/bus/src/controller/tests/history.rs::tombstones_past_the_bound_push_the_oldest_out": [
+        "TOMBSTONES"
+    ],
+    "crates/bus/src/controller/tests/history.rs::tombstones_stay_their_time_and_go_with_a_later_commit": [
+        "TOMBSTONE_SECONDS"
+    ],
+    "crates/bus/src/controller/tests/mod.rs::members_at_the_bound_and_one_past_it": ["MEMBERS"],
+    "crates/bus/src/controller/tests/mod.rs::what_is_admitted_always_fits_a_copy": ["DIRECTORY_BYTES"],
+    "crates/bus/src/inbox/tests.rs::channels_of_one_member_at_the_bound_and_one_past_it": [
+        "CHANNELS_PER_PEER"
+    ],
+    "crates/bus/src/incidents/notices.rs::a_queue_keeps_the_first_ones_and_serves_one_thread": ["NOTICES"],
+    "crates/bus/src/label_op.rs::bytes_at_the_bound_and_one_past_it": ["SELECTOR_BYTES"],
+    "crates/bus/src/node/heritage.rs::of_too_many_who_depart_and_live_on_the_first_are_taken_over": [
+        "DEPARTING"
+    ],
+    "crates/bus/src/node/succession.rs::one_who_missed_a_controller_lets_others_go_first_for_a_moment": [
+        "HEIR_MILLIS"
+    ],
+    "crates/bus/src/record.rs::unknown_kinds_and_flags_and_too_many_descriptors_are_refused": [
+        "DESCRIPTORS_PER_MESSAGE"
+    ],
+    "crates/bus/src/seen.rs::a_second_copy_is_known_up_to_the_bound": ["DEDUP_ENTRIES"],
+    "crates/bus/tests/growth.rs::an_endpoint_grows_so_many_rings_and_no_more": ["GROWN_RINGS_BYTES"],
+    "crates/bus/tests/regions.rs::a_payload_is_filled_in_place_and_has_a_head": ["HEAD_BYTES"],
+    "tests/faults/test_strangers.py::test_a_crowd_leaves_a_small_process_its_descriptors": [
+        "STRANGERS_SHARE"
+    ],
 }
+
+#: Bounds that no test can reach, and why.
+NOWHERE = {"LISTEN_BACKLOG": "the kernel cuts it"}
 
 
 def test_every_bound_has_a_test() -> None:
-    """A bound that is added to the source must be used in this file or be listed with its reason above."""
+    """A bound that is added to the source has to be used in this file, or in a test that is listed above."""
     used = set(re.findall(r'bound\("(\w+)"\)', Path(__file__).read_text()))
-    known = set(all_bounds())
+    elsewhere = {name for names in ELSEWHERE.values() for name in names}
+    known, listed = set(all_bounds()), elsewhere | set(NOWHERE)
     assert known
     assert used <= known, f"gone from the source: {used - known}"
-    assert set(ELSEWHERE) <= known, f"gone from the source: {set(ELSEWHERE) - known}"
-    assert known == used | set(ELSEWHERE), f"without a test: {known - used - set(ELSEWHERE)}"
-    assert not used & set(ELSEWHERE)
+    assert listed <= known, f"gone from the source: {listed - known}"
+    assert known == used | listed, f"without a test: {known - used - listed}"
+    assert not used & listed
+
+
+@pytest.mark.parametrize("test", ELSEWHERE)
+def test_a_bound_is_tested_elsewhere(test: str) -> None:
+    """The test is there, and speaks of the bound; of a part of a limit of the system's it may speak in numbers."""
+    file, _, name = test.partition("::")
+    found = re.search(
+        rf"^( *)(?:def|fn) {name}\(.*?(?=^\1[^ ])",
+        (ROOT / file).read_text() + "\nend",
+        re.MULTILINE | re.DOTALL,
+    )
+    assert found, f"there is no {test}"
+    for limit in ELSEWHERE[test]:
+        assert limit in found[0] or limit.endswith("_SHARE"), f"{test} does not speak of {limit}"
 
 
 def refused(error: pytest.ExceptionInfo[Exception], argument: str, limit: int) -> None:
@@ -316,6 +355,48 @@ def test_routes(spawn: Spawn, bus: str) -> None:
         assert arriving.result(30) == limit + 50
 
 
+def test_descriptors_in_flight_share(spawn: Spawn, bus: str) -> None:
+    """A sender of few descriptors: those under way to all receivers together are a part of them, and no more."""
+    nofile = 128
+    share = nofile // bound("DESCRIPTORS_IN_FLIGHT_SHARE")
+    receivers = spawn.members(bus, "earth", "mars")
+    child = spawn.limited_child(nofile)
+    child.call(roles.join, bus, ("moon",), affinity=False)
+    assert child.call(bounds.send_in_turn_until_error, ["earth", "mars"]) == (share, "Full")
+    got = [one.recv_all() for one in receivers]
+    assert got == [list(range(0, share, 2)), list(range(1, share, 2))]
+    assert child.call(bounds.send_in_turn_until_error, ["mars"]) == (share, "Full"), "all of it is free again"
+
+
+def test_known_regions_share(spawn: Spawn, bus: str) -> None:
+    """What the receivers of a process of few descriptors keep, of one who could have more kept by each of them."""
+    nofile, size = 128, 20_000
+    share = nofile // bound("KNOWN_REGIONS_SHARE")
+    count, names = share * 3 // 4, ["earth", "mars"]
+    moon = spawn.member(bus, "moon")
+    child = spawn.limited_child(nofile)
+    for name in names:
+        child.call(roles.join, bus, (name,), name=name, affinity=False)
+    for _ in range(2):  # where they are not kept, they come again
+        for name in names:
+            assert moon.send_numbers(name, 0, count, size=size) == [1] * count
+        assert len(child.call(bounds.recv_and_weigh, count, names, size)) == share
+
+
+def test_known_region_bytes_in_all(spawn: Spawn, bus: str) -> None:
+    """One receiver more than all bytes of a process are enough for, each with as many as one sender's may be."""
+    limit, each = bound("KNOWN_REGION_BYTES_IN_ALL"), bound("KNOWN_REGION_BYTES")
+    names = [f"e{number}" for number in range(limit // each + 1)]
+    earth, moon = spawn.child("earth"), spawn.member(bus, "moon")
+    for name in names:
+        earth.call(roles.join, bus, (name,), name=name, affinity=False)
+    for _ in range(2):
+        for name in names:
+            assert moon.send_numbers(name, 0, 1, size=each) == [1]
+            kept = earth.call(bounds.recv_and_weigh, 1, [name], each)
+        assert sum(kept) == limit, [*map(hex, kept)]
+
+
 def test_pending_strangers(spawn: Spawn, bus: str) -> None:
     """The bus bears only so many strangers at a time, each only so long."""
     controller = spawn.member(bus, "controller")
@@ -332,18 +413,48 @@ def test_pending_strangers(spawn: Spawn, bus: str) -> None:
 
 
 def test_packet_bytes(spawn: Spawn, bus: str) -> None:
-    """A control packet over the bound is refused, whatever is in it."""
+    """A packet of another version may hold anything behind its head: as long as it may be it is understood and told our
+    version; of one byte more nothing is.
+    """
+    limit = bound("PACKET_BYTES")
     controller = spawn.member(bus, "controller")
-    controller.child.begin(streams.collect)
-    for name, limit in (
-        (proc.rendezvous_name(controller.pid), bound("PACKET_BYTES")),
-        (proc.own_name(controller.pid), bound("PEER_PACKET_BYTES")),
-    ):
-        for size in (limit, limit + 1, 4 * limit):
-            with stranger.connect(name) as one:
-                assert stranger.say(one, stranger.packet(bytes(size))[:size])
-                stranger.answers_until_closed(one, bound=5.0)
+    name = proc.rendezvous_name(controller.pid)
+    counts = {limit: (1, 0), limit + 1: (1, 1), 4 * limit: (1, 2)}
+    for size, count in counts.items():
+        with stranger.connect(name) as one:
+            assert stranger.say(one, stranger.packet(b"", version=999).ljust(size, b"\xff"))
+            stranger.answers_until_closed(one, bound=5.0)
+        refused = controller.stats()["refused_by_reason"]
+        assert (refused["join_version"], refused["join_malformed"]) == count, size
     assert spawn.member(bus, "late").peer_ids() == {controller.id}
+
+
+def test_peer_packet_bytes(spawn: Spawn, bus: str) -> None:
+    """No frame between two ends comes near the bound, so one that does is none: what follows an opening ends it,
+    within the bound and beyond it, where it is cut off. Without that the opening is read, and its proof refused.
+    """
+    limit = bound("PEER_PACKET_BYTES")
+    controller, earth = spawn.members(bus, "controller", "earth")
+    opening = stranger.opening_lies(controller.id, earth.id)[0]
+    counts = {
+        len(opening): (1, 0),
+        len(opening) + 1: (1, 1),
+        limit: (1, 2),
+        limit + 1: (1, 3),
+        4 * limit: (1, 4),
+    }
+    assert len(opening) < limit / 2
+    name = proc.own_name(earth.pid)
+    for size, count in counts.items():
+        receiving = earth.child.begin(streams.collect)
+        with open(os.devnull) as memory, stranger.connect(name) as one:
+            assert stranger.say(one, opening.ljust(size, b"\0"), [memory.fileno()])
+            stranger.answers_until_closed(one, bound=5.0)
+        done = earth.child.post(roles.stats)
+        assert receiving.result() == []
+        refused = done.result()["refused_by_reason"]
+        assert (refused["channel_proof"], refused["channel_malformed"]) == count, size
+    assert controller.send("earth", b"a friend's") == 1
 
 
 @pytest.mark.parametrize("timeout", [-1, -0.001, float("nan"), "1", [1]])

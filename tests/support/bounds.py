@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import os
 import resource
 import select
 import time
@@ -92,6 +93,28 @@ def peak(pid: int, name: bytes, count: int) -> int:
     for one in crowd:
         one.close()
     return most
+
+
+def send_in_turn_until_error(to: list[str]) -> tuple[int, str]:
+    """A message with a descriptor to each in turn until there is no room; (how many went, the exception)."""
+    sender = roles.ends[roles.MAIN].sender
+    with open(os.devnull) as null:
+        for number in range(100_000):
+            try:
+                assert sender.send(to[number % len(to)], number, objects=[null], overflow="error") == 1
+            except ipmb.SendError as error:
+                return number, type(error).__name__
+    return -1, ""
+
+
+def recv_and_weigh(count: int, names: list[str], size: int) -> list[int]:
+    """Take ``count`` payloads by each endpoint; the sizes of the regions of payloads that are kept after that."""
+    for name in names:
+        receiver = roles.ends[name].receiver
+        for _ in range(count):
+            assert len(receiver.recv(10.0).payload) == size
+    found = proc.descriptors(os.getpid())
+    return [os.fstat(at).st_size for at, target in found.items() if target.startswith("/memfd:ipmb-payload")]
 
 
 def bad_calls(to: str) -> list[tuple[str, list[str]]]:
