@@ -123,6 +123,20 @@ def held(pid: int) -> tuple[int, int]:
     return len(files), len(maps)
 
 
+def files(pid: int) -> set[tuple[str, int]]:
+    """All memory files of the bus that a process has open or mapped: (kind, inode)."""
+    found = set()
+    for line in proc.mappings(pid):
+        _, _, _, _, there, *path = line.split(None, 5)
+        if path and path[0].startswith("/memfd:ipmb-"):
+            found.add((path[0].split()[0].removeprefix("/memfd:ipmb-"), int(there)))
+    for number, target in proc.descriptors(pid).items():
+        if target.startswith("/memfd:ipmb-"):
+            kind = target.split()[0].removeprefix("/memfd:ipmb-")
+            found.add((kind, os.stat(f"/proc/{pid}/fd/{number}").st_ino))
+    return found
+
+
 def total(pid: int) -> int:
     """Both together: what has to be the same again."""
     return sum(held(pid))
