@@ -32,6 +32,7 @@ from tests.faults.torture.trial import (
     in_ci,
     spelled,
 )
+from tests.faults.torture.trials import controllers, quarter
 from tests.support.wait import until
 
 if TYPE_CHECKING:
@@ -364,6 +365,39 @@ def test_every_trial_says_what_it_is() -> None:
         assert trial.unit
         assert trial.means.endswith("."), f"{name} says what its figures mean"
         assert 0 < trial.ci <= trial.demand
+
+
+def test_what_runs_on_demand_judges_nearer_to_its_target(
+    counting: Counting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A quarter that stands, and takeovers, with figures between the two bounds, and beyond both."""
+    in_ci(counting)
+    nearer = [counting.on_demand]
+    torture()
+    assert [*nearer, counting.on_demand] == [False, True]
+    for ratio, on_demand, fails in (
+        (1.1, True, False),
+        (1.6, False, False),
+        (1.6, True, True),
+        (2.1, False, True),
+    ):
+        monkeypatch.setattr(quarter, "stop_once", lambda ratio=ratio: ([ratio] * 3, 0))
+        trial = quarter.Quarter()
+        trial.on_demand = on_demand
+        with pytest.raises(Violation, match="times as slow") if fails else contextlib.nullcontext():
+            trial.run(1, 1, lambda _: True)
+    scene = object.__new__(controllers.Scene)
+    quick, slow, slower = [0.05] * 100, [0.05] * 98 + [0.6] * 2, [1.1] * 100
+    for scene.nearer, takeovers, pause, fails in (
+        (True, quick, 0.01, False),
+        (False, slow, 0.06, False),
+        (True, slow, 0.01, True),
+        (True, quick, 0.06, True),
+        (False, slower, 0.01, True),
+        (False, quick, 0.11, True),
+    ):
+        with pytest.raises(AssertionError) if fails else contextlib.nullcontext():
+            scene.figures(takeovers, [pause] * 3, [0.001] * 3)
 
 
 def test_the_page_says_how_much_of_what_is_wanted_was_reached(counting: Counting) -> None:

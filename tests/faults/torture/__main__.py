@@ -74,6 +74,7 @@ def run(
             progress.update(task, completed=done)
             return ending.goes_on()
 
+        trial.on_demand = True
         try:
             figures = trial.run(count, seed, tell, case)
         except Violation as found:

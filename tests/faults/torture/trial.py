@@ -49,6 +49,8 @@ class Trial(ABC):
     whole: bool = False
     #: What its figures mean, and which bound they have: a sentence or two of the page that shows them.
     means: str = ""
+    #: Whether it runs on demand, where it may judge nearer to its target than on a machine that does much besides.
+    on_demand: bool = False
     #: What it does at the moment, shown beside its bar.
     doing: str = ""
 

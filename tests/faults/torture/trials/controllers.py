@@ -29,10 +29,17 @@ WINDOW = 0.1
 #: Seconds within which everybody has to have the next controller's directory, whatever else the machine does.
 BOUND = 5.0
 
-#: What no machine may need as a rule, in seconds: the median of all takeovers, and by how much longer the pair pauses.
-#: Both targets are a tenth of it; how near they are, the figures say.
-USUAL = 1.0
-PAUSE = 0.1
+#: The targets, in seconds: 99 of 100 takeovers, and by how much longer the pair pauses.
+TARGET = 0.1
+TARGET_PAUSE = 0.01
+
+#: What no machine may need as a rule: the median of all takeovers, and by how much that of the pair's pauses is longer.
+USUAL = 10 * TARGET
+PAUSE = 10 * TARGET_PAUSE
+
+#: What may not be needed on demand: by 99 of 100 takeovers, and of the pauses as above.
+NEAR = 5 * TARGET
+NEAR_PAUSE = 5 * TARGET_PAUSE
 
 
 class Controllers(Trial):
@@ -44,22 +51,26 @@ class Controllers(Trial):
     ci = 20
     demand = 1000
     means = (
-        f"From each kill to the moment when the last of {ENDPOINTS} endpoints has the next controller's directory, "
-        f"which has to be within {BOUND:g} s on any machine. Beside them a pair talks: its longest pause in the "
-        f"{1000 * WINDOW:.0f} ms after a kill, and in as long a time without one; both are mostly what the machine "
-        "does besides. In the end nobody is missing from the bus."
+        f"From each kill to the moment when the last of {ENDPOINTS} endpoints has the next controller's directory. "
+        f"Beside them a pair talks: its longest pause in the {1000 * WINDOW:.0f} ms after a kill, and in as long a "
+        "time without one; both are mostly what the machine does besides. The targets are "
+        f"{1000 * TARGET:.0f} ms for 99 of 100, and no pause that is more than {1000 * TARGET_PAUSE:.0f} ms longer. "
+        f"What fails a run is further off: one takeover of {BOUND:g} s; in `make test` a median of {USUAL:g} s, or a "
+        f"median pause that is {1000 * PAUSE:.0f} ms longer; in `make torture` {1000 * NEAR:.0f} ms for 99 of 100, or "
+        f"a median pause that is {1000 * NEAR_PAUSE:.0f} ms longer; and one that is missing from the bus in the end."
     )
 
     def run(self, count: int, seed: int, tell: Tell, case: Case | None = None) -> Figures:
         del seed, case  # it does the same thing again and again
         with staged() as spawn:
-            return Scene(spawn).play(count, tell)
+            return Scene(spawn, nearer=self.on_demand).play(count, tell)
 
 
 class Scene:
     """Endpoints in a few processes, two candidates at any time, and a pair."""
 
-    def __init__(self, spawn: Spawn) -> None:
+    def __init__(self, spawn: Spawn, *, nearer: bool) -> None:
+        self.nearer = nearer
         self.bus = f"controllers.{uuid.uuid4().hex}"
         self.nursery = Nursery(spawn.child("nursery"))
         self.candidates = [self.another()]
@@ -120,8 +131,10 @@ class Scene:
         assert statistics.median(takeovers) < USUAL, (
             f"half of the takeovers took {statistics.median(takeovers)} s"
         )
-        assert statistics.median(killing) < statistics.median(quiet) + PAUSE, (
-            "the pair pauses at each takeover"
+        assert not self.nearer or p99(takeovers) < NEAR, f"one in a hundred took {p99(takeovers)} s"
+        pause = NEAR_PAUSE if self.nearer else PAUSE
+        assert statistics.median(killing) < statistics.median(quiet) + pause, (
+            f"the pair pauses at each takeover: {statistics.median(killing)} s, else {statistics.median(quiet)} s"
         )
         return {
             "all have the next controller after: median": milliseconds(statistics.median(takeovers)),

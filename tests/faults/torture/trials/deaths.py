@@ -16,8 +16,14 @@ TRIALS = [
         demand=10_000,
         means=(
             "A process is followed instruction by instruction through an operation and killed at one place, and "
-            "those who are left have everything that was acknowledged, once, and go on. Boundaries are all the "
-            "places there are; a few runs end before their place, because the machine took a shorter way."
+            "those who are left have everything that was acknowledged, once, and go on. Boundaries are the places "
+            "to choose from: every instruction of push, pop, sleep and wake, and of the longer operations 1,500 "
+            "behind each system call, however far the next one is. Where it is nearer, the same place is counted "
+            "behind that one, too; where it is further, what lies beyond is not reached: so their number is not that "
+            "of the instructions. Points are chosen from them by chance, spread over all, those of short operations "
+            "first: the target is every boundary, 10,000 at the least, and these 10,000 are what is called reached. "
+            "A few runs end before their place, because it lay beyond the operation's end, or the machine took a "
+            "shorter way."
         ),
         command=[".build/programs/deaths"],
     ),
