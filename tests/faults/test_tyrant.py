@@ -54,3 +54,21 @@ def test_it_has_no_part_in_what_members_say_to_each_other(spawn: Spawn, bus: str
     assert sorted(kind for kind, _ in both & there) == ["directory", "lock", "parking"]
     assert {kind for kind, _ in both - there} == {"payload", "ring", "tail"}
     assert [kind for kind, _ in memory.files(moon.pid) & there - both] == ["parking"], "its own"
+
+
+def test_it_can_leave_a_bus_of_several_controllers(spawn: Spawn, bus: str) -> None:
+    """Each member has the lock that the controller gave it, and cannot know whether it is that of the others."""
+    liar = spawn.member(bus, "liar")
+    members = []
+    for label in "earth", "moon":
+        liar.child.call(tyrant.hand_out_another_lock)
+        members.append(spawn.member(bus, label))
+    assert not any(member.is_controller() for member in members)
+    liar.kill()
+    until(lambda: all(member.is_controller() for member in members), "each has taken over")
+    # It ends with them: who joins afterwards is on one bus.
+    for member in members:
+        member.kill()
+    mars, venus = spawn.members(bus, "mars", "venus")
+    assert venus.send("mars", b"here") == 1
+    assert mars.recv().payload == b"here"
