@@ -24,6 +24,7 @@ NAMES = (
     "nulls.c",
     "causes.c",
     "labels.c",
+    "refused.c",
     "regions.c",
     "talk.c",
     "talk_cpp.cpp",

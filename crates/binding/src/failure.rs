@@ -14,6 +14,10 @@ use ipmb_transport::FreezeError;
 pub enum Kind {
     /// Joining failed, in no way that a program could do anything about.
     Join,
+    /// The bus has no room for one more.
+    JoinFull,
+    /// The operating system refused a step of joining.
+    JoinSystem,
     /// The bus speaks another protocol version.
     VersionMismatch,
     /// The token is not the bus's.
@@ -56,8 +60,10 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 20] = [
+    pub const ALL: [Kind; 22] = [
         Kind::Join,
+        Kind::JoinFull,
+        Kind::JoinSystem,
         Kind::VersionMismatch,
         Kind::TokenMismatch,
         Kind::PermissionDenied,
@@ -82,7 +88,7 @@ impl Kind {
     /// Its name, in Python that of its class.
     pub fn name(self) -> &'static str {
         match self {
-            Kind::Join => "JoinError",
+            Kind::Join | Kind::JoinFull | Kind::JoinSystem => "JoinError",
             Kind::VersionMismatch => "VersionMismatch",
             Kind::TokenMismatch => "TokenMismatch",
             Kind::PermissionDenied => "PermissionDenied",
@@ -160,7 +166,9 @@ impl From<&JoinError> for Failure {
             JoinError::Invalid(_) => Kind::Invalid,
             JoinError::Forked => Kind::Forked,
             JoinError::Closed => Kind::Closed,
-            JoinError::IdInUse | JoinError::Full | JoinError::Malformed | JoinError::Io(_) => Kind::Join,
+            JoinError::Full => Kind::JoinFull,
+            JoinError::Io(_) => Kind::JoinSystem,
+            JoinError::IdInUse | JoinError::Malformed => Kind::Join,
         };
         let errno = if let JoinError::Io(cause) = error { cause.raw_os_error() } else { None };
         Failure { errno, ..Failure::new(kind, error.to_string()) }
@@ -237,10 +245,13 @@ mod tests {
 
     #[test]
     fn each_kind_has_a_name_of_its_own() {
+        // Below `JoinError` there is no class for these.
+        let shared = [Kind::JoinFull, Kind::JoinSystem];
+        assert_eq!(shared.map(Kind::name), [Kind::Join.name(); 2]);
         let mut names: Vec<_> = Kind::ALL.iter().map(|kind| kind.name()).collect();
         names.sort_unstable();
         names.dedup();
-        assert_eq!(names.len(), Kind::ALL.len());
+        assert_eq!(names.len(), Kind::ALL.len() - shared.len());
     }
 
     #[test]

@@ -496,7 +496,7 @@ public:
         return type_id;
     }
 
-    // Gives a descriptor away to the message, up to 1,012 of them.
+    // Gives a descriptor away to the message, up to 1,012 of them. What cannot be attached is closed, to an empty message too.
     void object_append(Object object) { ipmb_ffi::ipmb_message_object_append(handle_.ptr(), object); }
     // Takes one out; it is the caller's to close. kMissing: there is none.
     Object object_retrieve(size_t index) { return ipmb_ffi::ipmb_message_object_retrieve(handle_.ptr(), index); }
@@ -638,7 +638,8 @@ private:
     detail::Owned<ipmb_ffi::ipmb_receiver_drop> handle_;
 };
 
-// Joins a bus, and waits for it for some milliseconds. Both halves are empty when that fails.
+// Joins a bus, and waits for it for some milliseconds. Both halves are empty when that fails. A join takes a few round trips: with
+// timeout 0 it rarely succeeds, so give more.
 inline std::tuple<Sender, Receiver, Error> join(const Options& options, uint32_t timeout = kInfinite) {
     ipmb_ffi::Sender sender = nullptr;
     ipmb_ffi::Receiver receiver = nullptr;

@@ -91,7 +91,7 @@ struct EndpointStats {
     uint64_t received;
     // Messages this receiver does not take, passed over.
     uint64_t skipped;
-    // Messages given up.
+    // Messages given up, for any reason.
     uint64_t dropped;
     // Messages whose ttl ended before anybody matched.
     uint64_t expired;
@@ -105,9 +105,9 @@ struct EndpointStats {
     uint64_t bytes_received;
     // Second copies of messages that had waited, dropped.
     uint64_t duplicates;
-    // Who was refused or cut off.
+    // Times that somebody was refused or cut off, for any reason.
     uint64_t refused;
-    // What there was too little of.
+    // Times that there was too little of something: descriptors, or room.
     uint64_t shortages;
     // New controllers this endpoint has noticed.
     uint64_t takeovers;
@@ -143,7 +143,7 @@ constexpr static const ErrorCode ERROR_CODE_INVALID_ARGUMENT = -7;
 // Nobody matches, where somebody is needed.
 constexpr static const ErrorCode ERROR_CODE_NO_ROUTE = -8;
 
-// There is no room, and waiting was not asked for or cannot help.
+// There is no room, and waiting was not asked for or cannot help; or the bus has none for another endpoint.
 constexpr static const ErrorCode ERROR_CODE_FULL = -9;
 
 // The payload is over the maximum.
@@ -253,7 +253,7 @@ typedef struct EndpointStats {
     uint64_t received;
     // Messages this receiver does not take, passed over.
     uint64_t skipped;
-    // Messages given up.
+    // Messages given up, for any reason.
     uint64_t dropped;
     // Messages whose ttl ended before anybody matched.
     uint64_t expired;
@@ -267,9 +267,9 @@ typedef struct EndpointStats {
     uint64_t bytes_received;
     // Second copies of messages that had waited, dropped.
     uint64_t duplicates;
-    // Who was refused or cut off.
+    // Times that somebody was refused or cut off, for any reason.
     uint64_t refused;
-    // What there was too little of.
+    // Times that there was too little of something: descriptors, or room.
     uint64_t shortages;
     // New controllers this endpoint has noticed.
     uint64_t takeovers;
@@ -305,7 +305,7 @@ typedef struct EndpointStats {
 // Nobody matches, where somebody is needed.
 #define ERROR_CODE_NO_ROUTE (-8)
 
-// There is no room, and waiting was not asked for or cannot help.
+// There is no room, and waiting was not asked for or cannot help; or the bus has none for another endpoint.
 #define ERROR_CODE_FULL (-9)
 
 // The payload is over the maximum.
@@ -338,8 +338,8 @@ typedef struct EndpointStats {
 #endif // __cplusplus
 
 // Attaches a descriptor, which is the message's from now on: it is closed when the message has been received, or is dropped. It
-// gets close-on-exec. Up to 1,012 can be attached; a receiver needs as many free descriptors at once. What is not open, or is attached
-// already, makes sending fail.
+// gets close-on-exec. It is given away whatever comes of the call: where `message` is null, or has as many as it can, it is closed. Up to
+// 1,012 can be attached; a receiver needs as many free descriptors at once. What is not open, or is attached already, makes sending fail.
 //
 // One thread at a time.
 //
@@ -408,7 +408,8 @@ MemoryRegion ipmb_message_memory_region_get(Message *message,
 // `message` points to a handle.
 uintptr_t ipmb_message_memory_region_count(const Message *message);
 
-// Joins a bus, and waits for it for `timeout` milliseconds. Both handles are null when that fails.
+// Joins a bus, and waits for it for `timeout` milliseconds. Both handles are null when that fails. A join takes a few round trips:
+// with timeout 0 it rarely succeeds, so give more.
 //
 // The receiver takes messages of bytes: `BytesMessage`, and `bytes`, `str` and `memoryview` of Python. See `ipmb_receiver_take`.
 //
@@ -614,7 +615,8 @@ void ipmb_label_op_drop(LabelOp op);
 ErrorCode ipmb_last_error_code(void);
 
 // Copies the text of the last error in this thread, with a NUL behind it, as far as `size` bytes allow. Calls that work leave
-// it as it is. Where a handle is null that a call was to make, the text quotes the error before it.
+// it as it is. Where a handle is null that a call was to make, the text quotes the error before it, which may have nothing
+// to do with it.
 //
 // Returns the length of the whole text without the NUL; 0: no call has failed here. `buffer` may be null where `size` is 0.
 //

@@ -41,8 +41,8 @@ fn attach<T>(
 }
 
 /// Attaches a descriptor, which is the message's from now on: it is closed when the message has been received, or is dropped. It
-/// gets close-on-exec. Up to 1,012 can be attached; a receiver needs as many free descriptors at once. What is not open, or is attached
-/// already, makes sending fail.
+/// gets close-on-exec. It is given away whatever comes of the call: where `message` is null, or has as many as it can, it is closed. Up to
+/// 1,012 can be attached; a receiver needs as many free descriptors at once. What is not open, or is attached already, makes sending fail.
 ///
 /// One thread at a time.
 ///

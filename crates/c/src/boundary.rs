@@ -203,7 +203,7 @@ impl Caller {
     /// The descriptor of a number that the caller gives away. It gets close-on-exec.
     pub(crate) fn own(&self, number: u64) -> Result<OwnedFd, Refused> {
         if number == u64::MAX {
-            return Err(Refused::invalid("object is OBJECT_MISSING, which is -1: give an open descriptor"));
+            return Err(Refused::invalid("object is OBJECT_MISSING, which is UINT64_MAX: give an open descriptor"));
         }
         let closed = || Refused::invalid(format!("object {number} is no open descriptor"));
         let raw = RawFd::try_from(number).map_err(|_| closed())?;

@@ -102,7 +102,8 @@ fn duration(millis: u32) -> Option<Duration> {
     (millis != TIMEOUT_INFINITE).then(|| Duration::from_millis(millis.into()))
 }
 
-/// Joins a bus, and waits for it for `timeout` milliseconds. Both handles are null when that fails.
+/// Joins a bus, and waits for it for `timeout` milliseconds. Both handles are null when that fails. A join takes a few round trips:
+/// with timeout 0 it rarely succeeds, so give more.
 ///
 /// The receiver takes messages of bytes: `BytesMessage`, and `bytes`, `str` and `memoryview` of Python. See `ipmb_receiver_take`.
 ///

@@ -27,7 +27,7 @@ pub const ERROR_CODE_PERMISSION_DENIED: ErrorCode = -6;
 pub const ERROR_CODE_INVALID_ARGUMENT: ErrorCode = -7;
 /// Nobody matches, where somebody is needed.
 pub const ERROR_CODE_NO_ROUTE: ErrorCode = -8;
-/// There is no room, and waiting was not asked for or cannot help.
+/// There is no room, and waiting was not asked for or cannot help; or the bus has none for another endpoint.
 pub const ERROR_CODE_FULL: ErrorCode = -9;
 /// The payload is over the maximum.
 pub const ERROR_CODE_TOO_LARGE: ErrorCode = -10;
@@ -68,12 +68,16 @@ impl Refused {
         Refused::Pointer(format!("{what} is null: give {wanted}"))
     }
 
-    /// What a call of ours was to make. Why it did not is what helps, and is the last error of the thread until this one is.
+    /// What a call of ours was to make. Why it did not is what helps, and is the last error of the thread, unless another call
+    /// has failed since.
     pub(crate) fn not_made(what: &str) -> Refused {
         let (_, last) = last();
-        Refused::Pointer(match last.rsplit(SAID).next() {
-            None | Some("") => format!("{what}: give what a call has made"),
-            Some(cause) => format!("{what}{SAID}{cause}"),
+        let cause = last.rsplit(SAID).next().unwrap_or_default();
+        // That it was null before is no reason why.
+        Refused::Pointer(if cause.is_empty() || cause.starts_with(what) {
+            format!("{what}: give what a call has made")
+        } else {
+            format!("{what}{SAID}{cause}")
         })
     }
 
@@ -93,7 +97,7 @@ impl Refused {
     pub(crate) fn code(&self) -> ErrorCode {
         let Refused::Failure(failure) = self else { return ERROR_CODE_UNKNOWN };
         match failure.kind {
-            Kind::System | Kind::Join if failure.errno.is_some_and(ipmb_transport::sys::is_descriptor_limit) => {
+            Kind::System | Kind::JoinSystem if failure.errno.is_some_and(ipmb_transport::sys::is_descriptor_limit) => {
                 ERROR_CODE_TOO_MANY_OPEN_FILES
             }
             Kind::Join => ERROR_CODE_UNKNOWN,
@@ -104,7 +108,7 @@ impl Refused {
             Kind::PermissionDenied => ERROR_CODE_PERMISSION_DENIED,
             Kind::Invalid => ERROR_CODE_INVALID_ARGUMENT,
             Kind::NoRoute => ERROR_CODE_NO_ROUTE,
-            Kind::Full => ERROR_CODE_FULL,
+            Kind::Full | Kind::JoinFull => ERROR_CODE_FULL,
             Kind::TooLarge => ERROR_CODE_TOO_LARGE,
             Kind::PeerLost => ERROR_CODE_PEER_LOST,
             Kind::Remote => ERROR_CODE_REMOTE,
@@ -113,7 +117,7 @@ impl Refused {
             Kind::TooManyOpenFiles => ERROR_CODE_TOO_MANY_OPEN_FILES,
             Kind::OutOfMemory => ERROR_CODE_OUT_OF_MEMORY,
             Kind::Busy => ERROR_CODE_BUSY,
-            Kind::System => ERROR_CODE_SYSTEM,
+            Kind::System | Kind::JoinSystem => ERROR_CODE_SYSTEM,
         }
     }
 
@@ -151,6 +155,8 @@ pub(crate) fn last() -> (ErrorCode, String) {
 
 #[cfg(test)]
 mod tests {
+    use ipmb_bus::error::JoinError;
+
     use super::*;
 
     #[test]
@@ -159,6 +165,16 @@ mod tests {
             let code = Refused::Failure(Failure::new(kind, "")).code();
             assert!((ERROR_CODE_SYSTEM..ERROR_CODE_SUCCESS).contains(&code), "{kind:?}");
         }
+    }
+
+    #[test]
+    fn a_join_that_fails_says_of_what() {
+        let code = |error: JoinError| Refused::from(error).code();
+        let refused = |number| code(JoinError::Io(std::io::Error::from_raw_os_error(number)));
+        assert_eq!(code(JoinError::Full), ERROR_CODE_FULL);
+        assert_eq!((refused(1), refused(12)), (ERROR_CODE_SYSTEM, ERROR_CODE_SYSTEM));
+        assert_eq!((refused(23), refused(24)), (ERROR_CODE_TOO_MANY_OPEN_FILES, ERROR_CODE_TOO_MANY_OPEN_FILES));
+        assert_eq!((code(JoinError::IdInUse), code(JoinError::Malformed)), (ERROR_CODE_UNKNOWN, ERROR_CODE_UNKNOWN));
     }
 
     #[test]
@@ -174,7 +190,12 @@ mod tests {
     #[test]
     fn what_was_not_made_says_why() {
         let text = |refused: &Refused| refused.text().to_owned();
-        assert_eq!(text(&Refused::not_made("Label is null")), "Label is null: give what a call has made");
+        let bare = "Label is null: give what a call has made";
+        assert_eq!(text(&Refused::not_made("Label is null")), bare);
+        Refused::not_made("Label is null").note();
+        assert_eq!(text(&Refused::not_made("Label is null")), bare, "the same is no reason for it");
+        let other = text(&Refused::not_made("LabelOp is null"));
+        assert_eq!(other, format!("LabelOp is null; the last call that failed in this thread said: {bare}"));
         Refused::invalid("too long: cut it").note();
         let first = Refused::not_made("LabelOp is null");
         let said = "is null; the last call that failed in this thread said: too long: cut it";

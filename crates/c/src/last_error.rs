@@ -21,7 +21,8 @@ pub extern "C" fn ipmb_last_error_code() -> ErrorCode {
 }
 
 /// Copies the text of the last error in this thread, with a NUL behind it, as far as `size` bytes allow. Calls that work leave
-/// it as it is. Where a handle is null that a call was to make, the text quotes the error before it.
+/// it as it is. Where a handle is null that a call was to make, the text quotes the error before it, which may have nothing
+/// to do with it.
 ///
 /// Returns the length of the whole text without the NUL; 0: no call has failed here. `buffer` may be null where `size` is 0.
 ///

@@ -75,6 +75,14 @@ pub(crate) fn given(caller: &Caller, handle: Handle) -> Result<Hold, Refused> {
     }
 }
 
+/// Why there is no region: it is the size, unless the system refuses to make any.
+pub(crate) fn not_made(size: &str, error: &std::io::Error) -> Failure {
+    match Failure::system(size, error) {
+        Failure { kind: Kind::System, .. } => Failure::system("making a region", error),
+        failure => failure,
+    }
+}
+
 pub(crate) fn handle(region: Region) -> Handle {
     boundary::hand_out(Hold::new(region))
 }
@@ -92,7 +100,7 @@ pub unsafe extern "C" fn ipmb_memory_region(size: usize, region: *mut MemoryRegi
         boundary::code(|caller| {
             caller.place_for("region", region)?;
             caller.put(region, null_mut());
-            let made = Region::create("ipmb-region", size).map_err(|error| Failure::system("size", &error))?;
+            let made = Region::create("ipmb-region", size).map_err(|error| not_made("size", &error))?;
             caller.put(region, handle(made));
             Ok(())
         })

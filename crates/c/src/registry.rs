@@ -3,12 +3,11 @@
 use std::ffi::{c_char, c_void};
 use std::ptr::null_mut;
 
-use ipmb_binding::failure::Failure;
 use ipmb_binding::registry::Registry;
 
 use crate::boundary::{self, Behind, Caller};
 use crate::error::{ErrorCode, Refused};
-use crate::region::{MemoryRegion, handle};
+use crate::region::{MemoryRegion, handle, not_made};
 
 /// Handle of a pool of regions.
 pub type MemoryRegistry = *mut c_void;
@@ -96,7 +95,7 @@ fn alloc(
     let Registered(registry) = caller.get::<Registered>(place)?;
     let tag = if tag.is_null() { None } else { Some(caller.text("tag", tag)?) };
     registry.due().into_iter().for_each(Free::call);
-    let taken = registry.alloc(min_size, tag, free).map_err(|(error, _)| Failure::system("min_size", &error))?;
+    let taken = registry.alloc(min_size, tag, free).map_err(|(error, _)| not_made("min_size", &error))?;
     caller.put(region, handle(taken));
     Ok(())
 }

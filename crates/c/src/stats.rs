@@ -18,7 +18,7 @@ pub struct EndpointStats {
     pub received: u64,
     /// Messages this receiver does not take, passed over.
     pub skipped: u64,
-    /// Messages given up.
+    /// Messages given up, for any reason.
     pub dropped: u64,
     /// Messages whose ttl ended before anybody matched.
     pub expired: u64,
@@ -32,9 +32,9 @@ pub struct EndpointStats {
     pub bytes_received: u64,
     /// Second copies of messages that had waited, dropped.
     pub duplicates: u64,
-    /// Who was refused or cut off.
+    /// Times that somebody was refused or cut off, for any reason.
     pub refused: u64,
-    /// What there was too little of.
+    /// Times that there was too little of something: descriptors, or room.
     pub shortages: u64,
     /// New controllers this endpoint has noticed.
     pub takeovers: u64,

@@ -161,7 +161,7 @@ pub(crate) fn os_error(error: &std::io::Error, text: String) -> PyErr {
 fn raised(py: Python<'_>, failure: Failure) -> PyErr {
     let Failure { kind, text, delivered, errno } = failure;
     match kind {
-        Kind::Join => join_error(py, text),
+        Kind::Join | Kind::JoinFull | Kind::JoinSystem => join_error(py, text),
         Kind::VersionMismatch => version_mismatch(py, text),
         Kind::TokenMismatch => token_mismatch(py, text),
         Kind::PermissionDenied => permission_denied(py, text),

@@ -23,6 +23,15 @@ int main(int argc, char **argv) {
     // Nothing has failed here yet.
     CHECK(ipmb_send(NULL, NULL) == ERROR_CODE_UNKNOWN);
     CHECK(strcmp(error_text(), "the pointer to Sender is null: give one to a handle") == 0);
+    // That it was null before is no cause.
+    Message none = NULL;
+    for (int turn = 0; turn < 2; turn++) {
+        ipmb_last_error_set(ERROR_CODE_UNKNOWN, "");
+        ipmb_message_is_request(&none);
+        CHECK(strcmp(error_text(), "Message is null: give what a call has made") == 0);
+        ipmb_message_is_request(&none);
+        CHECK(strcmp(error_text(), "Message is null: give what a call has made") == 0);
+    }
 
     Sender sender;
     Receiver receiver;
@@ -56,7 +65,7 @@ int main(int argc, char **argv) {
     message = text_to("causes", "with -1");
     ipmb_message_object_append(&message, (Object)-1);
     CHECK(ipmb_send(&sender, message) == ERROR_CODE_INVALID_ARGUMENT);
-    CHECK(strcmp(error_text(), "object is OBJECT_MISSING, which is -1: give an open descriptor") == 0);
+    CHECK(strcmp(error_text(), "object is OBJECT_MISSING, which is UINT64_MAX: give an open descriptor") == 0);
 
     ipmb_sender_drop(sender);
     ipmb_receiver_drop(receiver);

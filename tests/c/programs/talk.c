@@ -90,6 +90,14 @@ static void objects(void) {
     ipmb_message_object_append(&message, (Object)null);
     CHECK(ipmb_message_object_count(&message) == 1);
     CHECK(ipmb_send(&earth, message) == ERROR_CODE_INVALID_ARGUMENT && fcntl(null, F_GETFD) == -1);
+    // Given away is given away, to nobody too.
+    message = NULL;
+    null = open("/dev/null", O_RDONLY);
+    ipmb_message_object_append(&message, (Object)null);
+    CHECK(fcntl(null, F_GETFD) == -1);
+    null = open("/dev/null", O_RDONLY);
+    ipmb_message_object_append(NULL, (Object)null);
+    CHECK(fcntl(null, F_GETFD) == -1);
     message = text_to("moon", "no region");
     ipmb_message_memory_region_append(&message, NULL);
     CHECK(ipmb_send(&earth, message) == ERROR_CODE_INVALID_ARGUMENT);
