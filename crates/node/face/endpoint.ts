@@ -250,7 +250,7 @@ asyncDisposable(Watching, (events) => events.return());
  * when that is, and what was in the way: `VersionMismatch`, `TokenMismatch`, `PermissionDenied`, `JoinTimeout`. Whoever does
  * not is told by `send` and `recv`.
  *
- * @param timeout Milliseconds; null, `Infinity` and nothing are for ever.
+ * @param timeout Milliseconds; null, `Infinity` and nothing are for ever. A join takes a few round trips: with 0 it rarely succeeds.
  * @param waiting Its signal gives up joining when it is aborted.
  */
 export function join(options: Options, timeout?: number | null, waiting?: Abortable): JoiningEndpoint {

@@ -90,7 +90,7 @@ export declare class JoiningEndpoint extends Endpoint implements PromiseLike<End
  * when that is, and what was in the way: `VersionMismatch`, `TokenMismatch`, `PermissionDenied`, `JoinTimeout`. Whoever does
  * not is told by `send` and `recv`.
  *
- * @param timeout Milliseconds; null, `Infinity` and nothing are for ever.
+ * @param timeout Milliseconds; null, `Infinity` and nothing are for ever. A join takes a few round trips: with 0 it rarely succeeds.
  * @param waiting Its signal gives up joining when it is aborted.
  */
 export declare function join(options: Options, timeout?: number | null, waiting?: Abortable): JoiningEndpoint;

@@ -192,7 +192,7 @@ class Watching {
  * when that is, and what was in the way: `VersionMismatch`, `TokenMismatch`, `PermissionDenied`, `JoinTimeout`. Whoever does
  * not is told by `send` and `recv`.
  *
- * @param timeout Milliseconds; null, `Infinity` and nothing are for ever.
+ * @param timeout Milliseconds; null, `Infinity` and nothing are for ever. A join takes a few round trips: with 0 it rarely succeeds.
  * @param waiting Its signal gives up joining when it is aborted.
  */
 function join(options, timeout, waiting) {

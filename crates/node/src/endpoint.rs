@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 
 use ipmb_binding::arrival::Takes;
+use ipmb_binding::failure::{Failure, Kind};
 use ipmb_bus as bus;
 use ipmb_bus::directory::Departure;
-use ipmb_bus::error::JoinError;
+use ipmb_bus::error::{JoinError, SendError};
 use ipmb_bus::label::Label;
 use ipmb_bus::stats::{DropReason, RefuseReason, Shortage};
 use napi::bindgen_prelude::{BigInt, Env};
@@ -149,7 +150,11 @@ impl Endpoint {
     /// Everybody on the bus but this one.
     #[napi(catch_unwind)]
     pub fn peers(&self) -> Result<Vec<PeerInfo>> {
-        Ok(self.core.peers().map_err(told)?.iter().map(|peer| PeerInfo::of(peer)).collect())
+        let peers = self.core.peers().map_err(|error| match error {
+            SendError::Closed => told(Failure::new(Kind::Closed, "the endpoint is closed: join again")),
+            error => told(error),
+        })?;
+        Ok(peers.iter().map(|peer| PeerInfo::of(peer)).collect())
     }
 
     /// What it counted so far.
