@@ -171,7 +171,8 @@ def join(
         controller_affinity: Whether this endpoint may play controller. With False it waits for a bus.
         users: Users of this machine that share the bus, by name or id; one's own and root always do. Name the same
             ones in all endpoints of the bus: they trust each other as processes of one user do.
-        timeout: Seconds to wait, 0 or more; None waits for ever, 0 tries once.
+        timeout: Seconds to wait, 0 or more; None waits for ever. A join takes a few round trips: with 0 it rarely
+            succeeds, so give more.
         payloads: The payload types this receiver takes: one, a union such as `str | Position`, or a `MessageBox`. What
             it does not take is skipped and counted. None takes every built-in type and every class that is registered
             in this process.

@@ -154,7 +154,8 @@ async def join(
         token: The shared secret.
         controller_affinity: Whether this endpoint may play controller.
         users: Users of this machine that share the bus.
-        timeout: Seconds to wait, 0 or more; None waits for ever, 0 tries once.
+        timeout: Seconds to wait, 0 or more; None waits for ever. A join takes a few round trips: with 0 it rarely
+            succeeds, so give more.
         payloads: The payload types this receiver takes.
 
     Returns:
