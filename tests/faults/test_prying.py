@@ -63,6 +63,9 @@ def test_it_reads_what_waits_and_what_is_under_way_and_writes_into_regions(spawn
     assert liar.call(prying.can_read, moon.pid, "ipmb-payload", b"large " + SECRET)
     assert liar.call(prying.overwrite, earth.pid, "ipmb-region", regions.stamp(8, 4096)) > 0
     assert earth.child.call(regions.number) == 8, "whoever holds a region that is not frozen sees it change"
+    moon.child.call(prying.make_queue, b"queued " + SECRET)
+    assert liar.call(prying.can_read, moon.pid, "ipmb-queue", b"queued " + SECRET)
+    assert liar.call(prying.overwrite, moon.pid, "ipmb-queue", b"\xff" * 64) > 0
     for member in (earth, moon):
         for kind in ("ipmb-parking", "ipmb-payload", "ipmb-directory"):
             assert liar.call(prying.overwrite, member.pid, kind, b"\xff" * 64) == 0, "sealed"

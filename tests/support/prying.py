@@ -7,6 +7,7 @@ import ctypes
 import fcntl
 import os
 
+import ipmb
 from tests.support import proc, runner
 
 PR_SET_DUMPABLE = 4
@@ -14,11 +15,19 @@ PR_SET_DUMPABLE = 4
 #: Locks that this process has, until it ends.
 _held: list[int] = []
 
+#: A queue with one item, where this process has made one.
+_queue: list[ipmb.Queue[bytes]] = []
+
 
 def hide() -> None:
     """Have the kernel keep the descriptors and the memory of this process from others of its user."""
     libc = ctypes.CDLL(None, use_errno=True)
     assert libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0
+
+
+def make_queue(item: bytes) -> None:
+    _queue.append(ipmb.Queue())
+    _queue[0].put(item)
 
 
 def _open(pid: int, kind: str, flags: int) -> list[int]:
