@@ -57,6 +57,11 @@ pub enum Event {
         /// Its version when that is another one.
         version: Option<u16>,
     },
+    /// There was no room for a nudge: the system has no memory just now, or a member does not read and asks on.
+    Unsent {
+        /// The connection it was for.
+        conn: ConnId,
+    },
     /// The other side of a connection has gone.
     Closed {
         /// The connection.
@@ -76,7 +81,7 @@ pub enum Event {
 /// What has to be done, in the order given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Send a frame without descriptors.
+    /// Send a frame without descriptors. A nudge for which there is no room is answered with [`Event::Unsent`].
     Send {
         /// To whom.
         conn: ConnId,

@@ -8,8 +8,8 @@
 //! * The kernel's word on a peer's user comes before anything it says is looked at, and its token before anything is changed.
 //! * A connection that does not join in time goes; so does one for each that is too many. A frame out of place ends its connection.
 //! * Whoever departs becomes a tombstone and its parking memory is adopted, exactly once.
-//! * Nothing happens on a bus where nothing happens: [`Controller::deadline`] is set only while strangers have not joined
-//!   or somebody has not registered again after a takeover. Old tombstones go with the next commit.
+//! * Nothing happens on a bus where nothing happens: [`Controller::deadline`] is set only while strangers have not joined,
+//!   somebody has not registered again after a takeover, or a nudge found no room. Old tombstones go with the next commit.
 
 mod events;
 mod lobby;
@@ -81,6 +81,11 @@ impl Controller {
                 self.refuse(conn, Refusal::Version { ours: PROTOCOL_VERSION }, out);
             }
             Event::Unreadable { conn, version: None } => self.refuse(conn, Refusal::Malformed, out),
+            Event::Unsent { conn } => {
+                if let Some(&id) = self.members.get(&conn) {
+                    self.roll.not_nudged(id, self.now);
+                }
+            }
             Event::Closed { conn } => self.forget(conn, Departure::Died, out),
             Event::Probed { id, alive: false } if self.roll.is_unconfirmed(id) => {
                 self.depart(id, Departure::Vanished, out);
@@ -332,7 +337,7 @@ impl Controller {
             let frame = ServerFrame::Welcome { term, epoch, proof, controller };
             out.insert(place, Action::Welcome { conn, frame, affinity });
         }
-        self.roll.due_nudges(|conn| out.push(Action::Send { conn, frame: ServerFrame::Nudge }));
+        self.roll.due_nudges(self.now, |conn| out.push(Action::Send { conn, frame: ServerFrame::Nudge }));
     }
 }
 

@@ -13,6 +13,9 @@ use crate::label::Label;
 use crate::limits;
 
 const MILLI: u64 = 1_000_000;
+/// First and longest pause before a nudge for which there was no room is sent again.
+const FIRST_PAUSE: u64 = MILLI;
+const LONGEST_PAUSE: u64 = 250 * MILLI;
 
 /// One endpoint on the bus.
 #[derive(Debug)]
@@ -25,8 +28,18 @@ struct Member {
     watching: bool,
     /// It has a nudge it has not answered.
     nudged: bool,
+    /// How long it waits for the next one, since there was no room for it, and until when.
+    pause: u64,
+    rests_until: u64,
     /// Known only from what another member remembers: whoever holds the id by the kernel's word may take it.
     hearsay: bool,
+}
+
+impl Member {
+    /// One of whom nothing is known yet but that it is on the bus.
+    fn new(entry: Entry, conn: Option<ConnId>) -> Member {
+        Member { entry, conn, seen: 0, watching: false, nudged: false, pause: 0, rests_until: 0, hearsay: false }
+    }
 }
 
 /// Members, tombstones and the number of the directory.
@@ -43,6 +56,8 @@ pub(super) struct Roll {
     members: BTreeMap<EndpointId, Member>,
     /// When to look for each member without a connection.
     probes: BTreeMap<EndpointId, u64>,
+    /// When to send the first of the nudges for which there was no room.
+    nudge_at: Option<u64>,
     tombstones: VecDeque<Tombstone>,
     member_bytes: usize,
     tombstone_bytes: usize,
@@ -59,6 +74,7 @@ impl Roll {
             predecessors: Vec::new(),
             members: BTreeMap::new(),
             probes: BTreeMap::new(),
+            nudge_at: None,
             tombstones: VecDeque::new(),
             member_bytes: 0,
             tombstone_bytes: 0,
@@ -109,7 +125,7 @@ impl Roll {
             }
             self.member_bytes += entry_bound(&entry.label);
             self.probes.insert(entry.id, now.saturating_add(limits::TAKEOVER_GRACE_MILLIS * MILLI));
-            let member = Member { conn: None, seen: 0, watching: false, nudged: false, hearsay, entry };
+            let member = Member { hearsay, ..Member::new(entry, None) };
             self.members.insert(member.entry.id, member);
             changed = true;
         }
@@ -161,8 +177,7 @@ impl Roll {
             self.exhume(place);
         }
         self.member_bytes += entry_bound(&entry.label);
-        let member = Member { conn: Some(conn), seen: 0, watching: false, nudged: false, hearsay: false, entry };
-        let Some(old) = self.members.insert(id, member) else { return (true, None) };
+        let Some(old) = self.members.insert(id, Member::new(entry, Some(conn))) else { return (true, None) };
         self.member_bytes -= entry_bound(&old.entry.label);
         (self.members[&id].entry != old.entry, old.conn)
     }
@@ -229,18 +244,33 @@ impl Roll {
         if let Some(member) = self.members.get_mut(&id) {
             member.seen = member.seen.max(seen.min(word));
             member.nudged = false;
+            member.pause = 0;
+        }
+    }
+
+    /// There was no room for the nudge that a member was to get.
+    pub(super) fn not_nudged(&mut self, id: EndpointId, now: u64) {
+        if let Some(member) = self.members.get_mut(&id) {
+            member.nudged = false;
+            member.pause = (member.pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
+            member.rests_until = now.saturating_add(member.pause);
         }
     }
 
     /// Names the members that watch, are behind, and have no nudge under way, and takes it that they get one.
-    pub(super) fn due_nudges(&mut self, mut nudge: impl FnMut(ConnId)) {
+    pub(super) fn due_nudges(&mut self, now: u64, mut nudge: impl FnMut(ConnId)) {
         let word = word(self.term, self.epoch);
+        self.nudge_at = None;
         for member in self.members.values_mut() {
             if let Some(conn) = member.conn
                 && member.watching
                 && !member.nudged
                 && member.seen < word
             {
+                if member.rests_until > now {
+                    self.nudge_at = Some(self.nudge_at.map_or(member.rests_until, |at| at.min(member.rests_until)));
+                    continue;
+                }
                 member.nudged = true;
                 nudge(conn);
             }
@@ -256,7 +286,7 @@ impl Roll {
     }
 
     pub(super) fn deadline(&self) -> Option<u64> {
-        self.probes.values().min().copied()
+        self.probes.values().copied().chain(self.nudge_at).min()
     }
 
     /// Moves on to the next epoch, and forgets the departed whose time is over.

@@ -10,6 +10,7 @@ use ipmb_transport::sys::{self, Fd, Interest, Listener, LockFile, Received};
 use super::Node;
 use super::member::{FIRST_PAUSE, Membership, Phase};
 use super::succession::believed;
+use super::told::Told;
 use crate::directory::{DirectoryError, DirectoryReader};
 use crate::error::{JoinError, Seen};
 use crate::identity::EndpointId;
@@ -104,11 +105,12 @@ impl Node {
         }
         match (&member.phase, frame) {
             (&Phase::Greeting { nonce }, ServerFrame::Challenge { nonce: challenge }) => {
+                let receiving = !self.inbox.is_closed();
                 let request = JoinRequest {
                     label: self.me.label.clone(),
                     nonce: self.me.nonce,
                     affinity: self.me.affinity,
-                    receiving: !self.inbox.is_closed(),
+                    receiving,
                     last_term: self.last_term(member),
                     proof: proof::joiner_proof(&self.me.key, &nonce, &challenge, self.me.id),
                 };
@@ -117,6 +119,7 @@ impl Node {
                     self.away_for_now(member);
                     return false;
                 }
+                member.told = Told::joining(receiving);
                 member.phase = Phase::Proving { nonce, challenge };
                 true
             }
@@ -135,9 +138,11 @@ impl Node {
                 }
             }
             (Phase::Joined, ServerFrame::Nudge) => {
-                self.directory_changed();
+                // What comes after this look, and perhaps after that of the others, is behind what we say: a nudge follows.
                 let (term, epoch) = self.read_up_to();
-                member.send(&ClientFrame::Seen { term, epoch }, &[]);
+                self.directory_changed();
+                member.told.nudged(term, epoch);
+                self.tell(member);
                 true
             }
             (_, ServerFrame::Refused(refusal)) => {
@@ -216,12 +221,8 @@ impl Node {
         self.outbox.directory_replaced(reader);
         self.inbox.directory_changed();
         self.watchers_changed();
-        member.watching = false;
-        self.update_watch(member);
-        // What changed in the receiving half while nobody could be told.
-        if self.inbox.is_closed() {
-            member.send(&ClientFrame::Receiving(false), &[]);
-        }
+        // What changed since the request was sent.
+        self.tell(member);
         member.settle(Ok(()));
         Ok(())
     }

@@ -273,17 +273,21 @@ impl Host {
                         // The controller admits no more than a directory holds.
                         let _ = self.writer.commit(&self.controller.snapshot());
                     }
-                    Action::Send { conn, frame } => {
+                    Action::Send { conn, frame } => match (self.send(conn, &frame, &[]), frame) {
                         // Who joins waits for this, and comes again when it is sent away.
-                        if !self.send(conn, &frame, &[]) && matches!(frame, ServerFrame::Challenge { .. }) {
+                        (Ok(false) | Err(_), ServerFrame::Challenge { .. }) => {
                             ended.push(conn);
                             events.push(Event::Closed { conn });
                         }
-                    }
+                        (Ok(false), ServerFrame::Nudge) => events.push(Event::Unsent { conn }),
+                        // Behind a refusal the connection ends: what can be lost of it is the reason.
+                        _ => {}
+                    },
                     Action::Welcome { conn, frame, affinity } => {
                         self.found_again(conn);
                         let fds = [&self.directory, self.election.fd(), self.listener.fd(), &node.parking_memory];
-                        if !self.send(conn, &frame, if affinity { &fds } else { &fds[..2] }) {
+                        let fds = if affinity { &fds[..] } else { &fds[..2] };
+                        if !matches!(self.send(conn, &frame, fds), Ok(true)) {
                             ended.push(conn);
                             events.push(Event::Closed { conn });
                         }
@@ -302,7 +306,8 @@ impl Host {
         }
         self.adopt_the_gone(node);
         for conn in std::mem::take(&mut self.parted) {
-            self.send(conn, &ServerFrame::Farewell, &[]);
+            // Who does not get it sees the connection end, comes again, and says again that it leaves.
+            let _ = self.send(conn, &ServerFrame::Farewell, &[]);
         }
         for conn in ended {
             self.forget(node, conn);
@@ -315,12 +320,13 @@ impl Host {
         self.schedule(node, [self.controller.deadline(), again, hungry].into_iter().flatten().min());
     }
 
-    /// `false`: there was no memory for it, or its receiver is gone, of which the socket tells too. At most a welcome and one
-    /// nudge are under way to a member, so there is room.
-    fn send(&self, conn: ConnId, frame: &ServerFrame, descriptors: &[&Fd]) -> bool {
-        let Some(conn) = self.conns.get(&conn) else { return true };
+    /// `false`: there was no memory for it, or no room; to a member that reads what it answers at most a welcome and one
+    /// nudge are under way. Where it fails the receiver is gone, of which the socket tells too.
+    fn send(&self, conn: ConnId, frame: &ServerFrame, descriptors: &[&Fd]) -> io::Result<bool> {
+        let Some(conn) = self.conns.get(&conn) else { return Ok(true) };
         let descriptors: Vec<_> = descriptors.iter().map(|fd| fd.as_fd()).collect();
-        matches!(conn.socket.send(&wire::encode(frame), &descriptors), Ok(true))
+        let sent = conn.socket.send(&wire::encode(frame), &descriptors);
+        sent.or_else(|error| if is_want(&error) { Ok(false) } else { Err(error) })
     }
 
     /// Nobody need look for one that has registered.
@@ -381,6 +387,7 @@ fn answers(probes: &mut HashMap<EndpointId, Socket>, node: &Node, id: EndpointId
     probes.remove(&id);
     match Socket::connect(&names::endpoint(&node.me.identifier, id)) {
         Ok(socket) => {
+            // Without it we are a stranger there that says nothing, is sent away in time, and comes again.
             let _ = socket.send(&wire::encode(&PeerFrame::Probe), &[]);
             probes.insert(id, socket);
             true

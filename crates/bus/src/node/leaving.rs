@@ -114,6 +114,7 @@ impl Node {
             // Nothing goes out by ourselves any more, and our name refuses: the signs for it to take over.
             self.outbox.shut_down();
             self.stop_refusing();
+            // Otherwise whoever waits for us comes here again.
             if member.send(&ClientFrame::Leave, &[]) {
                 member.phase = Phase::Leaving;
             }
@@ -150,6 +151,7 @@ impl Node {
     fn part(&self, standing: Phase) {
         let mut member = lock(&self.member);
         if matches!(standing, Phase::Joined) {
+            // Where there is no room for it, the end of the connection says that we are gone, though not that we meant to.
             member.send(&ClientFrame::Leave, &[]);
         }
         self.disconnect(&mut member);
@@ -157,9 +159,6 @@ impl Node {
         member.directory = None;
         member.lock = None;
         member.predecessor = None;
-        if let Some(timer) = member.timer.take() {
-            self.reactor.cancel(timer);
-        }
         member.settle(Err(JoinError::Closed));
     }
 }

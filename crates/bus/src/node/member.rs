@@ -13,6 +13,7 @@ use ipmb_transport::memory::PeerMemory;
 use ipmb_transport::sys::{self, Fd, Interest, Listener, LockFile, Signal, Socket};
 
 use super::succession::Succession;
+use super::told::Told;
 use super::{MEMBER_TAG, MEMBER_TIMER, Node};
 use crate::error::{JoinError, Seen};
 use crate::identity::EndpointId;
@@ -67,7 +68,7 @@ pub(crate) struct Membership {
     /// The welcome waits in the socket for room for its descriptors.
     pub(super) starved: bool,
     pub(super) seen: Seen,
-    pub(super) watching: bool,
+    pub(super) told: Told,
     /// How the first joining ended.
     outcome: Option<Result<(), JoinError>>,
     pub(super) settled: bool,
@@ -90,7 +91,7 @@ impl Membership {
             timer: None,
             starved: false,
             seen: Seen::NotYet,
-            watching: false,
+            told: Told::default(),
             outcome: None,
             settled: false,
             done: Arc::new(Signal::new()?),
@@ -194,7 +195,8 @@ impl Node {
         let mut member = lock(&self.member);
         member.timer = None;
         match member.phase {
-            Phase::Joined | Phase::Leaving | Phase::Closed => {}
+            Phase::Joined => self.tell(&mut member),
+            Phase::Leaving | Phase::Closed => {}
             Phase::Away => {
                 drop(member);
                 self.seek();
@@ -227,20 +229,19 @@ impl Node {
         member.timer = Some(self.reactor.timer(at, self.clone(), MEMBER_TIMER));
     }
 
-    /// Tells the controller whether we want nudges.
-    pub(crate) fn update_watch(&self, member: &mut Membership) {
-        let wanted = self.wants_nudges();
-        if matches!(member.phase, Phase::Joined) && wanted != member.watching {
-            member.watching = wanted;
-            member.send(&ClientFrame::Watch(wanted), &[]);
+    /// Tells the controller what it does not know of us yet, and looks again later where that finds no room. Who leaves
+    /// says only that.
+    pub(crate) fn tell(self: &Arc<Node>, member: &mut Membership) {
+        if !matches!(member.phase, Phase::Joined) || self.has_left() {
+            return;
         }
-    }
-
-    /// Tells the controller that the receiving half is closed.
-    pub(crate) fn tell_not_receiving(&self) {
-        let member = lock(&self.member);
-        if matches!(member.phase, Phase::Joined) {
-            member.send(&ClientFrame::Receiving(false), &[]);
+        let mut told = member.told;
+        let all = told.say(self.wants_nudges(), !self.inbox.is_closed(), |frame| member.send(frame, &[]));
+        member.told = told;
+        if all {
+            member.pause = FIRST_PAUSE;
+        } else if member.timer.is_none() {
+            self.pause(member);
         }
     }
 
@@ -265,7 +266,9 @@ impl Node {
         if let Some((socket, key)) = member.connection.take() {
             self.reactor.deregister(key, socket.fd());
         }
-        member.watching = false;
+        if let Some(timer) = member.timer.take() {
+            self.reactor.cancel(timer);
+        }
         member.starved = false;
         lock(&self.view).away();
     }

@@ -10,6 +10,7 @@ mod host;
 mod leaving;
 mod member;
 pub(crate) mod succession;
+pub(crate) mod told;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -132,7 +133,7 @@ impl Node {
             } else if let Ok(key) = self.reactor.register(listener.fd(), Interest::READ, self.clone(), REFUSE_TAG) {
                 *lock(&self.refusing) = Some((listener, key));
                 let node = self.clone();
-                self.reactor.run_soon(move || node.tell_not_receiving());
+                self.reactor.run_soon(move || node.tell(&mut lock(&node.member)));
                 if self.has_left() {
                     // Another thread closed the other half meanwhile, and has looked here already.
                     self.stop_refusing();
@@ -266,9 +267,6 @@ impl Owner for Node {
     fn interest(self: Arc<Self>) {
         let node = self.clone();
         // Asked for with the outbox or the inbox locked, and the membership is locked before these.
-        self.reactor.run_soon(move || {
-            let mut member = lock(&node.member);
-            node.update_watch(&mut member);
-        });
+        self.reactor.run_soon(move || node.tell(&mut lock(&node.member)));
     }
 }

@@ -50,6 +50,10 @@ fn handshake(world: &mut World, key: Key, id: Option<u64>, expected: Refusal) {
     let Some(Action::Send { frame: ServerFrame::Challenge { nonce: challenge }, .. }) = actions.first() else {
         panic!("no challenge: {actions:?}");
     };
+    if !world.conns[&conn].accepted {
+        // There was no room for the challenge.
+        return;
+    }
     let proof = proof::joiner_proof(&key, &nonce, challenge, id);
     let (label, last_term) = (Label::default(), u32::MAX);
     let request = JoinRequest { label, nonce: [0; 16], affinity: true, receiving: true, last_term, proof };

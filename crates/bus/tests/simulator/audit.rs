@@ -20,6 +20,8 @@ pub(crate) struct Audit {
     joined: BTreeMap<ConnId, EndpointId>,
     watching: BTreeSet<ConnId>,
     nudged: BTreeSet<ConnId>,
+    /// For whose nudges there was no room.
+    unsent: BTreeSet<ConnId>,
     /// Those who were on the bus before the takeover and have not registered again.
     unconfirmed: BTreeSet<EndpointId>,
     /// Somebody has told what it remembers of the bus.
@@ -92,6 +94,9 @@ impl Audit {
                     assert!(!welcomes_follow, "the joiner has its answer before watchers are told");
                     assert!(self.watching.contains(conn), "a nudge for one who does not watch");
                     assert!(self.nudged.insert(*conn), "a second nudge is outstanding");
+                    if self.unsent.remove(conn) {
+                        self.count("nudges sent again");
+                    }
                     self.count("nudges");
                 }
                 Action::Send { conn, frame } => {
@@ -120,7 +125,7 @@ impl Audit {
         }
         assert!(controller.pending() <= limits::PENDING_JOINS);
         assert!(controller.deadline().is_none_or(|deadline| deadline > now), "a deadline that has passed: a busy loop");
-        let quiet = controller.pending() == 0 && self.unconfirmed.is_empty();
+        let quiet = controller.pending() == 0 && self.unconfirmed.is_empty() && self.unsent.is_empty();
         assert!(!quiet || controller.deadline().is_none(), "something wakes up on an idle bus");
     }
 
@@ -142,6 +147,10 @@ impl Audit {
                 ClientFrame::Seen { .. } => drop(self.nudged.remove(conn)),
                 _ => {}
             },
+            Event::Unsent { conn } => {
+                assert!(self.nudged.remove(conn), "no nudge was sent there");
+                self.unsent.insert(*conn);
+            }
             Event::Closed { conn } => self.ended(*conn),
             Event::Recalled { .. } => self.recalled = true,
             _ => {}
@@ -152,6 +161,7 @@ impl Audit {
         self.joined.remove(&conn);
         self.watching.remove(&conn);
         self.nudged.remove(&conn);
+        self.unsent.remove(&conn);
     }
 
     fn commits(

@@ -8,6 +8,7 @@ use super::mortal::Board;
 use super::world::{ToClient, ToServer, UID, World, nonce_of};
 use crate::controller::ConnId;
 use crate::identity::EndpointId;
+use crate::node::told::Told;
 use crate::proof;
 use crate::reactor::lock;
 use crate::wire::{ClientFrame, JoinRequest, Refusal, ServerFrame};
@@ -26,17 +27,27 @@ impl World {
         self.ends[end].hello = hello;
     }
 
-    pub(crate) fn send(&mut self, end: usize, frame: ClientFrame) {
-        self.transmit(end, ToServer::Frame(frame));
+    /// Whether it is under way.
+    pub(crate) fn send(&mut self, end: usize, frame: ClientFrame) -> bool {
+        self.transmit(end, ToServer::Frame(frame))
     }
 
-    fn transmit(&mut self, end: usize, packet: ToServer) {
-        if !self.ends[end].fuse.burn() {
-            return;
+    fn transmit(&mut self, end: usize, packet: ToServer) -> bool {
+        if !self.ends[end].fuse.burn() || self.no_room("words without room") {
+            return false;
         }
-        if let Some(conn) = self.ends[end].conn.and_then(|conn| self.conns.get_mut(&conn)) {
-            conn.to_server.push_back(packet);
+        let Some(conn) = self.ends[end].conn.and_then(|conn| self.conns.get_mut(&conn)) else { return false };
+        conn.to_server.push_back(packet);
+        true
+    }
+
+    /// Whether a queue is full, or there is no memory for a packet.
+    pub(crate) fn no_room(&mut self, what: &str) -> bool {
+        let full = self.scarce > 0 && self.rng.chance(self.scarce);
+        if full {
+            self.audit.count(what);
         }
+        full
     }
 
     /// An endpoint reads the next thing from its connection.
@@ -63,12 +74,16 @@ impl World {
                 self.ends[end].challenge = challenge;
                 let request = self.request(end);
                 let memory = self.ends[end].post.area();
-                self.transmit(end, ToServer::Join(request, memory));
+                self.ends[end].told = Told::joining(request.receiving);
+                if !self.transmit(end, ToServer::Join(request, memory)) && !self.ends[end].fuse.is_out() {
+                    self.disconnect(end);
+                }
             }
             ServerFrame::Nudge => {
                 self.ends[end].post.refresh();
                 let word = self.read(end);
-                self.send(end, ClientFrame::Seen { term: (word >> 32) as u32, epoch: word as u32 });
+                self.ends[end].told.nudged((word >> 32) as u32, word as u32);
+                self.tell(end);
             }
             ServerFrame::Refused(refusal) => {
                 let me = &mut self.ends[end];
@@ -102,23 +117,18 @@ impl World {
         // Had it gone from the directory again, the connection would have ended first; an old board stays as it was.
         me.board = Some(board);
         me.welcomed = true;
-        me.told = false;
-        let receiving = me.receiving;
         self.read(end);
         // It may have changed its mind while it joined.
-        if !receiving {
-            self.send(end, ClientFrame::Receiving(false));
-        }
-        self.tell_interest(end);
+        self.tell(end);
     }
 
-    /// Asks the controller for nudges, or for none.
-    pub(crate) fn tell_interest(&mut self, end: usize) {
-        let me = &mut self.ends[end];
-        let wanted = me.watching || me.post.interested();
-        if me.welcomed && wanted != me.told {
-            me.told = wanted;
-            self.send(end, ClientFrame::Watch(wanted));
+    /// Tells the controller what it does not know yet. What finds no room is told when the core thread looks again.
+    pub(crate) fn tell(&mut self, end: usize) {
+        let me = &self.ends[end];
+        if me.welcomed && !me.leaving {
+            let (mut told, wanted, receiving) = (me.told, me.watching || me.post.interested(), me.receiving);
+            told.say(wanted, receiving, |frame| self.send(end, frame.clone()));
+            self.ends[end].told = told;
         }
     }
 

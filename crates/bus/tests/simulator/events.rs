@@ -64,7 +64,7 @@ pub(crate) fn step(world: &mut World, nature: &Nature) -> Step {
         }
         78..80 if running => {
             world.ends[end].watching = !world.ends[end].watching;
-            world.tell_interest(end);
+            world.tell(end);
         }
         80 if running && nature.deaths > 0 && world.ends[end].receiving && world.rng.chance(30) => {
             return close_receiver(world, end);
@@ -155,7 +155,7 @@ fn send(world: &mut World, end: usize) {
             world.audit.count("parked");
         }
     }
-    world.tell_interest(end);
+    world.tell(end);
 }
 
 fn receive(world: &mut World, end: usize) -> Step {
@@ -187,7 +187,7 @@ pub(crate) fn look_after(world: &mut World, end: usize) -> Step {
         } else if world.ends[end].post.timer.is_some_and(|due| due <= now) {
             world.ends[end].post.tick();
         }
-        world.tell_interest(end);
+        world.tell(end);
     }
     Step::Other
 }
@@ -232,8 +232,6 @@ fn close_receiver(world: &mut World, end: usize) -> Step {
     let id = world.ends[end].id;
     world.ends[end].receiving = false;
     world.network.borrow_mut().stop_reading(id);
-    if world.ends[end].welcomed {
-        world.send(end, ClientFrame::Receiving(false));
-    }
+    world.tell(end);
     Step::Leaving(id)
 }

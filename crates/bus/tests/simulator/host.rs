@@ -16,7 +16,7 @@ use crate::node::succession::{self, Claim};
 use crate::outbox::waiting::Waiting;
 use crate::parking::Remains;
 use crate::roster::EndpointInfo;
-use crate::wire::ClientFrame;
+use crate::wire::{ClientFrame, ServerFrame};
 
 /// Whoever plays controller.
 pub(crate) struct Host {
@@ -136,7 +136,10 @@ impl World {
             println!("{:>9} ms: {event:?}\n    {actions:?}", now / MILLI);
         }
         self.audit.check(&event, &actions, &host.controller, &self.conns, &self.ends, now);
+        let mut unsent = Vec::new();
         for action in &actions {
+            let full =
+                matches!(action, Action::Send { .. } | Action::Welcome { .. }) && self.no_room("frames without room");
             let Some(host) = self.host.as_mut() else { break };
             match action.clone() {
                 Action::Commit => {
@@ -146,6 +149,9 @@ impl World {
                 }
                 // It departs without a trace: nothing else is seen of it.
                 _ if !fuse.burn() => break,
+                Action::Send { conn, frame } | Action::Welcome { conn, frame, .. } if full => {
+                    unsent.push((conn, frame))
+                }
                 Action::Send { conn, frame } => {
                     if let Some(conn) = self.conns.get_mut(&conn) {
                         conn.to_client.push_back(ToClient::Frame(frame));
@@ -166,6 +172,17 @@ impl World {
                         host.heritage.depart(&host.controller, id, memory);
                     }
                 }
+            }
+        }
+        for (conn, frame) in unsent {
+            match frame {
+                _ if fuse.is_out() => break,
+                ServerFrame::Nudge => drop(self.handle(Event::Unsent { conn })),
+                ServerFrame::Challenge { .. } | ServerFrame::Welcome { .. } => {
+                    self.handle(Event::Closed { conn });
+                    self.close(conn);
+                }
+                ServerFrame::Refused(_) | ServerFrame::Farewell => {}
             }
         }
         if !fuse.is_out() {
@@ -198,7 +215,7 @@ impl World {
         *look_at = heritage.next_look().map(|pause| now + pause);
         // What it has taken over is for those who may come.
         let end = *end;
-        self.tell_interest(end);
+        self.tell(end);
     }
 
     /// The endpoint that plays controller leaves: says so in the directory, unless messages wait for its successor.

@@ -1,7 +1,8 @@
 //! The bus in a made-up world, thousands of times, each time another one.
 //!
 //! A seed decides everything: who joins, leaves, is stopped or lies, who sends what to whom and for how long it waits, which
-//! connection or channel is read next, how the clock jumps, who dies and before which of its stores, and who takes over.
+//! connection or channel is read next, for which packets there is no room, how the clock jumps, who dies and before which of
+//! its stores, and who takes over.
 //! What runs in it is the production code: the controller, the directory's memory, the areas in which messages wait,
 //! what becomes of those that wait or were left unread, heritage, succession, who may speak in whose name, second copies.
 //! Made up are processes, sockets, rings and the clock (`world.rs`, `network.rs`). A process may die between any two of its
@@ -22,7 +23,8 @@
 //! a replacement that leaves the member or the connection in place; a heritage nobody takes over; tombstones that go early,
 //! never, or not when their owner comes back; not looking for those who have not registered again, not believing that they
 //! are gone, looking without a pause, or looking for those who have; a nudge whose answer is not noted, or that is not
-//! marked as outstanding; not nudging again one who was behind when it answered; leaving out some nudges. Of messages:
+//! marked as outstanding; not nudging again one who was behind when it answered; leaving out some nudges; a nudge, its
+//! answer or a wish for nudges that counts as told although there was no room for it. Of messages:
 //! a heritage that is never taken over, or taken over twice; a takeover by one who
 //! missed a controller, who uses what it has of an earlier one; members that ask with the term of their welcome.
 
@@ -95,7 +97,7 @@ fn run_all(first: u64, count: u64) {
 }
 
 /// What the worlds are made for. One in which it never happens tests nothing.
-const HAPPENS: [&str; 24] = [
+const HAPPENS: [&str; 27] = [
     "parked",
     "got",
     "got in a dead sender's name",
@@ -113,6 +115,9 @@ const HAPPENS: [&str; 24] = [
     "departed: Expelled",
     "departed: Vanished",
     "nudges",
+    "nudges sent again",
+    "words without room",
+    "frames without room",
     "refused: IdInUse",
     "refused: Malformed",
     "refused: Permission",
@@ -144,6 +149,7 @@ fn run(seed: u64, talks: bool) -> Tally {
         messages: [2, 10, 25, 50][world.rng.below(4)],
         jumps: [1, 8, 15][world.rng.below(3)],
     };
+    world.scarce = [0, 0, 3, 30][world.rng.below(4)];
     for _ in 0..2 + world.rng.below(4) {
         world.spawn();
     }

@@ -17,6 +17,13 @@ pub(crate) fn come_to_rest(world: &mut World) {
         }
     }
     world.conns.values_mut().for_each(|conn| conn.late = false);
+    // There is room for everything, and everybody says again what found none.
+    world.scarce = 0;
+    for end in 0..world.ends.len() {
+        if world.ends[end].alive && world.ends[end].wanted {
+            world.tell(end);
+        }
+    }
     world.retire();
     for _ in 0..100_000 {
         let (to_server, to_client) = (with_mail_for_server(world), with_mail_for_client(world));
@@ -64,7 +71,7 @@ fn messages_move(world: &mut World) -> bool {
         let (id, running) = (world.ends[end].id, world.ends[end].running() && world.ends[end].wanted);
         if running && let Some(lost) = world.ends[end].post.lost_links().first() {
             world.ends[end].post.hangup(*lost);
-            world.tell_interest(end);
+            world.tell(end);
             return true;
         }
         let readable = world.network.borrow().readable(id);

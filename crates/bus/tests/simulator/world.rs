@@ -25,6 +25,7 @@ use crate::label::Label;
 use crate::limits;
 use crate::local::Local;
 use crate::node::succession::Succession;
+use crate::node::told::Told;
 use crate::proof::Key;
 use crate::reactor::lock;
 use crate::wire::{ClientFrame, JoinRequest, ServerFrame};
@@ -63,8 +64,8 @@ pub(crate) struct End {
     pub(crate) succession: Succession,
     pub(crate) hello: [u8; 32],
     pub(crate) challenge: [u8; 32],
-    /// It has asked the controller for nudges.
-    pub(crate) told: bool,
+    /// What it has told its controller.
+    pub(crate) told: Told,
     /// The directory of whoever welcomed it last. With affinity it holds the listening socket, too.
     pub(crate) board: Option<Rc<Board>>,
     /// The latest directory it has read.
@@ -142,6 +143,8 @@ pub(crate) struct World {
     pub(crate) audit: Audit,
     pub(crate) ledger: Ledger,
     pub(crate) key: Key,
+    /// Of a hundred packets between a controller and its members, for how many there is no room.
+    pub(crate) scarce: u64,
     /// Every event is printed.
     pub(crate) talks: bool,
     next_conn: ConnId,
@@ -164,6 +167,7 @@ impl World {
             audit: Audit::default(),
             ledger: Ledger::default(),
             key: Key::derive("bus", b"token"),
+            scarce: 0,
             talks,
             next_conn: 0,
         }
@@ -226,7 +230,7 @@ impl World {
             succession: Succession::default(),
             hello: [0; 32],
             challenge: [0; 32],
-            told: false,
+            told: Told::default(),
             board: None,
             read: 0,
             dropped: false,
@@ -334,11 +338,7 @@ impl World {
         self.network.borrow_mut().stop_writing(id);
         self.ends[end].wanted = false;
         self.network.borrow_mut().release(id);
-        if hosts {
-            self.disconnect(end);
-        } else if self.ends[end].welcomed {
-            self.send(end, ClientFrame::Leave);
-        } else {
+        if hosts || !self.ends[end].welcomed || !self.send(end, ClientFrame::Leave) {
             self.disconnect(end);
         }
         self.retire();

@@ -313,6 +313,39 @@ fn at_most_one_nudge_is_outstanding() {
 }
 
 #[test]
+fn a_nudge_that_found_no_room_comes_again() {
+    let mut bench = Bench::new(1, None);
+    let watcher = bench.member(2);
+    assert_eq!(bench.frame(watcher, ClientFrame::Watch(true)), []);
+    assert!(bench.join(&how(3)).1.contains(&nudge(watcher)));
+    // Not at once, and later each time, however much happens meanwhile.
+    let mut pauses = Vec::new();
+    for id in 4..20 {
+        assert_eq!(bench.handle(Event::Unsent { conn: watcher }), []);
+        assert!(!bench.join(&how(id)).1.contains(&nudge(watcher)));
+        let pause = bench.controller.deadline().expect("it is to be sent again") - bench.now;
+        assert_eq!(bench.after(pause - 1), []);
+        assert_eq!(bench.after(1), [nudge(watcher)]);
+        pauses.push(pause / MILLI);
+    }
+    assert_eq!((pauses[0], pauses[1], pauses[15]), (1, 2, 250));
+    assert_eq!(bench.controller.deadline(), None, "it is under way");
+    let epoch = bench.epoch();
+    assert_eq!(bench.frame(watcher, ClientFrame::Seen { term: 1, epoch }), []);
+    assert!(bench.join(&how(20)).1.contains(&nudge(watcher)), "as if nothing had happened");
+    // One who does not want it any more, or is gone, is not waited for.
+    for end in [ClientFrame::Watch(false), ClientFrame::Leave] {
+        assert_eq!(bench.handle(Event::Unsent { conn: watcher }), []);
+        assert!(bench.controller.deadline().is_some());
+        bench.frame(watcher, end);
+        assert_eq!(bench.controller.deadline(), None);
+        bench.frame(watcher, ClientFrame::Watch(true));
+        bench.after(SECOND);
+    }
+    assert_eq!(bench.handle(Event::Unsent { conn: watcher }), []);
+}
+
+#[test]
 fn opening_and_closing_the_receiver_is_committed_once() {
     let mut bench = Bench::new(1, None);
     let conn = bench.member(2);
