@@ -89,7 +89,8 @@ class Stats:
         bytes_received: Payload bytes of `received`.
         dropped_by_reason: `dropped`, taken apart; every reason is there, also with 0: `no_route` (nobody matched, and
             there was no ttl), `full` (no room, and `overflow="drop"`), `receiver_gone` (the receiver died or closed
-            with it unread, and nobody else could have it), `closed` (this endpoint left before somebody had room),
+            with it unread, and nobody else could have it), `closed` (this endpoint left before somebody had room,
+            or the controller, or whoever follows as one, had taken it over: one that stood still may yet deliver it),
             `sender_gone` (it waited when its sender died, and could not be taken over), `late_reply` (nobody waited for
             this reply any more, or nobody had asked for it).
         duplicates: Second copies of messages that had waited, dropped: nothing is lost by these.

@@ -31,9 +31,11 @@ def told() -> list[tuple[str, str]]:
     return list(_told)
 
 
-def close() -> None:
-    """Leave; the endpoint can still be asked what it has counted."""
-    roles.ends[roles.MAIN].close()
+def close(name: str = roles.MAIN) -> float:
+    """Leave; the endpoint can still be asked what it has counted. How long that took, in seconds."""
+    start = time.monotonic()
+    roles.ends[name].close()
+    return time.monotonic() - start
 
 
 _waiting: list[tuple[int, bytes]] = []

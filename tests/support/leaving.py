@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 import time
 import warnings
+from typing import cast
 
 import anyio
 
 import ipmb.aio
 from tests.support import roles
+
+#: The name of one that has left, which can still be asked what it has counted.
+CLOSED = "closed"
 
 #: What whoever leaves has joined, so that nothing of it goes by being collected.
 _ends: list[ipmb.aio.Endpoint] = []
@@ -42,7 +48,9 @@ def close(backend: str) -> float:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(look)
             await anyio.sleep(0.01)
-            await _ends.pop().close()
+            end = _ends.pop()
+            roles.ends[CLOSED] = cast("ipmb.Endpoint", end)
+            await end.close()
             await anyio.sleep(0.01)
             tasks.cancel_scope.cancel()
         return longest
@@ -58,3 +66,19 @@ def let_go() -> float:
         del roles.ends[roles.MAIN]
         gc.collect()
     return time.monotonic() - start
+
+
+def end_at_once(bus: str) -> tuple[float, str]:
+    """A program ends with two endpoints on a bus of their own, where a message waits; how long, and what it says."""
+    program = f"""
+import logging, time
+import ipmb
+
+logging.basicConfig()
+first = ipmb.join({bus!r}, "first")
+second = ipmb.join({bus!r}, "second")
+assert first.sender.send("late", 7, ttl=60) == 0
+print(time.monotonic(), flush=True)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return time.monotonic() - float(done.stdout), done.stderr

@@ -9,7 +9,8 @@ pub enum DropReason {
     Full,
     /// The receiver died or closed with the message unread, and nobody else could have it.
     ReceiverGone,
-    /// It waited past its ttl on account of a full receiver, or had to be given up when the endpoint closed.
+    /// It waited when the endpoint left, for room or for a match, and nobody had taken it over. A controller that only stood still
+    /// may yet deliver it.
     Closed,
     /// It waited for a match when its sender died, and its attachments died with the sender.
     SenderGone,

@@ -124,7 +124,8 @@ impl Endpoint {
     }
 
     /// Closes both halves and leaves the bus. What waits for a match is the controller's to deliver then: this returns when it
-    /// has it, and takes a second at most; or at once, after [`Endpoint::close_at_once`].
+    /// has it, and takes a second at most; or at once, after [`Endpoint::close_at_once`]. What nobody has by then is counted as
+    /// dropped.
     pub fn close(&self) {
         self.node().leave();
     }

@@ -6,12 +6,14 @@ use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
+use ipmb_transport::MemoryError;
 use ipmb_transport::error::is_want;
 use ipmb_transport::memory::PeerMemory;
 use ipmb_transport::sys::{self, Fd, Interest, Listener, LockFile, Received, Socket};
-use ipmb_transport::{ConnectError, MemoryError};
 
+use super::bequest::Bequest;
 use super::heritage::Heritage;
+use super::probe::answers;
 use super::{CONN_TAG, HOST_TIMER, LISTENER_TAG, Node};
 use crate::admission;
 use crate::controller::{Action, ConnId, Controller, Event, Policy, Refused};
@@ -19,12 +21,11 @@ use crate::directory::{DirectoryReader, DirectoryWriter, Snapshot};
 use crate::identity::EndpointId;
 use crate::incidents::{Incident, Who};
 use crate::limits;
-use crate::names;
 use crate::parking;
 use crate::reactor::{Key, TimerKey};
 use crate::roster::EndpointInfo;
 use crate::stats::Shortage;
-use crate::wire::{self, ClientFrame, JoinRequest, PeerFrame, ServerFrame, WireError};
+use crate::wire::{self, ClientFrame, JoinRequest, ServerFrame, WireError};
 
 /// Packets of one member between two looks at the others.
 const PACKETS: usize = 16;
@@ -34,6 +35,8 @@ struct Conn {
     key: Key,
     /// What the member lets wait, mapped read-only from join on.
     parking: Option<PeerMemory>,
+    /// It can follow us, and has what waits here.
+    heir: bool,
 }
 
 /// Pause before a look at who could not be read for want of descriptors.
@@ -106,19 +109,22 @@ impl Host {
         self.heritage = Heritage::new(predecessor, &self.controller);
     }
 
-    /// Leaves office: every member sees its connection end, and one of them follows.
-    pub(crate) fn stop(mut self, node: &Node) {
+    /// Leaves office: every member sees its connection end, and one of them follows, unless none of them can.
+    pub(super) fn stop(mut self, node: &Node) -> Option<Bequest> {
         if let Some(key) = self.listener_key.take() {
             node.reactor.deregister(key, self.listener.fd());
         }
         if let Some((_, timer)) = self.timer.take() {
             node.reactor.cancel(timer);
         }
+        let heir = |(&conn, known): (&ConnId, &Conn)| known.heir && self.controller.member(conn) != Some(node.me.id);
+        let bequest = self.conns.iter().any(heir).then(|| Bequest::new(self.election.clone()));
         // The lock goes before the connections do, so that whoever hears of it can have it.
         self.election.unlock();
         for (_, conn) in self.conns.drain() {
             node.reactor.deregister(conn.key, conn.socket.fd());
         }
+        bequest
     }
 
     /// Somebody connects.
@@ -144,7 +150,7 @@ impl Host {
                 continue;
             };
             self.next_conn += 1;
-            self.conns.insert(conn, Conn { socket, key, parking: None });
+            self.conns.insert(conn, Conn { socket, key, parking: None, heir: false });
             let mut nonce = [0; 32];
             sys::fill_random(&mut nonce);
             self.handle(node, Event::Accepted { conn, uid: peer.uid, pid: peer.pid, nonce });
@@ -285,6 +291,9 @@ impl Host {
                     },
                     Action::Welcome { conn, frame, affinity } => {
                         self.found_again(conn);
+                        if let Some(known) = self.conns.get_mut(&conn) {
+                            known.heir = affinity;
+                        }
                         let fds = [&self.directory, self.election.fd(), self.listener.fd(), &node.parking_memory];
                         let fds = if affinity { &fds[..] } else { &fds[..2] };
                         if !matches!(self.send(conn, &frame, fds), Ok(true)) {
@@ -374,25 +383,5 @@ impl Host {
             node.reactor.cancel(timer);
         }
         self.timer = at.map(|at| (at, node.reactor.timer(at, node.clone(), HOST_TIMER)));
-    }
-}
-
-/// Whether anybody listens under a member's name. A refusal is the only no.
-fn answers(probes: &mut HashMap<EndpointId, Socket>, node: &Node, id: EndpointId) -> bool {
-    if let Some(socket) = probes.get(&id)
-        && matches!(socket.receive(&mut [0; 8]), Ok(Received::Empty))
-    {
-        return true;
-    }
-    probes.remove(&id);
-    match Socket::connect(&names::endpoint(&node.me.identifier, id)) {
-        Ok(socket) => {
-            // Without it we are a stranger there that says nothing, is sent away in time, and comes again.
-            let _ = socket.send(&wire::encode(&PeerFrame::Probe), &[]);
-            probes.insert(id, socket);
-            true
-        }
-        Err(ConnectError::Refused) => false,
-        Err(ConnectError::Busy | ConnectError::Io(_)) => true,
     }
 }

@@ -1,8 +1,11 @@
 //! Leaving the bus, in steps.
 //!
 //! What waits for a match is the controller's to deliver once we are gone. So who leaves says so, waits until the controller has
-//! taken that over, and if it dies instead, until the next one has; a moment at most. Whoever closes waits for that, or, where
-//! he must not (an event loop, a finalizer), the core thread does.
+//! taken that over, and if it dies instead, until the next one has; a moment at most. A controller that leaves waits for the
+//! one who follows. Whoever closes waits for that, or, where he must not (an event loop, a finalizer), the core thread does.
+//!
+//! What nobody has taken over by then, or can, is counted as dropped. It stays in our memory as it is: a controller that only
+//! stood still finds it there when it goes on.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -11,6 +14,7 @@ use std::time::Duration;
 use ipmb_transport::sys;
 
 use super::Node;
+use super::bequest::Bequest;
 use super::member::Phase;
 use crate::error::JoinError;
 use crate::incidents::Incident;
@@ -27,10 +31,24 @@ const LOOK: u64 = 200_000;
 #[derive(Default)]
 pub(super) struct Parting {
     at_once: AtomicBool,
-    /// When the core thread gives up to wait.
+    /// When whoever waits gives up.
     end: AtomicU64,
+    stage: Mutex<Stage>,
+    /// It is decided what becomes of all that waited.
+    over: AtomicBool,
     /// While the core thread waits.
     under_way: Mutex<Option<UnderWay>>,
+}
+
+/// How far it has come. One thread at a time goes on with it.
+#[derive(Default)]
+enum Stage {
+    /// The controller is to take over what waits here, or there is none, or we are it.
+    #[default]
+    Here,
+    /// Off the bus. Somebody is to follow us as controller, and to take over what waits here.
+    Succeeded(Bequest),
+    Gone,
 }
 
 /// An endpoint that leaves and is not gone yet, whoever waits.
@@ -76,16 +94,14 @@ impl Node {
         self.outbox.close();
         drop(self.inbox.close());
         self.outbox.hand_on();
-        let end = sys::now() + PATIENCE;
-        if self.parting.at_once.load(Ordering::Relaxed) && !self.has_handed_over() {
-            self.parting.end.store(end, Ordering::Relaxed);
-            *lock(&self.parting.under_way) = Some(under_way);
-            return self.look_again();
-        }
-        while !self.has_handed_over() && sys::now() < end {
+        self.parting.end.store(sys::now() + PATIENCE, Ordering::Relaxed);
+        while !self.goes() {
+            if self.parting.at_once.load(Ordering::Relaxed) {
+                *lock(&self.parting.under_way) = Some(under_way);
+                return self.look_again();
+            }
             std::thread::sleep(Duration::from_nanos(LOOK));
         }
-        self.go();
     }
 
     fn look_again(self: &Arc<Node>) {
@@ -94,12 +110,38 @@ impl Node {
 
     /// The core thread goes on where [`Node::leave`] did not wait.
     pub(super) fn go_on_leaving(self: &Arc<Node>) {
-        if self.has_handed_over() || sys::now() >= self.parting.end.load(Ordering::Relaxed) {
+        if self.goes() {
             let _under_way = lock(&self.parting.under_way).take();
-            self.go();
         } else {
             self.look_again();
         }
+    }
+
+    /// Whether nothing waits here any more: it was handed over, or dropped and counted.
+    pub(super) fn is_gone(&self) -> bool {
+        self.parting.over.load(Ordering::Acquire)
+    }
+
+    /// Goes as far as it can without waiting. True: there is nothing more to wait for.
+    fn goes(self: &Arc<Node>) -> bool {
+        let late = sys::now() >= self.parting.end.load(Ordering::Relaxed);
+        let mut stage = lock(&self.parting.stage);
+        if matches!(*stage, Stage::Here) && (late || self.has_handed_over()) {
+            *stage = self.go();
+        }
+        if let Stage::Succeeded(bequest) = &mut *stage {
+            let over = late || bequest.is_nobodys(&self.me.identifier);
+            let taken = bequest.is_taken();
+            if taken || over {
+                if !taken {
+                    self.give_up();
+                }
+                *stage = Stage::Gone;
+            }
+        }
+        let gone = matches!(*stage, Stage::Gone);
+        self.parting.over.store(gone, Ordering::Release);
+        gone
     }
 
     /// Whether nothing waits here that a controller has not taken over, or we are controller.
@@ -122,8 +164,8 @@ impl Node {
         matches!(member.phase, Phase::Closed)
     }
 
-    /// The last steps, none of which waits.
-    fn go(self: &Arc<Node>) {
+    /// The steps off the bus, none of which waits.
+    fn go(self: &Arc<Node>) -> Stage {
         let standing = self.retire();
         let mut host = lock(&self.host).take();
         if let Some(host) = &mut host {
@@ -133,13 +175,21 @@ impl Node {
         // From here on our name refuses, which is how the controller knows that what waits is its to deliver, and our
         // successor has what waits here.
         self.stop_refusing();
-        if let Some(host) = host {
-            host.stop(self);
-        } else if standing.is_nobodys() {
-            self.tally.count(Incident::Dropped(DropReason::Closed), self.outbox.waiting());
-        }
+        let said_farewell = host.is_none() && matches!(standing, Phase::Closed);
+        let bequest = host.and_then(|host| host.stop(self));
         self.part(standing);
         self.watchers_changed();
+        match bequest {
+            Some(bequest) if self.outbox.waiting() > 0 => return Stage::Succeeded(bequest),
+            _ if said_farewell => {}
+            _ => self.give_up(),
+        }
+        Stage::Gone
+    }
+
+    /// Nobody has taken over what waits here.
+    fn give_up(&self) {
+        self.tally.count(Incident::Dropped(DropReason::Closed), self.outbox.waiting());
     }
 
     /// From here on the endpoint looks for no controller and becomes none. How it stood with one.

@@ -43,13 +43,6 @@ pub(super) enum Phase {
     Closed,
 }
 
-impl Phase {
-    /// Whether no controller knows us, nor has known to the end.
-    pub(super) fn is_nobodys(&self) -> bool {
-        matches!(self, Phase::Away | Phase::Greeting { .. } | Phase::Proving { .. })
-    }
-}
-
 /// The connection to the controller, and what it needs to become one.
 pub(crate) struct Membership {
     pub(super) phase: Phase,

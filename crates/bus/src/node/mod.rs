@@ -3,12 +3,14 @@
 //!
 //! Locks are taken in this order: member, host, outbox, inbox, view. None is held while anybody waits.
 
+mod bequest;
 mod election;
 mod hearing;
 pub(crate) mod heritage;
 mod host;
 mod leaving;
 mod member;
+mod probe;
 pub(crate) mod succession;
 pub(crate) mod told;
 
@@ -208,7 +210,8 @@ impl Node {
             refused: RefuseReason::ALL.map(|reason| self.tally.of(Incident::Refused(reason))),
             shortages: Shortage::ALL.map(|what| self.tally.of(Incident::Short(what))),
             takeovers: self.tally.of(Incident::Takeover),
-            waiting,
+            // What was handed over waits in our memory, and is another's.
+            waiting: if self.is_gone() { 0 } else { waiting },
             bytes_sent: sent.bytes,
             bytes_received: received.bytes + reply_bytes,
         }
