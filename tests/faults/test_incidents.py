@@ -21,6 +21,7 @@ from tests.support import (
     objects,
     proc,
     roles,
+    scarce,
     stranger,
     streams,
 )
@@ -228,6 +229,19 @@ def test_no_descriptor_for_a_newcomer(spawn: Spawn, bus: str) -> None:
     scene.controller.child.call(attacks.give_back)
     joining.result()
     scene.check(scene.controller, "shortages_by_kind", "open_files", "raise ulimit -n")
+
+
+def test_no_descriptor_for_who_takes_over_from_a_receiver(spawn: Spawn, bus: str) -> None:
+    """What the dead one had not read waits for a channel to another match. (Nobody was told what for.)"""
+    scene = Scene(spawn, bus, affinity=False)
+    worker = spawn.member(bus, "worker", affinity=False)
+    assert scene.moon.send_numbers("worker", 0, 3) == [1] * 3
+    heir = spawn.member(bus, "worker", affinity=False)
+    scene.moon.child.call(scarce.no_more)
+    worker.kill()
+    scene.check(scene.moon, "shortages_by_kind", "open_files", "raise ulimit -n")
+    scene.moon.child.call(scarce.as_before)
+    assert heir.recv_marked(3) == [(0, True), (1, True), (2, True)]
 
 
 def test_no_room_to_wait(scene: Scene) -> None:

@@ -76,6 +76,17 @@ def give_back() -> None:
         os.close(_taken.pop())
 
 
+def no_more() -> None:
+    """Let this process open nothing at all, not even in the place of what it closes, until :func:`as_before`."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, most))
+
+
+def as_before() -> None:
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def ask_with_no_descriptor_left(to: str, timeout: float, free_after: float | None) -> tuple[Any, str]:
     """Ask with all descriptors in use, which are free again after a while or never: the reply, or the error."""
     use_up()

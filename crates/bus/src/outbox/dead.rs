@@ -9,7 +9,7 @@ use super::link::{Link, Offer};
 use super::road::Road;
 use super::waiting::Waiting;
 use crate::channel::{Content, Serviced, Unread};
-use crate::error::FullReason;
+use crate::error::{FullReason, SendError};
 use crate::identity::EndpointId;
 use crate::incidents::{Incident, Who};
 use crate::record::{EXTENDED, OwnedMessage, REDELIVERED, REQUEST};
@@ -167,8 +167,7 @@ pub(crate) trait Leaving: Road {
                 continue;
             }
             let content = content(&message, &extension);
-            // Out of descriptors or memory: it stays where it is, and is tried again.
-            match self.offer_to(route, id, &content).unwrap_or(Offer::Full(FullReason::Descriptors)) {
+            match self.offer_again(route, id, &content) {
                 Offer::Sent => {
                     self.tally().count(Incident::Redelivered, 1);
                     if let Some(known) = self.routes().get_mut(route) {
@@ -190,6 +189,16 @@ pub(crate) trait Leaving: Road {
             self.tally().count(Incident::Dropped(DropReason::ReceiverGone), 1);
         }
         None
+    }
+
+    /// Offers what nobody waits for in a call. Out of descriptors or memory: it stays where it is, and is tried again.
+    fn offer_again(&mut self, route: RouteId, id: EndpointId, content: &Content<'_>) -> Offer {
+        self.offer_to(route, id, content).unwrap_or_else(|error| {
+            if let SendError::Io(error) = error {
+                self.tally().count_saying(Incident::Short(Shortage::OpenFiles), &error);
+            }
+            Offer::Full(FullReason::Descriptors)
+        })
     }
 
     /// Looks again soon, with growing patience while nothing moves.
