@@ -231,6 +231,19 @@ def test_no_descriptor_for_a_newcomer(spawn: Spawn, bus: str) -> None:
     scene.check(scene.controller, "shortages_by_kind", "open_files", "raise ulimit -n")
 
 
+def test_no_descriptor_for_the_new_controller(spawn: Spawn, bus: str) -> None:
+    """A member cannot even connect to it. (It said that the new controller does not admit it.)"""
+    scene = Scene(spawn, bus, affinity=False)
+    heir = spawn.member(bus, "heir")
+    scene.moon.child.call(scarce.no_more)
+    scene.controller.kill()
+    until(heir.is_controller, "there is another one")
+    scene.check(scene.moon, "shortages_by_kind", "open_files", "raise ulimit -n")
+    assert scene.moon.stats()["refused"] == 0
+    scene.moon.child.call(scarce.as_before)
+    until(lambda: scene.moon.stats()["takeovers"] == 1, "it has registered")
+
+
 def test_no_descriptor_for_who_takes_over_from_a_receiver(spawn: Spawn, bus: str) -> None:
     """What the dead one had not read waits for a channel to another match. (Nobody was told what for.)"""
     scene = Scene(spawn, bus, affinity=False)

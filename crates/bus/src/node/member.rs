@@ -5,10 +5,12 @@
 //! the kernel for the lock; the one who gets it serves the connections of the others, which wait in the queue of the
 //! listening socket they all hold. Runs on the core thread.
 
+use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use ipmb_transport::ConnectError;
+use ipmb_transport::error::is_want;
 use ipmb_transport::memory::PeerMemory;
 use ipmb_transport::sys::{self, Fd, Interest, Listener, LockFile, Signal, Socket};
 
@@ -21,7 +23,7 @@ use crate::incidents::Incident;
 use crate::names;
 use crate::proof::Challenge;
 use crate::reactor::{Key, TimerKey, lock};
-use crate::stats::RefuseReason;
+use crate::stats::{RefuseReason, Shortage};
 use crate::wire::{self, ClientFrame};
 
 /// First and longest pause between two attempts to find a controller, in nanoseconds.
@@ -137,14 +139,14 @@ impl Node {
                 }
                 Err(ConnectError::Refused) if self.me.affinity && member.listener.is_none() && !self.has_left() => {
                     if let Err(error) = self.found(&mut member) {
-                        return self.fail(&mut member, JoinError::Io(error));
+                        return self.lack(&mut member, error);
                     }
                 }
                 Err(ConnectError::Refused) => {
                     member.seen = Seen::Nobody;
                     break;
                 }
-                Err(ConnectError::Io(error)) => return self.fail(&mut member, JoinError::Io(error)),
+                Err(ConnectError::Io(error)) => return self.lack(&mut member, error),
             }
         }
         self.pause(&mut member);
@@ -153,7 +155,7 @@ impl Node {
     fn greet(self: &Arc<Node>, member: &mut Membership, socket: Socket) {
         let holder = match socket.peer() {
             Ok(holder) => holder,
-            Err(error) => return self.fail(member, JoinError::Io(error)),
+            Err(error) => return self.lack(member, error),
         };
         // Anybody can take an abstract name first; the kernel tells who listened on it.
         if !self.me.allowed_uids.contains(&holder.uid) {
@@ -162,7 +164,7 @@ impl Node {
         member.seen = Seen::Silent { pid: holder.pid };
         let key = match self.reactor.register(socket.fd(), Interest::READ, self.clone(), MEMBER_TAG) {
             Ok(key) => key,
-            Err(error) => return self.fail(member, JoinError::Io(error)),
+            Err(error) => return self.lack(member, error),
         };
         let mut nonce = [0; 32];
         sys::fill_random(&mut nonce);
@@ -181,6 +183,17 @@ impl Node {
         if member.lock.is_some() {
             self.pause(member);
         }
+    }
+
+    /// Something that looking for a controller needs was not to be had. One that joins is told so; a member that only lacks
+    /// descriptors or memory now tries again, and nobody has refused it.
+    fn lack(self: &Arc<Node>, member: &mut Membership, error: io::Error) {
+        if !member.settled || !is_want(&error) {
+            return self.fail(member, JoinError::Io(error));
+        }
+        self.tally.count_saying(Incident::Short(Shortage::OpenFiles), &error);
+        member.pause = LONGEST_PAUSE;
+        self.away_for_now(member);
     }
 
     /// The timer of [`Node::pause`] is due.
