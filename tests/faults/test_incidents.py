@@ -156,6 +156,16 @@ def test_an_opening_without_the_proof(scene: Scene) -> None:
     scene.check(scene.moon, "refused_by_reason", "channel_proof", "look what connects to this endpoint")
 
 
+def test_a_newcomer_for_whom_there_is_no_room(scene: Scene) -> None:
+    """The kernel lets the controller watch no more connections. (They were dropped, and nobody counted them.)
+
+    A bus of 4,096 members counts the same: crates/bus/src/controller/tests/mod.rs.
+    """
+    scene.controller.child.call(scarce.watch_nothing_more)
+    scene.spawn.child().post(roles.join, scene.bus, (), timeout=1.0).fails("JoinTimeout")
+    scene.check(scene.controller, "refused_by_reason", "join_full", "close some endpoints")
+
+
 @pytest.mark.parametrize("kind", ["join_crowded", "channel_crowded"])
 def test_too_many_at_the_door(spawn: Spawn, bus: str, kind: str) -> None:
     """A process of 64 descriptors bears eight strangers; those that come first make room."""

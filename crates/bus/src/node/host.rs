@@ -24,7 +24,7 @@ use crate::limits;
 use crate::parking;
 use crate::reactor::{Key, TimerKey};
 use crate::roster::EndpointInfo;
-use crate::stats::Shortage;
+use crate::stats::{RefuseReason, Shortage};
 use crate::wire::{self, ClientFrame, JoinRequest, ServerFrame, WireError};
 
 /// Packets of one member between two looks at the others.
@@ -144,9 +144,18 @@ impl Host {
                     return self.rest(node, sys::now() + LATER);
                 }
             };
-            let Ok(peer) = socket.peer() else { continue };
+            let peer = match socket.peer() {
+                Ok(peer) => peer,
+                Err(error) => {
+                    // Nobody is admitted whose user the kernel does not tell.
+                    node.tally.count_saying(Incident::Refused(RefuseReason::JoinPermission), &error);
+                    continue;
+                }
+            };
             let conn = self.next_conn;
             let Ok(key) = node.reactor.register(socket.fd(), Interest::READ, node.clone(), CONN_TAG | conn) else {
+                // The kernel bounds how much may be watched. Whoever is sent away comes again.
+                node.tally.refuse(RefuseReason::JoinFull, Who { pid: peer.pid, uid: peer.uid });
                 continue;
             };
             self.next_conn += 1;
