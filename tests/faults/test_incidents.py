@@ -1,9 +1,8 @@
 """Each loss, refusal, shortage and takeover is counted, and the first of its kind logged with what to do.
 
 One case for each kind: something is done to a member, a counter of one member has to rise, and that member has to
-log one line that says what to do, however often it happens. Nothing else is logged at a warning's level. Two kinds no
-process can bring about here, an id that is taken and a bus of 4,096 members: these are counted in
-crates/bus/src/controller/tests/mod.rs.
+log one line that says what to do, however often it happens. Nothing else is logged at a warning's level. One kind no
+process can bring about here, an id that is taken: crates/bus/src/node/tests.rs does.
 """
 
 from __future__ import annotations
@@ -154,6 +153,19 @@ def test_an_opening_without_the_proof(scene: Scene) -> None:
 
     scene.read(scene.moon, lie)
     scene.check(scene.moon, "refused_by_reason", "channel_proof", "look what connects to this endpoint")
+
+
+@as_root
+def test_another_user_at_an_endpoint(scene: Scene) -> None:
+    other, name = scene.spawn.plain_child(), proc.own_name(scene.moon.pid)
+
+    def open_channels() -> None:
+        for _ in range(2):
+            other.call(stranger.knock, name)
+
+    scene.read(scene.moon, open_channels)
+    scene.check(scene.moon, "refused_by_reason", "channel_permission", "look what connects to this endpoint")
+    assert scene.moon.stats()["refused_by_reason"]["channel_permission"] == 2
 
 
 def test_a_newcomer_for_whom_there_is_no_room(scene: Scene) -> None:

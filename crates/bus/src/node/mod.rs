@@ -12,6 +12,8 @@ mod leaving;
 mod member;
 mod probe;
 pub(crate) mod succession;
+#[cfg(test)]
+mod tests;
 pub(crate) mod told;
 
 use std::sync::atomic::{AtomicBool, Ordering};
