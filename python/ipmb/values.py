@@ -82,7 +82,7 @@ class Stats:
         received: Messages that `recv` returned, and replies that `request` returned.
         skipped: Messages this receiver does not take, consumed and passed over.
         dropped: Messages given up, for any reason.
-        expired: Messages whose ttl ended before anybody matched.
+        expired: Messages whose ttl ended before they were delivered.
         redelivered: Messages that went to another receiver because the first one died with them unread.
         waiting: Messages that wait for a match now, or for room with whoever takes over from a receiver that died.
         bytes_sent: Payload bytes of `sent`.

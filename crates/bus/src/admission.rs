@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use ipmb_transport::error::is_want;
 use ipmb_transport::sys::{self, Fd, Received, Socket};
 
-use crate::incidents::{Tally, Who};
+use crate::incidents::{Incident, Tally, Who};
 use crate::limits;
 use crate::local::Local;
 use crate::proof::{self, Proof};
@@ -91,7 +91,14 @@ impl Pending {
 
     /// Takes a new connection in, unless its user may not be here. At the bound the oldest whose time is bounded goes.
     pub(crate) fn add(&mut self, socket: Socket, me: &Local, now: u64) -> Option<u64> {
-        let peer = socket.peer().ok()?;
+        let peer = match socket.peer() {
+            Ok(peer) => peer,
+            Err(error) => {
+                // Nobody is admitted whose user the kernel does not tell.
+                self.tally.count_saying(Incident::Refused(RefuseReason::ChannelPermission), &error);
+                return None;
+            }
+        };
         if !me.allowed_uids.contains(&peer.uid) {
             self.tally.refuse(RefuseReason::ChannelPermission, Who { pid: peer.pid, uid: peer.uid });
             return None;

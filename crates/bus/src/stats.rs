@@ -186,7 +186,7 @@ pub struct Stats {
     pub skipped: u64,
     /// Messages given up, by [`DropReason::ALL`].
     pub dropped: [u64; DropReason::ALL.len()],
-    /// Messages whose ttl ended before anybody matched.
+    /// Messages whose ttl ended before they were delivered.
     pub expired: u64,
     /// Messages that another receiver got after the first one died with them unread.
     pub redelivered: u64,

@@ -93,7 +93,7 @@ struct EndpointStats {
     uint64_t skipped;
     // Messages given up, for any reason.
     uint64_t dropped;
-    // Messages whose ttl ended before anybody matched.
+    // Messages whose ttl ended before they were delivered.
     uint64_t expired;
     // Messages that another receiver got after the first one died with them unread.
     uint64_t redelivered;
@@ -255,7 +255,7 @@ typedef struct EndpointStats {
     uint64_t skipped;
     // Messages given up, for any reason.
     uint64_t dropped;
-    // Messages whose ttl ended before anybody matched.
+    // Messages whose ttl ended before they were delivered.
     uint64_t expired;
     // Messages that another receiver got after the first one died with them unread.
     uint64_t redelivered;

@@ -20,7 +20,7 @@ pub struct EndpointStats {
     pub skipped: u64,
     /// Messages given up, for any reason.
     pub dropped: u64,
-    /// Messages whose ttl ended before anybody matched.
+    /// Messages whose ttl ended before they were delivered.
     pub expired: u64,
     /// Messages that another receiver got after the first one died with them unread.
     pub redelivered: u64,

@@ -131,6 +131,10 @@ impl Node {
                 }
                 match self.welcome(member, term, controller, fds) {
                     Ok(()) => true,
+                    Err(JoinError::Io(error)) => {
+                        self.lack(member, error);
+                        false
+                    }
                     Err(error) => {
                         self.fail(member, error);
                         false

@@ -187,7 +187,7 @@ impl Node {
 
     /// Something that looking for a controller needs was not to be had. One that joins is told so; a member that only lacks
     /// descriptors or memory now tries again, and nobody has refused it.
-    fn lack(self: &Arc<Node>, member: &mut Membership, error: io::Error) {
+    pub(super) fn lack(self: &Arc<Node>, member: &mut Membership, error: io::Error) {
         if !member.settled || !is_want(&error) {
             return self.fail(member, JoinError::Io(error));
         }

@@ -12,16 +12,16 @@ use ipmb_transport::sys;
 use super::State;
 use super::link::Offer;
 use crate::channel::Content;
-use crate::error::{FullReason, SendError};
+use crate::error::SendError;
 use crate::identity::EndpointId;
-use crate::incidents::{Incident, Tally};
+use crate::incidents::Tally;
 use crate::memory::Written;
 use crate::parking::Parking;
 use crate::record::OwnedMessage;
 use crate::roster::Roster;
 use crate::route::{RouteId, RouteTable};
 use crate::selector::Selector;
-use crate::stats::{SendCounters, Shortage};
+use crate::stats::SendCounters;
 
 /// A message that its receiver left unread, and the number it was routed by.
 pub(crate) type Left = (RouteId, OwnedMessage);
@@ -53,14 +53,6 @@ pub(crate) trait Road: Sized {
     fn number(&mut self, selector: &Arc<Selector>) -> Result<RouteId, SendError>;
     /// Offers a message to one endpoint.
     fn offer_to(&mut self, route: RouteId, id: EndpointId, content: &Content<'_>) -> Result<Offer, SendError>;
-    /// Offers a message that is to stay where it is for want of room, descriptors or memory, and to be tried again.
-    fn offer_or_keep(&mut self, route: RouteId, id: EndpointId, content: &Content<'_>) -> Offer {
-        self.offer_to(route, id, content).unwrap_or_else(|_| {
-            self.tally().count(Incident::Short(Shortage::OpenFiles), 1);
-            Offer::Full(FullReason::Descriptors)
-        })
-    }
-
     /// Has somebody look again at that time, or sooner if that was asked for already.
     fn schedule(&mut self, at: u64);
     /// Whether changes of the directory have to be heard of may have changed.

@@ -220,7 +220,7 @@ pub(crate) trait Waiting: Road + Leaving {
             // Whoever had claimed it may have given it to one who is gone since: it goes to somebody else, late.
             let again = old.is_some_and(|old| old != id);
             let content = Content { flags: content.flags | if again { REDELIVERED } else { 0 }, ..content };
-            match self.offer_or_keep(route, id, &content) {
+            match self.offer_again(route, id, &content) {
                 Offer::Sent => {
                     self.parking().done(sequence);
                     self.tally().count(Incident::Redelivered, again.into());
@@ -257,11 +257,8 @@ pub(crate) trait Waiting: Road + Leaving {
         self.parking().claim(sequence, EVERYBODY);
         let (mut reached, mut owed, mut lost) = (0, Vec::new(), 0);
         for &id in ids {
-            match if held.contains(&id) {
-                Offer::Full(FullReason::Ring)
-            } else {
-                self.offer_or_keep(route, id, content)
-            } {
+            match if held.contains(&id) { Offer::Full(FullReason::Ring) } else { self.offer_again(route, id, content) }
+            {
                 Offer::Sent => reached += 1,
                 Offer::Full(_) => {
                     held.insert(id);
